@@ -1,0 +1,59 @@
+// The execution plan: what an engine does, as plain data. Made by schedule and codegen, stored in the engine file, run by
+// the runtime. Everything is static: the runtime only walks the list.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tensor/tensor.h"
+
+namespace xinfer::engine {
+
+/// The C signature of every CPU kernel. `tasks` of a launch are independent; a thread runs [task_begin, task_end).
+/// `buffers`: the launch's arguments in order. `symbols`: the session's sizes, read and (for data-dependent outputs)
+/// written. `scratch`: this thread's own memory of Launch::scratch_bytes, 64-byte aligned.
+extern "C" typedef void (*CpuKernel)(void* const* buffers, std::int64_t* symbols, void* scratch, std::int64_t task_begin,
+                                     std::int64_t task_end);
+
+/// Where an argument lives.
+struct BufferRef {
+  enum class Space : std::uint8_t { kArena, kWeights, kInput, kOutput };
+  Space space = Space::kArena;
+  std::uint32_t index = 0;  // of the input or output; 0 otherwise
+  std::uint64_t offset = 0;  // bytes from the start of the space (or of that input or output)
+  std::uint64_t bytes = 0;   // extent that the kernel may touch
+};
+
+/// One kernel call.
+struct Launch {
+  std::uint32_t kernel = 0;  // index into Plan::kernels
+  std::vector<BufferRef> arguments;
+  std::int64_t num_tasks = 1;
+  std::uint64_t scratch_bytes = 0;  // per thread
+  std::string name;                 // the model's nodes that it computes, "Conv_12+Relu_13"
+  std::string choice;               // which template or loop nest, with its tunables: for reports
+  double flops = 0, bytes = 0;      // work and traffic by formula, for reports
+};
+
+/// An entry point in the code section.
+struct Kernel {
+  std::string symbol;
+  std::uint64_t code_offset = 0;  // bytes from the start of the code section
+};
+
+struct TensorInfo {
+  std::string name;
+  tensor::DType dtype = tensor::DType::kUndefined;
+  tensor::Shape shape;               // -1 where a symbol
+  std::vector<std::string> symbols;  // per dimension, empty where static
+};
+
+struct Plan {
+  std::vector<TensorInfo> inputs, outputs;
+  std::uint64_t arena_bytes = 0;
+  std::uint64_t scratch_bytes = 0;  // largest of the launches
+  std::vector<Kernel> kernels;
+  std::vector<Launch> launches;  // in order; each starts when the one before has finished
+};
+
+}  // namespace xinfer::engine
