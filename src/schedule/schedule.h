@@ -1,0 +1,34 @@
+// From a verified, shape-inferred graph to kernels, a plan and packed weights for one CPU instruction set.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "engine/plan.h"
+#include "forge/cpu/kernel.h"
+#include "ir/graph.h"
+#include "target/isa.h"
+
+namespace xinfer::schedule {
+
+struct Options {
+  /// Threads that the plan should be able to use: large kernels are cut into at least this many tasks.
+  int max_threads = 16;
+};
+
+/// What codegen and the engine writer need. `plan.kernels[i]` is `kernels[i]`, symbol for symbol; its code_offset is
+/// still 0 (codegen knows it). Equal kernels appear once. Offsets of BufferRef::Space::kWeights count in `weights`.
+struct Schedule {
+  std::vector<forge::cpu::KernelSource> kernels;
+  engine::Plan plan;
+  std::vector<std::byte> weights;
+};
+
+/// Chooses kernels for every node, lays values out in memory and packs the constants. The graph must have static
+/// shapes and no composite or fold-only operators left (the passes see to that). The result depends on nothing but the
+/// arguments. Errors: kUnsupported names every node that cannot be scheduled, one line each.
+[[nodiscard]] base::Result<Schedule> make_schedule(const ir::Graph& graph, const target::CpuIsa& isa,
+                                                   const Options& options = {});
+
+}  // namespace xinfer::schedule
