@@ -1,0 +1,80 @@
+// ONNX in, a verified engine out: the one call behind `xinfer-cli build` and the build farm's agent.
+#pragma once
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "tensor/tensor.h"
+
+namespace xinfer::compiler {
+
+struct BuildOptions {
+  std::string target = "host";     // canonical name or alias: "x86-64-v3", "host", "rtx_4090"; may carry ":precision"
+  std::string precision = "fp32";  // used when `target` carries none
+  std::map<std::string, tensor::Shape> input_shapes;  // sizes for symbolic dimensions, by input name
+  std::string model_name;                             // for the manifest; empty: the file's stem
+  std::string license;                                // for the manifest, SPDX
+  std::string secret_key;                             // Ed25519, 64 raw bytes; empty: unsigned local build
+  std::filesystem::path cache_folder;                 // of compiled kernels; empty: no cache
+  bool verify = true;                                 // run against the reference where this machine can
+  int jobs = 0;                                       // compilers at once; 0: one per core
+  int max_threads = 16;                               // that the engine's plan can use
+  std::set<std::string, std::less<>> disabled_passes;
+  /// Name of a pass (or "import") after which `on_dump` is called with the graph's text; "all" for each.
+  std::string dump_after;
+  std::function<void(std::string_view stage, std::string_view text)> on_dump;
+  /// (stage, fraction of the stage 0…1). From one thread at a time.
+  std::function<void(std::string_view stage, double fraction)> on_progress;
+  std::function<bool()> cancelled;  // asked now and then; true ends with Code::kCancelled
+};
+
+/// How the engine compares with the reference on seeded random input.
+struct Verification {
+  bool ran = false;
+  std::string reason;  // why it did not run, "not verified on device"
+  struct Output {
+    std::string name;
+    double max_abs_error = 0, max_rel_error = 0, cosine = 1;
+    bool matches = true;
+  };
+  std::vector<Output> outputs;
+  bool passed() const;
+};
+
+/// What happened, for people and for the job's log. Times are here and never in the engine, which is reproducible.
+struct Report {
+  std::string model_digest;
+  std::string target;
+  std::string toolchain;  // "clang version 19.1.7 …"
+  struct Stage {
+    std::string name;
+    double milliseconds = 0;
+    std::string detail;  // "97 nodes"
+  };
+  std::vector<Stage> stages;
+  std::size_t nodes_imported = 0, nodes_scheduled = 0, kernels = 0, launches = 0;
+  std::uint64_t weight_bytes = 0, arena_bytes = 0, code_bytes = 0, engine_bytes = 0;
+  double flops = 0;
+  Verification verification;
+};
+
+struct BuildOutput {
+  std::string engine;  // the whole file
+  Report report;
+};
+
+/// Builds an engine. The same model, options and toolchain give the same bytes. Errors: those of import_model;
+/// kInvalidArgument (unknown target or pass; an input whose sizes are not given: the message says which option gives
+/// them), kUnsupported (operators, precision), kUnavailable (no Clang 19), kCancelled, kInternal (verification failed).
+[[nodiscard]] base::Result<BuildOutput> build(const std::filesystem::path& onnx, const BuildOptions& options);
+
+/// The report as deterministic text lines (without times) and as JSON (with times).
+std::string to_json(const Report& report);
+
+}  // namespace xinfer::compiler

@@ -1,0 +1,39 @@
+// ONNX files to Graphs: every operator upgraded to the newest opset, functions inlined, input hostile until proved sane.
+#pragma once
+#include <cstddef>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "ir/graph.h"
+
+namespace xinfer::onnx {
+
+/// What a model may hold at most. Exceeding one is Code::kLimit, named in the message.
+struct ImportLimits {
+  std::size_t file_bytes = std::size_t{2} << 30;
+  std::size_t constant_bytes = std::size_t{8} << 30;  // of all initialisers and Constant nodes together
+  std::size_t nodes = 200'000;                        // after inlining functions
+  std::size_t inputs_per_node = 4096;
+  int graph_depth = 16;     // If, Loop and Scan bodies in one another
+  int function_depth = 32;  // functions calling one another
+};
+
+struct ImportOptions {
+  /// Sizes of graph inputs by name; they override what the model says and must agree with its fixed sizes.
+  std::map<std::string, tensor::Shape> input_shapes;
+  ImportLimits limits;
+};
+
+/// Reads, checks and upgrades the model (opset 7 to 23; 1 to 6 where the meaning is the same). The result is verified and
+/// has types inferred; symbolic dimensions stay where input_shapes gives no size. External data is read only from inside
+/// the model's folder. Errors: kNotFound, kIo, kCorrupt (not a model, cyclic, duplicate or missing names), kInvalidArgument
+/// (input_shapes), kLimit, kUnsupported (lists all unknown operators at once, with their nodes). Thread-safe.
+[[nodiscard]] base::Result<ir::Graph> import_model(const std::filesystem::path& path, const ImportOptions& options = {});
+
+/// The same from bytes in memory; external data is refused.
+[[nodiscard]] base::Result<ir::Graph> import_model_bytes(std::string_view bytes, const ImportOptions& options = {});
+
+}  // namespace xinfer::onnx
