@@ -48,8 +48,16 @@ struct TensorInfo {
   std::vector<std::string> symbols;  // per dimension, empty where static
 };
 
+/// A size that is known only while running: the kernels' symbols[i] is Plan::symbols[i]. A kernel writes it before any
+/// reader's launch starts. Buffers are dense under the actual shape and have room for `max`.
+struct Symbol {
+  std::string name;
+  std::int64_t max = 0;
+};
+
 struct Plan {
   std::vector<TensorInfo> inputs, outputs;
+  std::vector<Symbol> symbols;
   std::uint64_t arena_bytes = 0;
   std::uint64_t scratch_bytes = 0;  // largest of the launches
   std::vector<Kernel> kernels;

@@ -1,0 +1,190 @@
+#include "target/registry.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <numeric>
+
+namespace xinfer {
+
+// The one door by which the library makes HardwareTargets, so that users only get registered ones.
+struct HardwareTargetFactory {
+  static HardwareTarget make(std::string_view architecture, std::string_view precision) {
+    return HardwareTarget(std::string(architecture), std::string(precision));
+  }
+};
+
+}  // namespace xinfer
+
+namespace xinfer::target {
+
+using base::Code;
+using base::fail;
+
+namespace {
+
+constexpr std::array<std::string_view, 4> kPrecisions = {"fp32", "fp16", "bf16", "int8"};
+
+constexpr std::string_view kNoCuda =
+    "engines for NVIDIA GPUs cannot be built by this version; build for a CPU target such as x86-64-v4, x86-64-v3 or armv8-a";
+
+const std::array<CpuIsa, 3>& isas() {
+  static const std::array<CpuIsa, 3> rows = {{
+      {"x86-64-v3", "x86_64-unknown-linux-gnu", {"-march=x86-64-v3"}, 8, 16, ""},
+      {"x86-64-v4", "x86_64-unknown-linux-gnu", {"-march=x86-64-v4", "-mprefer-vector-width=512"}, 16, 32, ""},
+      {"armv8-a", "aarch64-unknown-linux-gnu", {"-march=armv8-a"}, 4, 32, "qemu-aarch64"},
+  }};
+  return rows;
+}
+
+std::vector<TargetInfo> make_rows() {
+  const auto& isa = isas();
+  auto nvidia = [](std::string_view name, std::string_view display, std::string_view hardware,
+                   std::vector<std::string_view> aliases, std::vector<std::string_view> runs = {}) {
+    return TargetInfo{name, display, hardware, Kind::kNvidia, std::move(aliases), std::move(runs), nullptr, kNoCuda};
+  };
+  // A cubin also runs on later minor revisions of its major capability, except on Jetson, and never with an "a" suffix
+  // (CUDA C++ Programming Guide, "Binary Compatibility").
+  return {
+      {"x86-64-v3", "x86-64 with AVX2", "Intel Haswell and later, AMD Zen and later", Kind::kCpu,
+       {"avx2", "x86_64_v3", "haswell", "zen2", "zen3"}, {}, &isa[0], ""},
+      {"x86-64-v4", "x86-64 with AVX-512", "Intel Skylake-SP and later, AMD Zen 4 and later", Kind::kCpu,
+       {"avx512", "avx_512", "x86_64_v4", "skylake_sp", "zen4", "zen5"}, {"x86-64-v3"}, &isa[1], ""},
+      {"armv8-a", "64-bit Arm with NEON", "AWS Graviton, Raspberry Pi 4 and 5, Apple M, Jetson CPUs", Kind::kCpu,
+       {"aarch64", "arm64", "neon", "graviton", "graviton2", "graviton3", "raspberry_pi_4", "raspberry_pi_5"}, {}, &isa[2], ""},
+      nvidia("sm_75", "NVIDIA Turing (sm_75)", "T4, RTX 2080, GTX 1660",
+             {"t4", "turing", "rtx_2060", "rtx_2070", "rtx_2080", "rtx_2080_ti", "gtx_1650", "gtx_1660"}),
+      nvidia("sm_80", "NVIDIA Ampere (sm_80)", "A100, A30", {"a100", "a30", "ampere"}),
+      nvidia("sm_86", "NVIDIA Ampere (sm_86)", "RTX 3090, A10, A10G, A40, RTX A6000",
+             {"rtx_3050", "rtx_3060", "rtx_3070", "rtx_3080", "rtx_3090", "rtx_3090_ti", "a10", "a10g", "a40", "a2", "a16",
+              "rtx_a4000", "rtx_a5000", "rtx_a6000"},
+             {"sm_80"}),
+      nvidia("sm_87", "NVIDIA Jetson Orin (sm_87)", "Jetson AGX Orin, Orin NX, Orin Nano",
+             {"jetson_orin", "jetson_agx_orin", "jetson_orin_nx", "jetson_orin_nano", "orin"}),
+      nvidia("sm_89", "NVIDIA Ada (sm_89)", "RTX 4090, L4, L40S",
+             {"rtx_4060", "rtx_4070", "rtx_4080", "rtx_4090", "l4", "l40", "l40s", "rtx_6000_ada", "ada"}, {"sm_80", "sm_86"}),
+      nvidia("sm_90a", "NVIDIA Hopper (sm_90a)", "H100, H200, GH200", {"sm_90", "h100", "h200", "h20", "gh200", "hopper"}),
+      nvidia("sm_100", "NVIDIA Blackwell (sm_100)", "B200, B100, GB200", {"b100", "b200", "gb200", "blackwell"}),
+      nvidia("sm_120", "NVIDIA Blackwell (sm_120)", "RTX 5090, RTX PRO 6000",
+             {"rtx_5060", "rtx_5070", "rtx_5080", "rtx_5090", "rtx_pro_6000"}),
+  };
+}
+
+// "NVIDIA GeForce RTX 4090" and "rtx-4090" are both "rtx_4090".
+std::string normalise(std::string_view name) {
+  std::string text;
+  for (char c : name) text += c == '-' || c == ' ' ? '_' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  for (std::string_view maker : {"nvidia_", "geforce_", "tesla_"})
+    if (text.starts_with(maker)) text.erase(0, maker.size());
+  return text;
+}
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      std::size_t replaced = diagonal + (a[i] != b[j]);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+base::Result<const TargetInfo*> probe_host() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd"))
+    return find_canonical("x86-64-v4");
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+      __builtin_cpu_supports("bmi2"))
+    return find_canonical("x86-64-v3");
+  return fail(Code::kUnsupported, "this CPU lacks AVX2 and FMA, which engines for x86-64 need");
+#elif defined(__aarch64__)
+  return find_canonical("armv8-a");
+#else
+  return fail(Code::kUnsupported, "no engines exist for this machine's CPU: x86-64 and 64-bit Arm are supported");
+#endif
+}
+
+}  // namespace
+
+std::span<const TargetInfo> targets() {
+  static const std::vector<TargetInfo> rows = make_rows();
+  return rows;
+}
+
+const TargetInfo* find_canonical(std::string_view name) {
+  for (const auto& row : targets())
+    if (row.name == name) return &row;
+  return nullptr;
+}
+
+base::Result<const TargetInfo*> find(std::string_view name) {
+  std::string wanted = normalise(name);
+  if (wanted == "host") return probe_host();
+  for (const auto& row : targets())
+    if (normalise(row.name) == wanted || std::ranges::find(row.aliases, wanted) != row.aliases.end()) return &row;
+  auto near = nearest_names(name);
+  if (near.empty())
+    return fail(Code::kNotFound, "unknown target '{}'; 'xinfer-cli targets' lists the known ones", name);
+  return fail(Code::kNotFound, "unknown target '{}'; did you mean {}?", name, fmt::join(near, ", "));
+}
+
+std::vector<std::string> nearest_names(std::string_view name, std::size_t limit) {
+  std::string wanted = normalise(name);
+  std::vector<std::pair<std::size_t, std::string>> candidates;
+  auto consider = [&](std::string_view candidate) {
+    std::size_t distance = edit_distance(wanted, normalise(candidate));
+    if (distance <= std::max<std::size_t>(2, wanted.size() / 3)) candidates.emplace_back(distance, candidate);
+  };
+  for (const auto& row : targets()) {
+    consider(row.name);
+    for (auto alias : row.aliases) consider(alias);
+  }
+  consider("host");
+  std::ranges::stable_sort(candidates, {}, &std::pair<std::size_t, std::string>::first);
+  std::vector<std::string> names;
+  for (auto& [distance, candidate] : candidates)
+    if (names.size() < limit) names.push_back(std::move(candidate));
+  return names;
+}
+
+base::Result<HardwareTarget> parse(std::string_view text) {
+  auto colon = text.find(':');
+  std::string_view precision = "fp32";
+  if (colon != std::string_view::npos) {
+    precision = text.substr(colon + 1);
+    if (std::ranges::find(kPrecisions, precision) == kPrecisions.end())
+      return fail(Code::kInvalidArgument, "unknown precision '{}' in target '{}'; known are {}", precision, text,
+                  fmt::join(kPrecisions, ", "));
+  }
+  XI_TRY(const TargetInfo* row, find(text.substr(0, colon)));
+  return HardwareTargetFactory::make(row->name, precision);
+}
+
+base::Result<HardwareTarget> host() { return parse("host"); }
+
+base::Result<const CpuIsa*> buildable_isa(const HardwareTarget& target) {
+  const TargetInfo* row = find_canonical(target.architecture());
+  if (!row) return fail(Code::kNotFound, "unknown target '{}'", target.architecture());
+  if (!row->unavailable.empty()) return fail(Code::kUnsupported, "{}: {}", row->name, row->unavailable);
+  if (target.precision() != "fp32")
+    return fail(Code::kUnsupported, "{}: precision {} is not supported on CPU targets by this version; use fp32", row->name,
+                target.precision());
+  return row->isa;
+}
+
+bool runs_on(std::string_view engine, std::string_view machine) {
+  if (engine == machine) return true;
+  const TargetInfo* row = find_canonical(machine);
+  return row && std::ranges::find(row->runs, engine) != row->runs.end();
+}
+
+}  // namespace xinfer::target
