@@ -1,5 +1,7 @@
-# tests/<label>/<module>/*.cpp is one GoogleTest program <label>_<module>; its cases carry the CTest label <label>.
+# tests/<label>/<module>/*.cpp is one GoogleTest program <label>_<module>; each of its cases is a CTest test with the label <label>,
+# so that counts are of cases and a crash fails one case. Cases of one program never run at the same time (RESOURCE_LOCK).
 # tests/<label>/*.sh are scripts with the same label; exit status 77 is SKIP, never a pass.
+include(GoogleTest)
 file(GLOB labels RELATIVE ${CMAKE_SOURCE_DIR}/tests LIST_DIRECTORIES true CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*)
 foreach(label ${labels})
   file(GLOB children LIST_DIRECTORIES true ${CMAKE_SOURCE_DIR}/tests/${label}/*)
@@ -13,8 +15,8 @@ foreach(label ${labels})
         set_target_properties(${label}_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
         target_link_libraries(${label}_${name} PRIVATE xi_${module} GTest::gtest GTest::gmock GTest::gtest_main)
         target_compile_definitions(${label}_${name} PRIVATE XI_SOURCE_DIR="${CMAKE_SOURCE_DIR}" XI_BINARY_DIR="${CMAKE_BINARY_DIR}")
-        add_test(NAME ${label}/${name} COMMAND ${label}_${name})
-        set_tests_properties(${label}/${name} PROPERTIES LABELS ${label} TIMEOUT 600)
+        gtest_discover_tests(${label}_${name} TEST_PREFIX ${label}/${name}/ WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} DISCOVERY_TIMEOUT 60
+          PROPERTIES LABELS ${label} TIMEOUT 600 RESOURCE_LOCK ${label}_${name})
       endif()
     elseif(name MATCHES "\\.sh$")
       string(REPLACE ".sh" "" stem ${name})
