@@ -1,0 +1,134 @@
+// The fields of every API type: name, member, whether it is required, and what it means. Included by codec.cpp only.
+#pragma once
+#include <tuple>
+
+#include "api/types.h"
+
+namespace xinfer::api {
+
+template <class C, class M>
+struct Field {
+  std::string_view name;
+  M C::* member;
+  bool required;
+  std::string_view summary;
+};
+template <class C, class M>
+constexpr Field<C, M> need(std::string_view name, M C::* member, std::string_view summary = "") {
+  return {name, member, true, summary};
+}
+template <class C, class M>
+constexpr Field<C, M> may(std::string_view name, M C::* member, std::string_view summary = "") {
+  return {name, member, false, summary};
+}
+
+template <class T>
+struct Describe {};
+
+#define XI_API_TYPE(Type, ...)                               \
+  template <>                                                \
+  struct Describe<Type> {                                    \
+    static constexpr std::string_view kName = #Type;         \
+    static constexpr auto kFields = std::tuple{__VA_ARGS__}; \
+  }
+#define XI_NEED(Type, member, ...) need<Type>(#member, &Type::member __VA_OPT__(, ) __VA_ARGS__)
+#define XI_MAY(Type, member, ...) may<Type>(#member, &Type::member __VA_OPT__(, ) __VA_ARGS__)
+
+XI_API_TYPE(ErrorBody, XI_NEED(ErrorBody, code, "kind of failure, stable"),
+            XI_NEED(ErrorBody, message, "what happened and what to do"),
+            XI_MAY(ErrorBody, where, "field, route or file"));
+XI_API_TYPE(ErrorReply, XI_NEED(ErrorReply, error));
+
+XI_API_TYPE(ImageInput, XI_MAY(ImageInput, name, "of the model's input"), XI_MAY(ImageInput, width),
+            XI_MAY(ImageInput, height), XI_MAY(ImageInput, color, "rgb, bgr, gray or rgba"),
+            XI_MAY(ImageInput, layout, "nchw or nhwc"),
+            XI_MAY(ImageInput, resize, "letterbox, letterbox-center, stretch, crop or height"),
+            XI_MAY(ImageInput, crop_ratio), XI_MAY(ImageInput, pad, "pixel value of the border"),
+            XI_MAY(ImageInput, scale, "value = (pixel * scale - mean) / std"), XI_MAY(ImageInput, mean),
+            XI_MAY(ImageInput, std));
+XI_API_TYPE(Metadata, XI_MAY(Metadata, head, "how the outputs are read"), XI_MAY(Metadata, input),
+            XI_MAY(Metadata, outputs, "role to output's name"), XI_MAY(Metadata, labels), XI_MAY(Metadata, labels_file),
+            XI_MAY(Metadata, strides), XI_MAY(Metadata, num_classes), XI_MAY(Metadata, reg_max),
+            XI_MAY(Metadata, keypoints), XI_MAY(Metadata, anchors), XI_MAY(Metadata, variances),
+            XI_MAY(Metadata, apply_activation), XI_MAY(Metadata, normalized_boxes), XI_MAY(Metadata, score_threshold),
+            XI_MAY(Metadata, iou_threshold), XI_MAY(Metadata, max_detections), XI_MAY(Metadata, upscale),
+            XI_MAY(Metadata, blank), XI_MAY(Metadata, space), XI_MAY(Metadata, pixel_threshold),
+            XI_MAY(Metadata, box_threshold), XI_MAY(Metadata, unclip_ratio), XI_MAY(Metadata, sample_rate));
+XI_API_TYPE(Source, XI_NEED(Source, kind, "https or npm"), XI_MAY(Source, url), XI_MAY(Source, package, "NAME@VERSION"),
+            XI_MAY(Source, path, "file in the package"));
+XI_API_TYPE(Engine, XI_MAY(Engine, model), XI_NEED(Engine, target), XI_NEED(Engine, precision),
+            XI_NEED(Engine, digest, "SHA-256 of the file"), XI_NEED(Engine, size_bytes), XI_MAY(Engine, created_ms),
+            XI_NEED(Engine, url, "path on this hub"), XI_MAY(Engine, file));
+XI_API_TYPE(Model, XI_NEED(Model, id), XI_MAY(Model, name), XI_MAY(Model, task), XI_MAY(Model, licence),
+            XI_MAY(Model, description), XI_MAY(Model, homepage), XI_MAY(Model, popularity), XI_MAY(Model, visibility),
+            XI_MAY(Model, sha256, "of the ONNX file"), XI_MAY(Model, size_bytes), XI_MAY(Model, sources),
+            XI_MAY(Model, input_shapes), XI_MAY(Model, metadata), XI_MAY(Model, engines));
+XI_API_TYPE(ModelPage, XI_NEED(ModelPage, models), XI_NEED(ModelPage, total), XI_NEED(ModelPage, offset));
+XI_API_TYPE(EngineList, XI_NEED(EngineList, engines));
+XI_API_TYPE(SourceConfirmed, XI_NEED(SourceConfirmed, model), XI_NEED(SourceConfirmed, sha256),
+            XI_NEED(SourceConfirmed, size_bytes));
+XI_API_TYPE(Target, XI_NEED(Target, name), XI_NEED(Target, kind, "cpu or cuda"), XI_MAY(Target, description),
+            XI_MAY(Target, aliases), XI_MAY(Target, precisions),
+            XI_NEED(Target, available, "an agent that builds for it was seen lately"));
+XI_API_TYPE(TargetList, XI_NEED(TargetList, targets));
+XI_API_TYPE(PublicKey, XI_NEED(PublicKey, algorithm), XI_NEED(PublicKey, public_key, "hexadecimal"));
+XI_API_TYPE(KeyList, XI_NEED(KeyList, keys));
+XI_API_TYPE(UploadRequest, XI_NEED(UploadRequest, size_bytes), XI_NEED(UploadRequest, sha256, "of the whole file"),
+            XI_MAY(UploadRequest, name));
+XI_API_TYPE(Upload, XI_NEED(Upload, id), XI_NEED(Upload, state, "open or complete"), XI_NEED(Upload, size_bytes),
+            XI_NEED(Upload, received_bytes), XI_NEED(Upload, part_bytes, "largest part taken"), XI_NEED(Upload, sha256),
+            XI_MAY(Upload, name), XI_NEED(Upload, expires_ms));
+XI_API_TYPE(Blob, XI_NEED(Blob, sha256), XI_NEED(Blob, size_bytes));
+XI_API_TYPE(BuildRequest, XI_MAY(BuildRequest, model, "id of a model"),
+            XI_MAY(BuildRequest, onnx, "or digest of an uploaded ONNX file"),
+            XI_NEED(BuildRequest, target, "name or alias, with :PRECISION"), XI_MAY(BuildRequest, precision),
+            XI_MAY(BuildRequest, shapes, "input name to dimensions"), XI_MAY(BuildRequest, name),
+            XI_MAY(BuildRequest, metadata));
+XI_API_TYPE(Progress, XI_NEED(Progress, stage), XI_NEED(Progress, done), XI_NEED(Progress, total, "0 where unknown"));
+XI_API_TYPE(BuildError,
+            XI_NEED(BuildError, kind,
+                    "out_of_memory, time_out, crash, compiler_error, invalid_model, source, lost_agent or internal"),
+            XI_NEED(BuildError, code), XI_NEED(BuildError, message), XI_MAY(BuildError, where));
+XI_API_TYPE(Build, XI_NEED(Build, id), XI_NEED(Build, state, "queued, leased, succeeded, failed or cancelled"),
+            XI_MAY(Build, model), XI_MAY(Build, onnx), XI_NEED(Build, target), XI_NEED(Build, precision),
+            XI_MAY(Build, name), XI_MAY(Build, shapes), XI_NEED(Build, job, "identical builds share one"),
+            XI_NEED(Build, cached, "answered from the store"), XI_NEED(Build, attempts), XI_MAY(Build, queue_position),
+            XI_MAY(Build, progress), XI_MAY(Build, engine), XI_MAY(Build, error), XI_MAY(Build, report),
+            XI_NEED(Build, created_ms), XI_MAY(Build, started_ms), XI_MAY(Build, finished_ms));
+XI_API_TYPE(BuildPage, XI_NEED(BuildPage, builds), XI_NEED(BuildPage, total), XI_NEED(BuildPage, offset));
+XI_API_TYPE(Event, XI_NEED(Event, id), XI_NEED(Event, kind, "state, progress or log"), XI_NEED(Event, time_ms),
+            XI_MAY(Event, text), XI_MAY(Event, progress));
+XI_API_TYPE(PushRequest, XI_NEED(PushRequest, id), XI_MAY(PushRequest, name), XI_MAY(PushRequest, task),
+            XI_MAY(PushRequest, licence), XI_MAY(PushRequest, description),
+            XI_NEED(PushRequest, onnx, "digest of an uploaded ONNX file"), XI_MAY(PushRequest, input_shapes),
+            XI_MAY(PushRequest, metadata));
+XI_API_TYPE(LeaseRequest, XI_NEED(LeaseRequest, agent), XI_NEED(LeaseRequest, targets), XI_MAY(LeaseRequest, wait_ms));
+XI_API_TYPE(Lease, XI_NEED(Lease, job), XI_NEED(Lease, token), XI_NEED(Lease, attempt), XI_NEED(Lease, ttl_ms),
+            XI_NEED(Lease, onnx), XI_NEED(Lease, onnx_bytes), XI_NEED(Lease, target), XI_NEED(Lease, precision),
+            XI_MAY(Lease, model), XI_MAY(Lease, licence), XI_NEED(Lease, cache_scope), XI_MAY(Lease, shapes),
+            XI_MAY(Lease, metadata));
+XI_API_TYPE(Heartbeat, XI_NEED(Heartbeat, token), XI_MAY(Heartbeat, progress), XI_MAY(Heartbeat, log));
+XI_API_TYPE(HeartbeatReply, XI_NEED(HeartbeatReply, cancelled), XI_NEED(HeartbeatReply, ttl_ms));
+XI_API_TYPE(SignRequest, XI_NEED(SignRequest, token), XI_NEED(SignRequest, digest));
+XI_API_TYPE(Signature, XI_NEED(Signature, signature), XI_NEED(Signature, public_key));
+XI_API_TYPE(Completion, XI_NEED(Completion, token), XI_NEED(Completion, engine), XI_MAY(Completion, report));
+XI_API_TYPE(Failure, XI_NEED(Failure, token), XI_NEED(Failure, error), XI_MAY(Failure, retry));
+XI_API_TYPE(Health, XI_NEED(Health, status), XI_NEED(Health, version));
+
+#undef XI_API_TYPE
+#undef XI_NEED
+#undef XI_MAY
+
+/// Calls f.operator()<T>() for each type above.
+template <class F>
+void for_each_type(F&& f) {
+  [&]<class... T>(std::type_identity<std::tuple<T...>>) {
+    (f.template operator()<T>(), ...);
+  }(std::type_identity<
+      std::tuple<ErrorBody, ErrorReply, ImageInput, Metadata, Source, Engine, Model, ModelPage, EngineList,
+                 SourceConfirmed, Target, TargetList, PublicKey, KeyList, UploadRequest, Upload, Blob, BuildRequest,
+                 Progress, BuildError, Build, BuildPage, Event, PushRequest, LeaseRequest, Lease, Heartbeat,
+                 HeartbeatReply, SignRequest, Signature, Completion, Failure, Health>>{});
+}
+
+}  // namespace xinfer::api
