@@ -1,0 +1,20 @@
+// The edge of the public API: errors as values inside become xinfer::Error outside.
+#pragma once
+#include <utility>
+
+#include "base/error.h"
+#include "xinfer/error.h"
+
+namespace xinfer::zoo {
+
+[[noreturn]] inline void raise(const base::Error& error) {
+  throw Error(std::string(base::facts(error.code).name), error.text());
+}
+
+template <class T>
+T value_or_raise(base::Result<T> result) {
+  if (!result) raise(result.error());
+  if constexpr (!std::is_void_v<T>) return *std::move(result);
+}
+
+}  // namespace xinfer::zoo
