@@ -1,0 +1,28 @@
+// Assembles the table of operators from its categories.
+#include <algorithm>
+
+#include "ir/operators/rules.h"
+
+namespace xinfer::ir {
+
+namespace {
+const std::vector<OperatorInfo>& table() {
+  static const std::vector<OperatorInfo> rows = [] {
+    std::vector<OperatorInfo> all;
+    rules::add_pointwise(all);
+    std::ranges::sort(all, {}, &OperatorInfo::name);
+    return all;
+  }();
+  return rows;
+}
+}  // namespace
+
+std::span<const OperatorInfo> operators() { return table(); }
+
+const OperatorInfo* find_operator(std::string_view op) {
+  const auto& rows = table();
+  auto it = std::ranges::lower_bound(rows, op, {}, &OperatorInfo::name);
+  return it != rows.end() && it->name == op ? &*it : nullptr;
+}
+
+}  // namespace xinfer::ir
