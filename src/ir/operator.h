@@ -61,14 +61,18 @@ std::span<const OperatorInfo> operators();
 
 /// Fills in types of all values in order by the shape rules. Errors name the node.
 [[nodiscard]] base::Result<void> infer_types(Graph& graph);
+/// The same for one node whose inputs have types; captures of its subgraphs keep theirs.
+[[nodiscard]] base::Result<void> infer_node_types(Graph& graph, Node& node);
 
 /// Checks structure: unique producers, topological order, arity, attribute names and kinds, known operators.
 /// All problems are reported in one error, one line each.
 [[nodiscard]] base::Result<void> verify(const Graph& graph);
 
-/// Text form: prints deterministically, large constants as digests; parse(print(g)) == g for graphs whose constants
-/// are small or are given in `constants` by digest.
-std::string print(const Graph& graph);
-[[nodiscard]] base::Result<Graph> parse(std::string_view text);
+/// Text form: prints deterministically, constants of more than `max_literal` elements as digests. parse(print(g)) gives
+/// the same graph where all constants are literals or are given in `constants` by digest (SHA-256 of dtype, shape, bytes).
+std::string print(const Graph& graph, std::int64_t max_literal = 16);
+[[nodiscard]] base::Result<Graph> parse(std::string_view text,
+                                        const std::map<std::string, std::shared_ptr<const Tensor>>& constants = {});
+std::string digest(const Tensor& tensor);
 
 }  // namespace xinfer::ir
