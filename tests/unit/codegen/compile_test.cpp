@@ -108,7 +108,7 @@ TEST(CompileKernels, RefusesWhatANeedsALoader) {
   check(kernel("k_writable", "static long count; b = (void* const*)(++count); *(void* volatile*)&b = (void*)count;"),
         "read-only");
   check(kernel("k_pointers",
-               "static void* const table[] = {(void*)k_pointers, (void*)k_pointers};"
+               "static void* const volatile table[] = {(void*)k_pointers, (void*)k_pointers};"
                "*(void* volatile*)b[0] = table[*(volatile int*)b[1]];"),
         "position-independent");
   check(kernel("k_undefined", "extern \"C\" void nowhere();"), "does not compile");
