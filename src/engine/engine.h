@@ -46,6 +46,11 @@ std::string write(const Contents& contents, std::string_view secret_key);
 /// Whether every index and extent of the plan is inside what it refers to. kCorrupt names the first that is not.
 [[nodiscard]] base::Result<void> check(const Plan& plan, std::uint64_t code_bytes, std::uint64_t weights_bytes);
 
+/// Bytes that an input or output may take, with every symbol at its maximum. kCorrupt for an undefined size.
+[[nodiscard]] base::Result<std::uint64_t> capacity_bytes(const Plan& plan, const TensorInfo& info);
+/// The maximum of a symbol by name, -1 when the plan has no such symbol.
+std::int64_t find_symbol_max(const Plan& plan, std::string_view name);
+
 /// A verified engine. Immutable; share it between sessions through shared_ptr. Thread-safe.
 class Engine {
  public:
@@ -83,6 +88,6 @@ class Engine {
 /// kUntrusted (unsigned, unknown key), kIncompatible (newer format).
 [[nodiscard]] base::Result<std::shared_ptr<const Engine>> open(const std::filesystem::path& path, const Trust& trust);
 /// The same from bytes in memory.
-[[nodiscard]] base::Result<std::shared_ptr<const Engine>> open_bytes(std::string bytes, const Trust& trust);
+[[nodiscard]] base::Result<std::shared_ptr<const Engine>> open_bytes(std::string_view bytes, const Trust& trust);
 
 }  // namespace xinfer::engine

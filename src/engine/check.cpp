@@ -1,0 +1,96 @@
+// The plan's own consistency: a signed engine from a faulty builder must not make the runtime touch foreign memory.
+#include <limits>
+
+#include "engine/engine.h"
+
+namespace xinfer::engine {
+
+using base::Code;
+using base::fail;
+
+namespace {
+
+constexpr std::int64_t kMaxElements = std::int64_t{1} << 40;
+
+base::Result<std::uint64_t> capacity(const Plan& plan, const TensorInfo& info, std::string_view kind) {
+  std::size_t element = tensor::size_of(info.dtype);
+  if (element == 0) return fail(Code::kCorrupt, "{} '{}' has an unknown element type", kind, info.name);
+  std::int64_t count = 1;
+  for (std::size_t i = 0; i < info.shape.size(); ++i) {
+    std::int64_t size = info.shape[i];
+    if (size < 0) {
+      auto max = i < info.symbols.size() ? find_symbol_max(plan, info.symbols[i]) : -1;
+      if (max < 0) return fail(Code::kCorrupt, "{} '{}': the size of dimension {} is not defined", kind, info.name, i);
+      size = max;
+    }
+    if (size > kMaxElements || (size > 0 && count > kMaxElements / size))
+      return fail(Code::kCorrupt, "{} '{}' is too large", kind, info.name);
+    count *= size;
+  }
+  return static_cast<std::uint64_t>(count) * element;
+}
+
+struct Extents {
+  std::uint64_t arena, weights;
+  std::vector<std::uint64_t> inputs, outputs;
+};
+
+base::Result<void> check_argument(const BufferRef& ref, const Extents& extents) {
+  std::uint64_t limit = 0;
+  switch (ref.space) {
+    case BufferRef::Space::kArena: limit = extents.arena; break;
+    case BufferRef::Space::kWeights: limit = extents.weights; break;
+    case BufferRef::Space::kInput:
+    case BufferRef::Space::kOutput: {
+      const auto& sizes = ref.space == BufferRef::Space::kInput ? extents.inputs : extents.outputs;
+      if (ref.index >= sizes.size()) return fail(Code::kCorrupt, "refers to an input or output that does not exist");
+      limit = sizes[ref.index];
+      break;
+    }
+    default: return fail(Code::kCorrupt, "refers to an unknown memory space");
+  }
+  if (ref.offset > limit || ref.bytes > limit - ref.offset)
+    return fail(Code::kCorrupt, "bytes {} to {} are outside of their {}-byte buffer", ref.offset, ref.offset + ref.bytes, limit);
+  return {};
+}
+
+}  // namespace
+
+std::int64_t find_symbol_max(const Plan& plan, std::string_view name) {
+  for (const auto& symbol : plan.symbols)
+    if (!name.empty() && symbol.name == name) return symbol.max;
+  return -1;
+}
+
+base::Result<std::uint64_t> capacity_bytes(const Plan& plan, const TensorInfo& info) { return capacity(plan, info, "tensor"); }
+
+base::Result<void> check(const Plan& plan, std::uint64_t code_bytes, std::uint64_t weights_bytes) {
+  Extents extents{plan.arena_bytes, weights_bytes, {}, {}};
+  for (const auto& info : plan.inputs) {
+    XI_TRY(std::uint64_t bytes, capacity(plan, info, "input"));
+    extents.inputs.push_back(bytes);
+  }
+  for (const auto& info : plan.outputs) {
+    XI_TRY(std::uint64_t bytes, capacity(plan, info, "output"));
+    extents.outputs.push_back(bytes);
+  }
+  for (const auto& kernel : plan.kernels)
+    if (kernel.code_offset >= code_bytes)
+      return fail(Code::kCorrupt, "kernel {} begins outside of the code section", kernel.symbol);
+  for (std::size_t i = 0; i < plan.launches.size(); ++i) {
+    const Launch& launch = plan.launches[i];
+    std::string where = fmt::format("launch {} ({})", i, launch.name);
+    if (launch.kernel >= plan.kernels.size())
+      return std::unexpected(base::Error{Code::kCorrupt, "calls a kernel that does not exist", where});
+    if (launch.num_tasks < 0 || launch.num_tasks > std::numeric_limits<std::uint32_t>::max())
+      return std::unexpected(base::Error{Code::kCorrupt, "has an impossible number of tasks", where});
+    if (launch.scratch_bytes > plan.scratch_bytes)
+      return std::unexpected(base::Error{Code::kCorrupt, "needs more scratch memory than the plan has", where});
+    for (std::size_t k = 0; k < launch.arguments.size(); ++k)
+      if (auto ok = check_argument(launch.arguments[k], extents); !ok)
+        return std::unexpected(std::move(ok).error().in(fmt::format("{}, argument {}", where, k)));
+  }
+  return {};
+}
+
+}  // namespace xinfer::engine

@@ -1,0 +1,133 @@
+#include "engine/serialize.h"
+
+#include "engine/format_generated.h"
+
+namespace xinfer::engine {
+
+using base::Code;
+using base::fail;
+
+namespace {
+
+template <class T>
+using Offsets = std::vector<flatbuffers::Offset<T>>;
+
+std::string take(const flatbuffers::FlatBufferBuilder& builder) {
+  return {reinterpret_cast<const char*>(builder.GetBufferPointer()), builder.GetSize()};
+}
+
+Offsets<format::TensorInfo> write_infos(flatbuffers::FlatBufferBuilder& builder, const std::vector<TensorInfo>& infos) {
+  Offsets<format::TensorInfo> offsets;
+  for (const auto& info : infos)
+    offsets.push_back(format::CreateTensorInfo(builder, builder.CreateString(info.name), static_cast<std::uint8_t>(info.dtype),
+                                               builder.CreateVector(info.shape), builder.CreateVectorOfStrings(info.symbols)));
+  return offsets;
+}
+
+// Absent fields read as empty: the format only ever gains fields.
+std::string text(const flatbuffers::String* string) { return string ? string->str() : std::string(); }
+
+template <class T, class F>
+void each(const flatbuffers::Vector<flatbuffers::Offset<T>>* items, F&& f) {
+  if (!items) return;
+  for (const T* item : *items) f(*item);
+}
+
+std::vector<TensorInfo> read_infos(const flatbuffers::Vector<flatbuffers::Offset<format::TensorInfo>>* items) {
+  std::vector<TensorInfo> infos;
+  each(items, [&](const format::TensorInfo& item) {
+    TensorInfo info{text(item.name()), static_cast<tensor::DType>(item.dtype()), {}, {}};
+    if (item.shape()) info.shape.assign(item.shape()->begin(), item.shape()->end());
+    if (item.symbols())
+      for (const auto* symbol : *item.symbols()) info.symbols.push_back(symbol->str());
+    infos.push_back(std::move(info));
+  });
+  return infos;
+}
+
+template <class T>
+base::Result<const T*> root(std::span<const std::byte> bytes, std::string_view section) {
+  const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
+  flatbuffers::Verifier verifier(data, bytes.size(), /*max_depth=*/8, /*max_tables=*/10'000'000);
+  if (bytes.size() < 8 || !verifier.VerifyBuffer<T>(nullptr))
+    return fail(Code::kCorrupt, "the engine's {} section is malformed", section);
+  return flatbuffers::GetRoot<T>(data);
+}
+
+}  // namespace
+
+std::string serialize_manifest(const Manifest& manifest, const Plan& plan) {
+  flatbuffers::FlatBufferBuilder builder;
+  auto string = [&](const std::string& value) { return builder.CreateString(value); };
+  auto architecture = string(manifest.architecture), precision = string(manifest.precision),
+       model_name = string(manifest.model_name), model_digest = string(manifest.model_digest),
+       toolchain = string(manifest.toolchain), licence = string(manifest.licence), metadata = string(manifest.metadata),
+       report = string(manifest.report);
+  auto inputs = builder.CreateVector(write_infos(builder, plan.inputs));
+  auto outputs = builder.CreateVector(write_infos(builder, plan.outputs));
+  builder.Finish(format::CreateManifest(builder, architecture, precision, model_name, model_digest, toolchain, licence,
+                                        metadata, report, inputs, outputs));
+  return take(builder);
+}
+
+std::string serialize_plan(const Plan& plan) {
+  flatbuffers::FlatBufferBuilder builder;
+  Offsets<format::Symbol> symbols;
+  for (const auto& symbol : plan.symbols)
+    symbols.push_back(format::CreateSymbol(builder, builder.CreateString(symbol.name), symbol.max));
+  Offsets<format::Kernel> kernels;
+  for (const auto& kernel : plan.kernels)
+    kernels.push_back(format::CreateKernel(builder, builder.CreateString(kernel.symbol), kernel.code_offset));
+  Offsets<format::Launch> launches;
+  for (const auto& launch : plan.launches) {
+    std::vector<format::Buffer> arguments;
+    for (const auto& ref : launch.arguments)
+      arguments.emplace_back(static_cast<std::uint8_t>(ref.space), ref.index, ref.offset, ref.bytes);
+    auto buffers = builder.CreateVectorOfStructs(arguments);
+    auto name = builder.CreateString(launch.name), choice = builder.CreateString(launch.choice);
+    launches.push_back(format::CreateLaunch(builder, launch.kernel, buffers, launch.num_tasks, launch.scratch_bytes, name,
+                                            choice, launch.flops, launch.bytes));
+  }
+  auto symbol_vector = builder.CreateVector(symbols);
+  auto kernel_vector = builder.CreateVector(kernels);
+  auto launch_vector = builder.CreateVector(launches);
+  builder.Finish(
+      format::CreatePlan(builder, plan.arena_bytes, plan.scratch_bytes, symbol_vector, kernel_vector, launch_vector));
+  return take(builder);
+}
+
+base::Result<void> parse_manifest(std::span<const std::byte> bytes, Manifest& manifest, Plan& plan) {
+  XI_TRY(const auto* section, root<format::Manifest>(bytes, "manifest"));
+  manifest = {text(section->architecture()), text(section->precision()),    text(section->model_name()),
+              text(section->model_digest()), text(section->toolchain()),    text(section->licence()),
+              text(section->metadata()),     text(section->report())};
+  plan.inputs = read_infos(section->inputs());
+  plan.outputs = read_infos(section->outputs());
+  return {};
+}
+
+base::Result<void> parse_plan(std::span<const std::byte> bytes, Plan& plan) {
+  XI_TRY(const auto* section, root<format::Plan>(bytes, "plan"));
+  plan.arena_bytes = section->arena_bytes();
+  plan.scratch_bytes = section->scratch_bytes();
+  each(section->symbols(), [&](const format::Symbol& item) { plan.symbols.push_back({text(item.name()), item.max()}); });
+  each(section->kernels(), [&](const format::Kernel& item) { plan.kernels.push_back({text(item.symbol()), item.code_offset()}); });
+  each(section->launches(), [&](const format::Launch& item) {
+    Launch launch;
+    launch.kernel = item.kernel();
+    if (item.arguments())
+      for (const auto* buffer : *item.arguments())
+        launch.arguments.push_back(
+            {static_cast<BufferRef::Space>(buffer->space()), buffer->index(), buffer->offset(), buffer->bytes()});
+    launch.num_tasks = item.num_tasks();
+    launch.scratch_bytes = item.scratch_bytes();
+    launch.name = text(item.name());
+    launch.choice = text(item.choice());
+    launch.flops = item.flops();
+    launch.bytes = item.bytes();
+    plan.launches.push_back(std::move(launch));
+  });
+  return {};
+}
+
+}  // namespace xinfer::engine

@@ -1,0 +1,89 @@
+#include "engine/trust.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/digest.h"
+#include "base/files.h"
+
+namespace xinfer::engine {
+
+using base::Code;
+using base::fail;
+
+namespace {
+
+constexpr std::size_t kPublicBytes = 32, kSecretBytes = 64;
+
+base::Result<std::string> read_hex(const std::filesystem::path& path, std::size_t bytes, std::string_view kind) {
+  XI_TRY(std::string text, base::read_file(path, 4096));
+  text.resize(std::min(text.find_first_of("# \t\r\n"), text.size()));
+  auto key = base::from_hex(text);
+  if (!key || key->size() != bytes)
+    return std::unexpected(base::Error{Code::kInvalidArgument,
+                                       fmt::format("this is no {} key: {} hexadecimal digits are needed", kind, bytes * 2),
+                                       path.string()});
+  return key;
+}
+
+}  // namespace
+
+bool Trust::trusts(std::string_view public_key) const { return std::ranges::find(public_keys, public_key) != public_keys.end(); }
+
+std::filesystem::path trusted_keys_folder() {
+  const char* config = std::getenv("XDG_CONFIG_HOME");
+  if (config && *config) return std::filesystem::path(config) / "xinfer/trusted_keys";
+  const char* home = std::getenv("HOME");
+  return std::filesystem::path(home && *home ? home : "/") / ".config/xinfer/trusted_keys";
+}
+
+base::Result<Trust> load_trust(const std::filesystem::path& folder) {
+  Trust trust;
+  std::error_code missing;
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, missing))
+    if (entry.path().extension() == ".pub") files.push_back(entry.path());
+  std::ranges::sort(files);
+  for (const auto& file : files) {
+    XI_TRY(std::string key, read_public_key(file));
+    trust.public_keys.push_back(std::move(key));
+  }
+  return trust;
+}
+
+base::Result<void> add_trusted_key(std::string_view public_key, std::string_view comment, const std::filesystem::path& folder) {
+  if (public_key.size() != kPublicBytes) return fail(Code::kInvalidArgument, "a public key has 64 hexadecimal digits");
+  std::string id = key_id(public_key);
+  auto path = folder / (id.substr(id.find(':') + 1) + ".pub");
+  if (std::filesystem::exists(path)) return {};
+  std::string line = base::to_hex(std::as_bytes(std::span(public_key)));
+  if (!comment.empty()) line += fmt::format(" # {}", comment);
+  std::ranges::replace(line, '\n', ' ');
+  return base::write_file(path, line + "\n");
+}
+
+std::string key_id(std::string_view public_key) { return "ed25519:" + base::sha256(public_key).substr(0, 16); }
+
+base::Result<std::string> read_public_key(const std::filesystem::path& path) { return read_hex(path, kPublicBytes, "public"); }
+base::Result<std::string> read_secret_key(const std::filesystem::path& path) { return read_hex(path, kSecretBytes, "secret"); }
+
+base::Result<void> write_secret_key(const std::filesystem::path& path, std::string_view secret_key) {
+  std::error_code ignored;
+  if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), ignored);
+  // Closed to others from the first byte on; never over an existing key, whose engines would become untrusted.
+  int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (file < 0 && errno == EEXIST) return fail(Code::kConflict, "{} exists already", path.string());
+  if (file < 0) return fail(Code::kIo, "cannot create {}: {}", path.string(), std::strerror(errno));
+  std::string text = base::to_hex(std::as_bytes(std::span(secret_key))) + "\n";
+  bool written = ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(file) == 0;
+  ::close(file);
+  if (!written) return fail(Code::kIo, "cannot write {}", path.string());
+  return {};
+}
+
+}  // namespace xinfer::engine

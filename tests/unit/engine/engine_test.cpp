@@ -1,0 +1,151 @@
+#include "engine/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "base/digest.h"
+#include "base/files.h"
+
+namespace xinfer::engine {
+namespace {
+
+Contents sample() {
+  Contents contents;
+  contents.manifest = {"x86-64-v3", "fp32", "tiny", std::string(64, 'a'), "test", "Apache-2.0", R"({"task":"none"})", R"({"ok":true})"};
+  contents.plan.inputs = {{"x", tensor::DType::kFloat32, {2, 3}, {"", ""}}};
+  contents.plan.outputs = {{"y", tensor::DType::kInt64, {-1, 2}, {"n", ""}}};
+  contents.plan.symbols = {{"n", 5}};
+  contents.plan.arena_bytes = 256;
+  contents.plan.scratch_bytes = 64;
+  contents.plan.kernels = {{"k0", 0}, {"k1", 16}};
+  contents.plan.launches = {{1,
+                             {{BufferRef::Space::kInput, 0, 0, 24}, {BufferRef::Space::kWeights, 0, 64, 128},
+                              {BufferRef::Space::kArena, 0, 128, 128}},
+                             7, 64, "Conv_1", "conv 3x3", 1e6, 2e6},
+                            {0, {{BufferRef::Space::kOutput, 0, 0, 80}}, 1, 0, "NonZero", "", 0, 0}};
+  contents.code = std::string(5000, '\xc3');
+  contents.weights.resize(300000);  // two chunks
+  for (std::size_t i = 0; i < contents.weights.size(); ++i) contents.weights[i] = static_cast<std::byte>(i * 7);
+  return contents;
+}
+
+TEST(Engine, RoundTripKeepsEverything) {
+  auto key = base::make_key_pair();
+  Contents made = sample();
+  std::string file = write(made, key.secret_key);
+  auto engine = open_bytes(file, {{key.public_key}});
+  ASSERT_TRUE(engine) << engine.error().text();
+  const Manifest& manifest = (*engine)->manifest();
+  EXPECT_EQ(manifest.architecture, "x86-64-v3");
+  EXPECT_EQ(manifest.precision, "fp32");
+  EXPECT_EQ(manifest.model_name, "tiny");
+  EXPECT_EQ(manifest.model_digest, std::string(64, 'a'));
+  EXPECT_EQ(manifest.toolchain, "test");
+  EXPECT_EQ(manifest.licence, "Apache-2.0");
+  EXPECT_EQ(manifest.metadata, R"({"task":"none"})");
+  EXPECT_EQ(manifest.report, R"({"ok":true})");
+  const Plan& plan = (*engine)->plan();
+  EXPECT_EQ(plan.inputs[0].name, "x");
+  EXPECT_EQ(plan.inputs[0].shape, (tensor::Shape{2, 3}));
+  EXPECT_EQ(plan.outputs[0].dtype, tensor::DType::kInt64);
+  EXPECT_EQ(plan.outputs[0].symbols[0], "n");
+  EXPECT_EQ(plan.symbols[0].max, 5);
+  EXPECT_EQ(plan.arena_bytes, 256U);
+  EXPECT_EQ(plan.scratch_bytes, 64U);
+  ASSERT_EQ(plan.kernels.size(), 2U);
+  EXPECT_EQ(plan.kernels[1].code_offset, 16U);
+  ASSERT_EQ(plan.launches.size(), 2U);
+  EXPECT_EQ(plan.launches[0].arguments[1].space, BufferRef::Space::kWeights);
+  EXPECT_EQ(plan.launches[0].arguments[1].offset, 64U);
+  EXPECT_EQ(plan.launches[0].num_tasks, 7);
+  EXPECT_EQ(plan.launches[0].choice, "conv 3x3");
+  EXPECT_EQ(plan.launches[0].flops, 1e6);
+  EXPECT_EQ((*engine)->code().size(), 5000U);
+  EXPECT_EQ(std::memcmp((*engine)->weights().data(), made.weights.data(), made.weights.size()), 0);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>((*engine)->weights().data()) % 64, 0U);
+  EXPECT_EQ((*engine)->signer(), key.public_key);
+  EXPECT_EQ((*engine)->file_bytes(), file.size());
+  EXPECT_EQ((*engine)->digest().size(), 64U);
+}
+
+TEST(Engine, WritingTwiceGivesTheSameBytes) {
+  auto key = base::make_key_pair();
+  EXPECT_EQ(write(sample(), key.secret_key), write(sample(), key.secret_key));
+  EXPECT_EQ(write(sample(), ""), write(sample(), ""));
+}
+
+TEST(Engine, OpensFromAFile) {
+  base::TemporaryFolder folder;
+  auto path = folder.path() / "a.engine";
+  ASSERT_TRUE(base::write_file(path, write(sample(), "")));
+  Trust own;
+  own.allow_unsigned = true;
+  auto engine = open(path, own);
+  ASSERT_TRUE(engine) << engine.error().text();
+  EXPECT_TRUE((*engine)->signer().empty());
+}
+
+TEST(Engine, EmptyCodeAndWeightsAreFine) {
+  Contents contents;
+  contents.manifest.architecture = "armv8-a";
+  Trust own;
+  own.allow_unsigned = true;
+  auto engine = open_bytes(write(contents, ""), own);
+  ASSERT_TRUE(engine) << engine.error().text();
+  EXPECT_TRUE((*engine)->weights().empty());
+}
+
+TEST(Engine, PlanThatLeavesItsBuffersIsRefused) {
+  auto error = [](auto change) {
+    Contents contents = sample();
+    change(contents.plan);
+    auto result = check(contents.plan, contents.code.size(), contents.weights.size());
+    return result ? std::string("accepted") : result.error().text();
+  };
+  EXPECT_EQ(error([](Plan&) {}), "accepted");
+  EXPECT_EQ(error([](Plan& p) { p.launches[0].kernel = 2; }), "calls a kernel that does not exist (at launch 0 (Conv_1))");
+  EXPECT_EQ(error([](Plan& p) { p.launches[0].arguments[2].bytes = 129; }),
+            "bytes 128 to 257 are outside of their 256-byte buffer (at launch 0 (Conv_1), argument 2)");
+  EXPECT_EQ(error([](Plan& p) { p.launches[0].arguments[0].offset = ~0ULL; }).find("bytes 18446744073709551615"), 0U);
+  EXPECT_EQ(error([](Plan& p) { p.launches[1].arguments[0].bytes = 81; }),
+            "bytes 0 to 81 are outside of their 80-byte buffer (at launch 1 (NonZero), argument 0)");
+  EXPECT_EQ(error([](Plan& p) { p.launches[1].arguments[0].index = 1; }),
+            "refers to an input or output that does not exist (at launch 1 (NonZero), argument 0)");
+  EXPECT_EQ(error([](Plan& p) { p.kernels[1].code_offset = 5000; }), "kernel k1 begins outside of the code section");
+  EXPECT_EQ(error([](Plan& p) { p.launches[0].scratch_bytes = 65; }),
+            "needs more scratch memory than the plan has (at launch 0 (Conv_1))");
+  EXPECT_EQ(error([](Plan& p) { p.launches[0].num_tasks = -1; }), "has an impossible number of tasks (at launch 0 (Conv_1))");
+  EXPECT_EQ(error([](Plan& p) { p.symbols.clear(); }), "output 'y': the size of dimension 0 is not defined");
+  EXPECT_EQ(error([](Plan& p) { p.inputs[0].shape = {1LL << 39, 1LL << 39}; }), "input 'x' is too large");
+  EXPECT_EQ(error([](Plan& p) { p.inputs[0].dtype = tensor::DType::kString; }), "input 'x' has an unknown element type");
+}
+
+TEST(Trust, KeysAreKeptInAFolder) {
+  base::TemporaryFolder folder;
+  auto first = base::make_key_pair(), second = base::make_key_pair();
+  EXPECT_TRUE(load_trust(folder.path() / "missing")->public_keys.empty());
+  ASSERT_TRUE(add_trusted_key(first.public_key, "my hub", folder.path()));
+  ASSERT_TRUE(add_trusted_key(first.public_key, "again", folder.path()));
+  ASSERT_TRUE(add_trusted_key(second.public_key, "", folder.path()));
+  auto trust = load_trust(folder.path());
+  ASSERT_TRUE(trust);
+  EXPECT_EQ(trust->public_keys.size(), 2U);
+  EXPECT_TRUE(trust->trusts(first.public_key));
+  EXPECT_FALSE(trust->trusts(base::make_key_pair().public_key));
+  ASSERT_TRUE(base::write_file(folder.path() / "bad.pub", "zz\n"));
+  EXPECT_EQ(load_trust(folder.path()).error().message, "this is no public key: 64 hexadecimal digits are needed");
+}
+
+TEST(Trust, SecretKeyFileIsPrivateAndNeverReplaced) {
+  base::TemporaryFolder folder;
+  auto path = folder.path() / "deep/my.key";
+  auto pair = base::make_key_pair();
+  ASSERT_TRUE(write_secret_key(path, pair.secret_key));
+  EXPECT_EQ(std::filesystem::status(path).permissions(), std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  EXPECT_EQ(*read_secret_key(path), pair.secret_key);
+  EXPECT_EQ(write_secret_key(path, pair.secret_key).error().code, base::Code::kConflict);
+}
+
+}  // namespace
+}  // namespace xinfer::engine
