@@ -28,10 +28,18 @@ function(module name)
   endif()
 endfunction()
 
-# app(NAME [USES module...] [LINKS target...]): program NAME of apps/NAME/*.cpp.
+# app(NAME [USES module...] [LINKS target...]): program NAME of apps/NAME/*.cpp. tool(...): of tools/NAME/*.cpp, not installed.
 function(app name)
+  program(apps ${name} ${ARGN})
+endfunction()
+
+function(tool name)
+  program(tools ${name} ${ARGN})
+endfunction()
+
+function(program folder name)
   cmake_parse_arguments(ARG "" "" "USES;LINKS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/apps/${name}/*.cpp)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/${name}/*.cpp)
   if(NOT sources)
     return()
   endif()
