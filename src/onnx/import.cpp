@@ -1,0 +1,71 @@
+#include "onnx/import.h"
+
+#include <fmt/format.h>
+
+#include "base/files.h"
+#include "ir/operator.h"
+#include "onnx/graph_builder.h"
+
+namespace xinfer::onnx {
+namespace {
+
+using base::Code;
+using base::fail;
+using base::Result;
+
+Result<proto::ModelProto> parse_model(std::string_view bytes, const ImportLimits& limits) {
+  if (bytes.size() > limits.file_bytes || bytes.size() > std::size_t{0x7fffffff})
+    return fail(Code::kLimit, "the model has {} bytes, the limit is {} (file_bytes): keep weights in external data", bytes.size(),
+                limits.file_bytes);
+  if (bytes.empty()) return fail(Code::kCorrupt, "the file is empty, not an ONNX model");
+  proto::ModelProto model;
+  if (!model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
+    return fail(Code::kCorrupt, "not an ONNX model, or cut off: the bytes are not a serialised ModelProto");
+  if (!model.has_graph()) return fail(Code::kCorrupt, "not an ONNX model: it holds no graph");
+  return model;
+}
+
+// One line per operator, with the first nodes that use it.
+base::Error unknown_operators(const std::map<std::string, std::vector<std::string>>& unknown) {
+  constexpr std::size_t kMaxNamed = 5;
+  std::string text = unknown.size() == 1 ? "1 operator is not supported:" : fmt::format("{} operators are not supported:", unknown.size());
+  for (const auto& [op, nodes] : unknown) {
+    text += fmt::format("\n  {} ({} {}: ", op, nodes.size(), nodes.size() == 1 ? "node" : "nodes");
+    for (std::size_t i = 0; i < nodes.size() && i < kMaxNamed; ++i) text += (i == 0 ? "'" : ", '") + nodes[i] + "'";
+    text += nodes.size() > kMaxNamed ? ", …)" : ")";
+  }
+  return {Code::kUnsupported, std::move(text), {}};
+}
+
+Result<ir::Graph> import(std::string_view bytes, const std::filesystem::path& folder, const ImportOptions& options) {
+  XI_TRY(const proto::ModelProto model, parse_model(bytes, options.limits));
+  XI_TRY(const Opsets opsets, read_opsets(model.opset_import()));
+  ImportState state{options, folder, {}, {}, 0, 0};
+  for (const auto& function : model.functions()) {
+    const std::string domain = function.domain() == "ai.onnx" ? "" : function.domain();
+    if (!state.functions.emplace(FunctionKey{domain, function.name()}, &function).second)
+      return fail(Code::kCorrupt, "the function '{}.{}' is defined twice", function.domain(), function.name());
+  }
+  XI_TRY(ir::Graph graph, build_graph(model.graph(), opsets, state));
+  if (!state.unknown.empty()) return std::unexpected(unknown_operators(state.unknown));
+  for (const auto& entry : model.metadata_props()) graph.metadata[entry.key()] = entry.value();
+  graph.compact();
+  XI_CHECK(ir::verify(graph));
+  XI_CHECK(ir::infer_types(graph));
+  return graph;
+}
+
+}  // namespace
+
+Result<ir::Graph> import_model(const std::filesystem::path& path, const ImportOptions& options) {
+  XI_TRY(const std::string bytes, base::read_file(path, options.limits.file_bytes));
+  std::filesystem::path folder = path.parent_path();
+  if (folder.empty()) folder = ".";
+  auto graph = import(bytes, folder, options);
+  if (!graph) return std::unexpected(std::move(graph).error().in(path.filename().string()));
+  return graph;
+}
+
+Result<ir::Graph> import_model_bytes(std::string_view bytes, const ImportOptions& options) { return import(bytes, {}, options); }
+
+}  // namespace xinfer::onnx
