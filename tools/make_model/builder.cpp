@@ -59,13 +59,9 @@ void Builder::output(const Value& value, const Shape& shape) {
   set_shape(info, shape, static_cast<int32_t>(DataType::kFloat));
 }
 
-std::string Builder::serialize() const {
-  return model_.SerializeAsString();
-}
+std::string Builder::serialize() const { return model_.SerializeAsString(); }
 
-proto::NodeProto& Builder::node() {
-  return *model_.mutable_graph()->mutable_node(model_.graph().node_size() - 1);
-}
+proto::NodeProto& Builder::node() { return *model_.mutable_graph()->mutable_node(model_.graph().node_size() - 1); }
 
 Value Builder::op(std::string_view type, std::initializer_list<Value> inputs, int64_t channels) {
   auto& node = *model_.mutable_graph()->add_node();
@@ -207,9 +203,7 @@ Value Builder::floats(std::string_view name, const Shape& shape, const std::vect
   return {unique, 0};
 }
 
-Value Builder::scalar(std::string_view name, float value) {
-  return floats(name, {}, {value});
-}
+Value Builder::scalar(std::string_view name, float value) { return floats(name, {}, {value}); }
 
 Value Builder::random(std::string_view name, const Shape& shape, float centre, float spread) {
   size_t count = 1;

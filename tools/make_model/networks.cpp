@@ -12,9 +12,7 @@ Value conv_bn(Builder& b, const Value& x, int64_t channels, ConvOptions options,
   return b.batch_norm(b.conv(x, channels, options), scale);
 }
 
-Value relu(Builder& b, const Value& x) {
-  return b.op("Relu", {x}, x.channels);
-}
+Value relu(Builder& b, const Value& x) { return b.op("Relu", {x}, x.channels); }
 
 Value classifier(Builder& b, const Value& x, int64_t classes) {
   const Value flat = b.op("Flatten", {b.op("GlobalAveragePool", {x}, x.channels)}, x.channels);
@@ -86,8 +84,6 @@ constexpr Network kNetworks[] = {
 
 }  // namespace
 
-std::span<const Network> networks() {
-  return kNetworks;
-}
+std::span<const Network> networks() { return kNetworks; }
 
 }  // namespace xinfer::make_model

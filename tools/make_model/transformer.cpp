@@ -64,14 +64,8 @@ std::string encoder(std::string_view name, const Encoder& e) {
 
 }  // namespace
 
-std::string bert_base() {
-  return encoder("bert_base", {12, 768, 12, 3072, 128});
-}
-std::string minilm_l6() {
-  return encoder("minilm_l6", {6, 384, 12, 1536, 128});
-}
-std::string minilm_l6_16() {
-  return encoder("minilm_l6_16", {6, 384, 12, 1536, 16});
-}
+std::string bert_base() { return encoder("bert_base", {12, 768, 12, 3072, 128}); }
+std::string minilm_l6() { return encoder("minilm_l6", {6, 384, 12, 1536, 128}); }
+std::string minilm_l6_16() { return encoder("minilm_l6_16", {6, 384, 12, 1536, 16}); }
 
 }  // namespace xinfer::make_model

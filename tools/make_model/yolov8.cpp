@@ -40,9 +40,7 @@ Value upsample(Builder& b, const Value& x) {
   return y;
 }
 
-Value join(Builder& b, const Value& x, const Value& y) {
-  return b.concat({x, y}, 1, x.channels + y.channels);
-}
+Value join(Builder& b, const Value& x, const Value& y) { return b.concat({x, y}, 1, x.channels + y.channels); }
 
 // Boxes from distances to the cell's centre, in pixels: centre x, centre y, width, height (x 8400).
 Value decode_boxes(Builder& b, const Value& distribution, int64_t cells, const std::vector<int64_t>& strides) {
