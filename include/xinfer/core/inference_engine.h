@@ -119,7 +119,7 @@ class InferenceEngine {
   /// "x86-64-v4", "fp32".
   const std::string& architecture() const noexcept;
   const std::string& precision() const noexcept;
-  /// JSON text that the engine carries: pre- and post-processing, labels ("{}" when none); the build's report.
+  /// JSON text that the engine carries: pre- and post-processing, labels (empty when none); the build's report.
   const std::string& metadata() const noexcept;
   const std::string& report() const noexcept;
 

@@ -119,6 +119,7 @@ class Tensor {
   void reshape(Shape shape);
 
  private:
+  friend struct TensorFactory;
   void check_type(DataType dtype) const;
 
   Shape shape_;

@@ -1,0 +1,73 @@
+#include "runtime/program.h"
+
+#include <algorithm>
+
+#include "target/registry.h"
+
+namespace xinfer::runtime {
+
+using base::Code;
+using base::fail;
+using engine::Launch;
+
+namespace {
+
+// What one core does, roughly, to tell launches that are worth sharing from those that are not.
+constexpr double kFlopsPerMicrosecond = 50e3, kBytesPerMicrosecond = 15e3;
+// A meeting of threads costs some tenths of a microsecond while they spin, waking a parked one tens of microseconds.
+constexpr double kShareMicroseconds = 2, kWakeMicroseconds = 30;
+
+double estimate_microseconds(const Launch& launch) {
+  double bytes = launch.bytes;
+  if (bytes == 0)
+    for (const auto& argument : launch.arguments) bytes += static_cast<double>(argument.bytes);
+  return std::max(launch.flops / kFlopsPerMicrosecond, bytes / kBytesPerMicrosecond);
+}
+
+std::string describe(std::string_view architecture) {
+  const auto* row = target::find_canonical(architecture);
+  return row ? fmt::format("{} ({})", architecture, row->display_name) : std::string(architecture);
+}
+
+}  // namespace
+
+base::Result<void> check_architecture(std::string_view needed, std::string_view machine) {
+  if (target::runs_on(needed, machine)) return {};
+  return fail(Code::kIncompatible, "the engine needs {}, this machine is {}: build the model for target {}", describe(needed),
+              describe(machine), machine);
+}
+
+base::Result<std::shared_ptr<const Program>> Program::load(std::shared_ptr<const engine::Engine> engine) {
+  XI_TRY(HardwareTarget host, target::host());
+  XI_CHECK(check_architecture(engine->manifest().architecture, host.architecture()));
+  XI_CHECK(engine->make_code_executable());
+
+  std::shared_ptr<Program> program(new Program);
+  const engine::Plan& plan = engine->plan();
+  double shareable = 0;
+  for (std::uint32_t i = 0; i < plan.launches.size(); ++i) {
+    const Launch& launch = plan.launches[i];
+    const std::byte* entry = engine->code().data() + plan.kernels[launch.kernel].code_offset;
+    program->kernels_.push_back(reinterpret_cast<engine::CpuKernel>(reinterpret_cast<std::uintptr_t>(entry)));
+    double microseconds = estimate_microseconds(launch);
+    bool shared = launch.num_tasks > 1 && microseconds >= kShareMicroseconds;
+    if (shared) shareable += microseconds;
+    if (!shared && !program->phases_.empty() && !program->phases_.back().shared)
+      program->phases_.back().end = i + 1;
+    else
+      program->phases_.push_back({i, i + 1, shared});
+  }
+  program->worth_sharing_ = shareable >= kWakeMicroseconds;
+  for (const auto& info : plan.inputs) {
+    XI_TRY(std::uint64_t bytes, engine::capacity_bytes(plan, info));
+    program->input_bytes_.push_back(bytes);
+  }
+  for (const auto& info : plan.outputs) {
+    XI_TRY(std::uint64_t bytes, engine::capacity_bytes(plan, info));
+    program->output_bytes_.push_back(bytes);
+  }
+  program->engine_ = std::move(engine);
+  return program;
+}
+
+}  // namespace xinfer::runtime

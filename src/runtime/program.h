@@ -1,0 +1,48 @@
+// A verified engine made ready to run on this machine: kernels as function pointers, launches grouped into phases.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/error.h"
+#include "engine/engine.h"
+
+namespace xinfer::runtime {
+
+/// Consecutive launches that need no meeting of threads in between: one launch shared by all threads, or any number that
+/// thread 0 runs alone because sharing them would cost more than it saves.
+struct Phase {
+  std::uint32_t begin = 0, end = 0;  // launches
+  bool shared = false;
+};
+
+/// Immutable; shared by the sessions of an engine.
+class Program {
+ public:
+  /// kIncompatible when this machine does not run the engine's architecture, saying what it needs and what this is.
+  [[nodiscard]] static base::Result<std::shared_ptr<const Program>> load(std::shared_ptr<const engine::Engine> engine);
+
+  const engine::Engine& engine() const { return *engine_; }
+  const engine::Plan& plan() const { return engine_->plan(); }
+  engine::CpuKernel kernel(std::size_t launch) const { return kernels_[launch]; }
+  std::span<const Phase> phases() const { return phases_; }
+  /// Whether more than one thread can gain anything.
+  bool worth_sharing() const { return worth_sharing_; }
+  /// Bytes of each input and output, symbols at their maximum.
+  std::uint64_t input_capacity(std::size_t index) const { return input_bytes_[index]; }
+  std::uint64_t output_capacity(std::size_t index) const { return output_bytes_[index]; }
+
+ private:
+  Program() = default;
+  std::shared_ptr<const engine::Engine> engine_;
+  std::vector<engine::CpuKernel> kernels_;  // per launch
+  std::vector<Phase> phases_;
+  std::vector<std::uint64_t> input_bytes_, output_bytes_;
+  bool worth_sharing_ = false;
+};
+
+/// kIncompatible unless a machine of architecture `machine` runs engines for `needed`.
+[[nodiscard]] base::Result<void> check_architecture(std::string_view needed, std::string_view machine);
+
+}  // namespace xinfer::runtime

@@ -1,0 +1,262 @@
+#include "runtime/session.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+
+namespace xinfer::runtime {
+
+using base::Code;
+using base::fail;
+using engine::BufferRef;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+constexpr std::uint64_t kHugePageBytes = std::uint64_t{2} << 20;
+
+double microseconds_since(Clock::time_point start) { return std::chrono::duration<double, std::micro>(Clock::now() - start).count(); }
+
+std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+// The part of num_tasks that thread `index` starts with.
+std::uint32_t share_begin(std::int64_t num_tasks, int index, int num_threads) {
+  return static_cast<std::uint32_t>(num_tasks * index / num_threads);
+}
+
+}  // namespace
+
+void Memory::Free::operator()(std::byte* memory) const { std::free(memory); }
+
+base::Result<Memory> Memory::allocate(std::uint64_t bytes) {
+  std::uint64_t alignment = bytes >= kHugePageBytes ? kHugePageBytes : kAlignment;
+  Memory memory;
+  memory.size_ = round_up(std::max<std::uint64_t>(bytes, 1), alignment);
+  memory.data_.reset(static_cast<std::byte*>(std::aligned_alloc(alignment, memory.size_)));
+  if (!memory.data_) return fail(Code::kOutOfMemory, "no memory for {} bytes", bytes);
+  if (alignment == kHugePageBytes) ::madvise(memory.data_.get(), memory.size_, MADV_HUGEPAGE);
+  std::memset(memory.data_.get(), 0, memory.size_);
+  return memory;
+}
+
+base::Result<Session> Session::create(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool) {
+  Session session(std::move(program), std::move(pool));
+  const engine::Plan& plan = session.program_->plan();
+  int threads = session.pool_->num_threads();
+  XI_TRY(session.arena_, Memory::allocate(plan.arena_bytes));
+  session.scratch_stride_ = round_up(plan.scratch_bytes, kAlignment);
+  XI_TRY(session.scratch_, Memory::allocate(session.scratch_stride_ * static_cast<std::uint64_t>(threads)));
+  session.claims_ = std::make_unique<Claim[]>(static_cast<std::size_t>(threads));
+  session.inputs_.resize(plan.inputs.size());
+  session.staged_.resize(plan.inputs.size());
+  session.outputs_.resize(plan.outputs.size());
+  session.own_outputs_.resize(plan.outputs.size());
+  session.symbols_.resize(std::max<std::size_t>(1, plan.symbols.size()));
+
+  const std::byte* weights = session.program_->engine().weights().data();
+  for (const auto& launch : plan.launches) {
+    session.first_argument_.push_back(static_cast<std::uint32_t>(session.arguments_.size()));
+    for (const auto& ref : launch.arguments) {
+      void* address = nullptr;
+      // Kernels only read their weights; the C signature has no const.
+      if (ref.space == BufferRef::Space::kWeights) address = const_cast<std::byte*>(weights) + ref.offset;
+      if (ref.space == BufferRef::Space::kArena) address = session.arena_.data() + ref.offset;
+      if (!address)
+        session.patches_.push_back({static_cast<std::uint32_t>(session.arguments_.size()), ref.index, ref.offset,
+                                    ref.space == BufferRef::Space::kOutput});
+      session.arguments_.push_back(address);
+    }
+  }
+  return session;
+}
+
+base::Result<void> Session::check_shape(std::size_t index, std::span<const std::int64_t> shape) {
+  const engine::Plan& plan = program_->plan();
+  const engine::TensorInfo& info = plan.inputs[index];
+  bool fits = shape.size() == info.shape.size();
+  for (std::size_t i = 0; fits && i < shape.size(); ++i) {
+    if (info.shape[i] >= 0) {
+      fits = shape[i] == info.shape[i];
+      continue;
+    }
+    auto symbol = std::ranges::find(plan.symbols, info.symbols[i], &engine::Symbol::name);
+    fits = shape[i] >= 0 && shape[i] <= symbol->max;
+    if (fits) symbols_[static_cast<std::size_t>(symbol - plan.symbols.begin())] = shape[i];
+  }
+  if (fits) return {};
+  return fail(Code::kInvalidArgument, "input '{}' needs shape {}, got {}", info.name, tensor::to_string(info.shape),
+              tensor::to_string(shape));
+}
+
+base::Result<void> Session::bind_input(std::size_t index, const void* data, std::span<const std::int64_t> shape) {
+  if (!data || reinterpret_cast<std::uintptr_t>(data) % kAlignment != 0) return copy_input(index, data, shape);
+  XI_CHECK(check_shape(index, shape));
+  dirty_ |= inputs_[index] != data;
+  inputs_[index] = data;
+  return {};
+}
+
+base::Result<void> Session::copy_input(std::size_t index, const void* data, std::span<const std::int64_t> shape) {
+  XI_CHECK(check_shape(index, shape));
+  if (!staged_[index].data()) {
+    XI_TRY(staged_[index], Memory::allocate(program_->input_capacity(index)));
+  }
+  auto bytes = static_cast<std::size_t>(tensor::num_elements(shape)) * tensor::size_of(program_->plan().inputs[index].dtype);
+  if (bytes) std::memcpy(staged_[index].data(), data, bytes);
+  dirty_ |= inputs_[index] != staged_[index].data();
+  inputs_[index] = staged_[index].data();
+  return {};
+}
+
+base::Result<void> Session::bind_output(std::size_t index, void* data, std::size_t bytes) {
+  const auto& name = program_->plan().outputs[index].name;
+  if (data && reinterpret_cast<std::uintptr_t>(data) % kAlignment != 0)
+    return fail(Code::kInvalidArgument, "the memory for output '{}' is not 64-byte aligned", name);
+  if (data && bytes < program_->output_capacity(index))
+    return fail(Code::kInvalidArgument, "output '{}' needs {} bytes, got {}", name, program_->output_capacity(index), bytes);
+  dirty_ |= outputs_[index] != data;
+  outputs_[index] = static_cast<std::byte*>(data);
+  return {};
+}
+
+base::Result<void> Session::prepare() {
+  if (!dirty_) return {};
+  const engine::Plan& plan = program_->plan();
+  for (std::size_t i = 0; i < inputs_.size(); ++i)
+    if (!inputs_[i]) return fail(Code::kInvalidArgument, "input '{}' was not set", plan.inputs[i].name);
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    if (outputs_[i]) continue;
+    if (!own_outputs_[i].data()) {
+      XI_TRY(own_outputs_[i], Memory::allocate(program_->output_capacity(i)));
+    }
+    outputs_[i] = own_outputs_[i].data();
+  }
+  for (const Patch& patch : patches_) {
+    auto* base = patch.output ? outputs_[patch.index] : static_cast<std::byte*>(const_cast<void*>(inputs_[patch.index]));
+    arguments_[patch.argument] = base + patch.offset;
+  }
+  dirty_ = false;
+  return {};
+}
+
+inline void Session::call(std::size_t launch, void* scratch, std::int64_t begin, std::int64_t end) {
+  program_->kernel(launch)(arguments_.data() + first_argument_[launch], symbols_.data(), scratch, begin, end);
+}
+
+void Session::run_alone(std::vector<double>* microseconds) {
+  const auto& launches = program_->plan().launches;
+  for (std::size_t i = 0; i < launches.size(); ++i) {
+    auto start = microseconds ? Clock::now() : Clock::time_point();
+    call(i, scratch_.data(), 0, launches[i].num_tasks);
+    if (microseconds) microseconds->push_back(microseconds_since(start));
+  }
+}
+
+// Every thread walks all phases. In a shared phase each starts with its own part of the tasks, claimed in pieces from the
+// front, and then helps where others have fallen behind: a thread whose core was taken away costs one piece, not its part.
+struct Session::Walk {
+  Session& session;
+  std::vector<double>* microseconds;
+  int num_threads = session.pool_->num_threads();
+
+  void reset_claims(std::size_t phase) {
+    auto phases = session.program_->phases();
+    if (phase >= phases.size() || !phases[phase].shared) return;
+    std::int64_t tasks = session.program_->plan().launches[phases[phase].begin].num_tasks;
+    for (int t = 0; t < num_threads; ++t)
+      session.claims_[t].next.store(share_begin(tasks, t, num_threads), std::memory_order_relaxed);
+  }
+
+  void run_shared(std::size_t launch, int self) {
+    std::int64_t tasks = session.program_->plan().launches[launch].num_tasks;
+    auto piece = static_cast<std::uint32_t>(std::max<std::int64_t>(1, tasks / (num_threads * 4)));
+    void* scratch = session.scratch_.data() + session.scratch_stride_ * static_cast<std::uint64_t>(self);
+    for (int i = 0; i < num_threads; ++i) {
+      int owner = (self + i) % num_threads;
+      std::uint32_t end = share_begin(tasks, owner + 1, num_threads);
+      auto& next = session.claims_[owner].next;
+      while (next.load(std::memory_order_relaxed) < end) {
+        std::uint32_t begin = next.fetch_add(piece, std::memory_order_relaxed);
+        if (begin < end) session.call(launch, scratch, begin, std::min(begin + piece, end));
+      }
+    }
+  }
+
+  void operator()(ThreadPool::Thread& thread) {
+    auto phases = session.program_->phases();
+    const auto& launches = session.program_->plan().launches;
+    void* scratch = session.scratch_.data();
+    for (std::size_t p = 0; p < phases.size(); ++p) {
+      if (p > 0) session.pool_->meet(thread, [&] { reset_claims(p); });
+      bool timed = microseconds && thread.index == 0;
+      if (phases[p].shared) {
+        auto start = timed ? Clock::now() : Clock::time_point();
+        run_shared(phases[p].begin, thread.index);
+        if (timed) {
+          microseconds->push_back(microseconds_since(start));
+        }
+      } else if (thread.index == 0) {
+        for (std::size_t i = phases[p].begin; i < phases[p].end; ++i) {
+          auto start = timed ? Clock::now() : Clock::time_point();
+          session.call(i, scratch, 0, launches[i].num_tasks);
+          if (timed) microseconds->push_back(microseconds_since(start));
+        }
+      }
+    }
+  }
+};
+
+base::Result<void> Session::run(std::vector<double>* microseconds) {
+  XI_CHECK(prepare());
+  if (microseconds) microseconds->clear();
+  if (pool_->num_threads() > 1 && program_->worth_sharing()) {
+    if (auto lock = pool_->try_lock()) {
+      Walk walk{*this, microseconds};
+      walk.reset_claims(0);
+      pool_->run([](void* context, ThreadPool::Thread& thread) { (*static_cast<Walk*>(context))(thread); }, &walk);
+      return {};
+    }
+  }
+  run_alone(microseconds);
+  return {};
+}
+
+tensor::Shape Session::output_shape(std::size_t index) const {
+  const engine::Plan& plan = program_->plan();
+  const engine::TensorInfo& info = plan.outputs[index];
+  tensor::Shape shape = info.shape;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] >= 0) continue;
+    auto symbol = std::ranges::find(plan.symbols, info.symbols[i], &engine::Symbol::name);
+    shape[i] = std::clamp<std::int64_t>(symbols_[static_cast<std::size_t>(symbol - plan.symbols.begin())], 0, symbol->max);
+  }
+  return shape;
+}
+
+base::Result<std::vector<tensor::Tensor>> run_once(std::shared_ptr<const engine::Engine> engine,
+                                                   std::span<const tensor::Tensor* const> inputs, int num_threads) {
+  XI_TRY(auto program, Program::load(std::move(engine)));
+  XI_TRY(Session session, Session::create(program, std::make_shared<ThreadPool>(num_threads)));
+  const engine::Plan& plan = program->plan();
+  if (inputs.size() != plan.inputs.size())
+    return fail(Code::kInvalidArgument, "the engine has {} inputs, got {}", plan.inputs.size(), inputs.size());
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i]->dtype() != plan.inputs[i].dtype)
+      return fail(Code::kInvalidArgument, "input '{}' needs {}, got {}", plan.inputs[i].name, name(plan.inputs[i].dtype),
+                  name(inputs[i]->dtype()));
+    XI_CHECK(session.bind_input(i, inputs[i]->bytes().data(), inputs[i]->shape()));
+  }
+  XI_CHECK(session.run());
+  std::vector<tensor::Tensor> outputs;
+  for (std::size_t i = 0; i < plan.outputs.size(); ++i) {
+    tensor::Tensor output(plan.outputs[i].dtype, session.output_shape(i));
+    if (output.size_bytes()) std::memcpy(output.bytes().data(), session.output(i), output.size_bytes());
+    outputs.push_back(std::move(output));
+  }
+  return outputs;
+}
+
+}  // namespace xinfer::runtime

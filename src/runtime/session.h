@@ -1,0 +1,96 @@
+// The state of one inference: arena, bound inputs and outputs, sizes found while running.
+#pragma once
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/error.h"
+#include "runtime/program.h"
+#include "runtime/thread_pool.h"
+#include "tensor/tensor.h"
+
+namespace xinfer::runtime {
+
+inline constexpr std::size_t kAlignment = 64;  // of every buffer that a kernel sees
+
+/// Zeroed pages or heap memory, 64-byte aligned; large blocks ask for huge pages.
+class Memory {
+ public:
+  Memory() = default;
+  [[nodiscard]] static base::Result<Memory> allocate(std::uint64_t bytes);
+  std::byte* data() const { return data_.get(); }
+  std::uint64_t size() const { return size_; }
+
+ private:
+  struct Free {
+    void operator()(std::byte* memory) const;
+  };
+  std::unique_ptr<std::byte[], Free> data_;
+  std::uint64_t size_ = 0;
+};
+
+/// One thread at a time; several sessions of one Program run at once.
+class Session {
+ public:
+  /// `pool` is shared with other sessions: whoever finds it busy runs on its own thread alone.
+  [[nodiscard]] static base::Result<Session> create(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool);
+
+  const Program& program() const { return *program_; }
+  /// Reads the input from `data` while run() runs. Copied first unless 64-byte aligned. `shape` must match the plan's; -1
+  /// there takes any size up to the symbol's maximum. Errors name the input, the expected and the given shape.
+  [[nodiscard]] base::Result<void> bind_input(std::size_t index, const void* data, std::span<const std::int64_t> shape);
+  /// Copies the input into the session.
+  [[nodiscard]] base::Result<void> copy_input(std::size_t index, const void* data, std::span<const std::int64_t> shape);
+  /// Writes the output to `data` (64-byte aligned, `bytes` at least the output's capacity); null: to the session's own memory.
+  [[nodiscard]] base::Result<void> bind_output(std::size_t index, void* data, std::size_t bytes);
+
+  /// Runs the program. `microseconds`, when given, receives each launch's time. kInvalidArgument names an input that was
+  /// never bound.
+  [[nodiscard]] base::Result<void> run(std::vector<double>* microseconds = nullptr);
+
+  /// Of the last run.
+  const std::byte* output(std::size_t index) const { return outputs_[index]; }
+  tensor::Shape output_shape(std::size_t index) const;
+
+ private:
+  struct Patch {
+    std::uint32_t argument, index;
+    std::uint64_t offset;
+    bool output;
+  };
+  struct alignas(64) Claim {
+    std::atomic<std::uint32_t> next{0};
+  };
+  struct Walk;  // one run() on all threads
+
+  Session(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool)
+      : program_(std::move(program)), pool_(std::move(pool)) {}
+  base::Result<void> check_shape(std::size_t index, std::span<const std::int64_t> shape);
+  base::Result<void> prepare();
+  void call(std::size_t launch, void* scratch, std::int64_t begin, std::int64_t end);
+  void run_alone(std::vector<double>* microseconds);
+
+  std::shared_ptr<const Program> program_;
+  std::shared_ptr<ThreadPool> pool_;
+  Memory arena_, scratch_;
+  std::uint64_t scratch_stride_ = 0;
+  std::vector<void*> arguments_;                // of all launches, one after the other
+  std::vector<std::uint32_t> first_argument_;   // per launch
+  std::vector<Patch> patches_;                  // arguments that lie in inputs and outputs
+  std::vector<const void*> inputs_;             // as bound
+  std::vector<Memory> staged_, own_outputs_;
+  std::vector<std::byte*> outputs_;
+  std::vector<std::int64_t> symbols_;
+  std::unique_ptr<Claim[]> claims_;             // per thread
+  bool dirty_ = true;                           // patches are to be applied
+};
+
+/// Loads and runs an engine once: for verification and tests. Inputs in the plan's order, with its dtypes.
+[[nodiscard]] base::Result<std::vector<tensor::Tensor>> run_once(std::shared_ptr<const engine::Engine> engine,
+                                                                 std::span<const tensor::Tensor* const> inputs,
+                                                                 int num_threads = 1);
+
+}  // namespace xinfer::runtime
