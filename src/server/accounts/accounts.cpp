@@ -1,0 +1,166 @@
+#include "server/accounts/accounts.h"
+
+#include <soci/soci.h>
+
+#include <mutex>
+#include <shared_mutex>
+#include <unordered_map>
+
+#include "base/digest.h"
+
+namespace xinfer::server::accounts {
+
+using base::Code;
+using base::Result;
+
+namespace {
+
+struct RoleInfo {
+  Role role;
+  std::string_view name;
+  std::vector<Permission> permissions;
+};
+
+const std::vector<RoleInfo>& roles() {
+  using P = Permission;
+  static const std::vector<RoleInfo> kRoles = {
+      {Role::kAnonymous, "anonymous", {P::kPublic}},
+      {Role::kViewer, "viewer", {P::kPublic, P::kReadBuilds}},
+      {Role::kDeveloper, "developer", {P::kPublic, P::kReadBuilds, P::kBuild, P::kUpload, P::kPushModels}},
+      {Role::kAdministrator,
+       "administrator",
+       {P::kPublic, P::kReadBuilds, P::kBuild, P::kUpload, P::kPushModels, P::kReadMetrics, P::kAdminister}},
+      {Role::kAgent, "agent", {P::kPublic, P::kUpload, P::kRunJobs}},
+  };
+  return kRoles;
+}
+
+const RoleInfo& info(Role role) { return roles()[static_cast<std::size_t>(role)]; }
+
+struct Token {
+  Principal principal;
+  std::int64_t expires_ms = 0;
+};
+
+}  // namespace
+
+std::string_view name(Permission permission) {
+  static constexpr std::string_view kNames[] = {"public",      "read_builds",  "build",      "upload",
+                                                "push_models", "read_metrics", "administer", "run_jobs"};
+  return kNames[static_cast<int>(permission)];
+}
+
+std::string_view name(Role role) { return info(role).name; }
+
+Result<Role> parse_role(std::string_view text) {
+  std::string names;
+  for (const RoleInfo& row : roles()) {
+    if (row.role == Role::kAnonymous) continue;
+    if (row.name == text) return row.role;
+    names += (names.empty() ? "" : ", ") + std::string(row.name);
+  }
+  return base::fail(Code::kInvalidArgument, "no role \"{}\": there are {}", text, names);
+}
+
+bool allows(Role role, Permission permission) {
+  for (Permission granted : info(role).permissions)
+    if (granted == permission) return true;
+  return false;
+}
+
+// All tokens by digest: looking one up must not wait for the database. Digests, so that the map holds no secret and a
+// lookup's timing tells nothing of use.
+class Accounts::State {
+ public:
+  State(db::Database& d, std::function<std::int64_t()> n) : database(d), now_ms(std::move(n)) {}
+
+  Result<void> load() {
+    return database.write([this](soci::session& sql) -> Result<void> {
+      for (std::string_view id : {kDefaultOrganisation, kPublicOrganisation, kAgentOrganisation}) {
+        const std::string text(id);
+        const long long now = now_ms();
+        sql << "INSERT INTO organisations (id, name, weight, created_ms) VALUES (:i, :n, 1, :t) ON CONFLICT (id) DO NOTHING", soci::use(text),
+            soci::use(text), soci::use(now);
+      }
+      std::string digest, organisation, role, id;
+      long long expires = 0;
+      soci::statement rows =
+          (sql.prepare << "SELECT digest, organisation, role, id, expires_ms FROM tokens WHERE revoked_ms = 0", soci::into(digest),
+           soci::into(organisation), soci::into(role), soci::into(id), soci::into(expires));
+      rows.execute();
+      while (rows.fetch()) {
+        XI_TRY(const Role parsed, parse_role(role));
+        tokens[digest] = {{parsed, organisation, id}, expires};
+      }
+      return {};
+    });
+  }
+
+  db::Database& database;
+  std::function<std::int64_t()> now_ms;
+  std::shared_mutex mutex;
+  std::unordered_map<std::string, Token> tokens;
+};
+
+Accounts::Accounts(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Accounts::~Accounts() = default;
+
+Result<std::unique_ptr<Accounts>> Accounts::open(db::Database& database, std::function<std::int64_t()> now_ms) {
+  auto state = std::make_unique<State>(database, std::move(now_ms));
+  XI_CHECK(state->load());
+  return std::unique_ptr<Accounts>(new Accounts(std::move(state)));
+}
+
+Result<std::string> Accounts::create_token(Role role, std::string_view organisation, std::string_view name_text, std::int64_t expires_ms) {
+  if (role == Role::kAnonymous) return base::fail(Code::kInvalidArgument, "anonymous needs no token");
+  const std::string token = fmt::format("ih_{}_{}", accounts::name(role), base::random_hex(24));
+  const std::string id = "tok_" + base::random_hex(8), digest = base::sha256(token), owner(organisation), role_name(accounts::name(role)), title(name_text);
+  const long long now = state_->now_ms(), expires = expires_ms;
+  XI_CHECK(state_->database.write([&](soci::session& sql) -> Result<void> {
+    sql << "INSERT INTO tokens (id, digest, organisation, role, name, created_ms, expires_ms, revoked_ms) VALUES (:i, :d, :o, :r, :n, :c, :e, 0)",
+        soci::use(id), soci::use(digest), soci::use(owner), soci::use(role_name), soci::use(title), soci::use(now), soci::use(expires);
+    return {};
+  }));
+  const std::unique_lock lock(state_->mutex);
+  state_->tokens[digest] = {{role, owner, id}, expires_ms};
+  return token;
+}
+
+Result<void> Accounts::revoke_all(Role role) {
+  const std::string role_name(accounts::name(role));
+  const long long now = state_->now_ms();
+  XI_CHECK(state_->database.write([&](soci::session& sql) -> Result<void> {
+    sql << "UPDATE tokens SET revoked_ms = :t WHERE role = :r AND revoked_ms = 0", soci::use(now), soci::use(role_name);
+    return {};
+  }));
+  const std::unique_lock lock(state_->mutex);
+  std::erase_if(state_->tokens, [&](const auto& item) { return item.second.principal.role == role; });
+  return {};
+}
+
+bool Accounts::has_token(Role role) {
+  const std::shared_lock lock(state_->mutex);
+  for (const auto& [digest, token] : state_->tokens)
+    if (token.principal.role == role) return true;
+  return false;
+}
+
+Result<Principal> Accounts::admit(std::string_view authorization, Permission permission) {
+  Principal principal;
+  if (!authorization.empty()) {
+    constexpr std::string_view kBearer = "Bearer ";
+    if (!authorization.starts_with(kBearer)) return base::fail(Code::kUnauthorized, "expected \"Authorization: Bearer TOKEN\"");
+    const std::string digest = base::sha256(authorization.substr(kBearer.size()));
+    const std::shared_lock lock(state_->mutex);
+    const auto found = state_->tokens.find(digest);
+    if (found == state_->tokens.end()) return base::fail(Code::kUnauthorized, "this token is unknown or was revoked");
+    if (found->second.expires_ms != 0 && found->second.expires_ms <= state_->now_ms()) return base::fail(Code::kUnauthorized, "this token has expired");
+    principal = found->second.principal;
+  }
+  if (allows(principal.role, permission)) return principal;
+  if (principal.role == Role::kAnonymous)
+    return base::fail(Code::kUnauthorized, "this needs a token: send \"Authorization: Bearer TOKEN\"");
+  return base::fail(Code::kForbidden, "the role {} lacks the permission {}", accounts::name(principal.role), accounts::name(permission));
+}
+
+}  // namespace xinfer::server::accounts

@@ -1,0 +1,268 @@
+// The farm as those see it who want engines: requests, their state, events, cancelling.
+#include <soci/soci.h>
+
+#include <algorithm>
+
+#include "api/codec.h"
+#include "base/digest.h"
+#include "server/farm/farm.h"
+#include "server/farm/rows.h"
+
+namespace xinfer::server::farm {
+
+using base::Code;
+using base::Result;
+
+namespace {
+
+constexpr int kSchema = 1;  // of the build key
+
+// Everything that the engine's bytes depend on. The program's version stands for the compiler's.
+std::string build_key(const JobSpec& spec) {
+  std::string text = fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n", kSchema, XI_VERSION, spec.onnx, spec.target, spec.precision, spec.model, spec.licence);
+  for (const auto& [name, dimensions] : spec.shapes) text += fmt::format("{}={}\n", name, fmt::join(dimensions, "x"));
+  if (spec.metadata) text += api::encode(*spec.metadata);
+  return base::sha256(text);
+}
+
+// SOCI binds no maps: shapes travel as the JSON of a request that holds nothing else.
+std::string encode_shapes(const api::Shapes& shapes) {
+  api::BuildRequest carrier;
+  carrier.shapes = shapes;
+  return api::encode(carrier);
+}
+api::Shapes decode_shapes(const std::string& text) {
+  auto carrier = api::decode<api::BuildRequest>(text, api::Unknown::kIgnore);
+  return carrier ? carrier->shapes : api::Shapes();
+}
+
+struct BuildRow {
+  std::string id, job, name;
+  long long cached = 0, created_ms = 0, cancelled_ms = 0;
+};
+
+api::Build to_build(const BuildRow& row, const JobRow& job) {
+  api::Build build;
+  build.id = row.id;
+  build.job = row.job;
+  build.name = row.name;
+  build.cached = row.cached != 0;
+  build.state = row.cancelled_ms != 0 ? "cancelled" : job.state;
+  build.model = job.model;
+  build.onnx = job.onnx;
+  build.target = job.target;
+  build.precision = job.precision;
+  build.shapes = decode_shapes(job.shapes);
+  build.attempts = job.attempts;
+  build.progress = {job.stage, job.stage_done, job.stage_total};
+  build.created_ms = row.created_ms;
+  build.started_ms = job.started_ms;
+  build.finished_ms = row.cancelled_ms != 0 ? row.cancelled_ms : job.finished_ms;
+  if (build.state == "succeeded") {
+    build.engine = api::Engine{job.model, job.target, job.precision, job.engine, job.engine_bytes, job.finished_ms, {}, {}};
+    name_engine(*build.engine);
+    if (!job.report.empty()) build.report = api::RawJson{job.report};
+  }
+  if (build.state == "failed" && !job.error.empty())
+    if (auto error = api::decode<api::BuildError>(job.error, api::Unknown::kIgnore)) build.error = std::move(*error);
+  return build;
+}
+
+Result<void> insert_job(soci::session& sql, const JobSpec& spec, const std::string& id, const std::string& key, long long now) {
+  const long long ready = spec.ready, defaults = spec.default_shapes;
+  const std::string shapes = encode_shapes(spec.shapes), metadata = spec.metadata ? api::encode(*spec.metadata) : "";
+  sql << "INSERT INTO jobs (id, organisation, build_key, state, priority, ready, model, default_shapes, onnx, target, build_precision, shapes, metadata, "
+         "licence, attempts, lease_token, agent, lease_expires_ms, stage, stage_done, stage_total, engine, engine_bytes, report, error, last_event, "
+         "log_lines, created_ms, started_ms, finished_ms) VALUES (:id, :org, :key, 'queued', 0, :ready, :model, :defaults, :onnx, :target, :prec, :shapes, "
+         ":metadata, :licence, 0, '', '', 0, '', 0, 0, '', 0, '', '', 0, 0, :now, 0, 0)",
+      soci::use(id), soci::use(spec.organisation), soci::use(key), soci::use(ready), soci::use(spec.model), soci::use(defaults), soci::use(spec.onnx),
+      soci::use(spec.target), soci::use(spec.precision), soci::use(shapes), soci::use(metadata), soci::use(spec.licence), soci::use(now);
+  add_event(sql, id, "state", now, "queued");
+  return {};
+}
+
+}  // namespace
+
+void name_engine(api::Engine& engine) {
+  engine.url = "/v1/engines/" + engine.digest;
+  const std::string model = engine.model.empty() ? engine.digest.substr(0, 16) : engine.model;
+  engine.file = engine.precision == "fp32" ? fmt::format("{}-{}.engine", model, engine.target)
+                                           : fmt::format("{}-{}-{}.engine", model, engine.target, engine.precision);
+}
+
+Result<Submitted> Farm::submit(const JobSpec& spec, const std::string& organisation, const std::string& requester, const std::string& name) {
+  Submitted submitted;
+  submitted.build = "build_" + base::random_hex(8);
+  const std::string key = build_key(spec);
+  const long long now = now_();
+  bool created = false;
+  XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
+    JobRow job;
+    const bool found =
+        load_job(sql, job, "WHERE j.organisation = :a AND j.build_key = :b AND j.state IN ('queued', 'leased', 'succeeded') ORDER BY j.created_ms DESC LIMIT 1",
+                 spec.organisation, key);
+    if (found) {
+      submitted.job = job.id;
+      submitted.cached = job.state == "succeeded";
+    } else {
+      long long queued = 0;
+      sql << "SELECT COUNT(*) FROM jobs WHERE organisation = :o AND state = 'queued'", soci::into(queued), soci::use(spec.organisation);
+      if (queued >= settings_.builds_queued)
+        return base::fail(Code::kLimit, "{} builds are waiting already, as many as builds.queued allows: try again later", queued);
+      submitted.job = "job_" + base::random_hex(8);
+      submitted.fetch = !spec.ready;
+      created = true;
+      XI_CHECK(insert_job(sql, spec, submitted.job, key, now));
+    }
+    const long long cached = submitted.cached;
+    sql << "INSERT INTO builds (id, job, organisation, requester, name, cached, created_ms, cancelled_ms) VALUES (:i, :j, :o, :r, :n, :c, :t, 0)",
+        soci::use(submitted.build), soci::use(submitted.job), soci::use(organisation), soci::use(requester), soci::use(name), soci::use(cached),
+        soci::use(now);
+    return {};
+  }));
+  metrics_.count("xinfer_builds_requested_total", submitted.cached ? "answer=\"store\"" : created ? "answer=\"new\"" : "answer=\"joined\"");
+  if (created && spec.ready) notifier_.notify("queue");
+  return submitted;
+}
+
+Result<api::Build> Farm::build(const std::string& organisation, const std::string& id) {
+  return database_.read([&](soci::session& sql) -> Result<api::Build> {
+    BuildRow row;
+    row.id = id;
+    sql << "SELECT job, name, cached, created_ms, cancelled_ms FROM builds WHERE id = :i AND organisation = :o", soci::into(row.job),
+        soci::into(row.name), soci::into(row.cached), soci::into(row.created_ms), soci::into(row.cancelled_ms), soci::use(id), soci::use(organisation);
+    if (!sql.got_data()) return base::fail(Code::kNotFound, "no build \"{}\"", id.substr(0, 100));
+    JobRow job;
+    if (!load_job(sql, job, "WHERE j.id = :a", row.job)) return base::fail(Code::kInternal, "build {} has no job", id);
+    api::Build build = to_build(row, job);
+    if (build.state == "queued") {
+      long long before = 0;
+      sql << "SELECT COUNT(*) FROM jobs WHERE state = 'queued' AND created_ms < :t", soci::into(before), soci::use(job.created_ms);
+      build.queue_position = before;
+    }
+    return build;
+  });
+}
+
+Result<api::BuildPage> Farm::builds(const std::string& organisation, const BuildQuery& query) {
+  return database_.read([&](soci::session& sql) -> Result<api::BuildPage> {
+    // An empty filter matches everything; a build that its waiter cancelled is cancelled whatever its job does.
+    const std::string where =
+        " FROM builds b JOIN jobs j ON j.id = b.job WHERE b.organisation = :o AND (:s1 = '' OR (CASE WHEN b.cancelled_ms <> 0 THEN 'cancelled' ELSE j.state "
+        "END) = :s2) AND (:m1 = '' OR j.model = :m2)";
+    api::BuildPage page;
+    page.offset = query.offset;
+    long long total = 0;
+    sql << "SELECT COUNT(*)" + where, soci::into(total), soci::use(organisation), soci::use(query.state), soci::use(query.state), soci::use(query.model),
+        soci::use(query.model);
+    page.total = total;
+    std::vector<BuildRow> rows;
+    BuildRow row;
+    const long long limit = query.limit, offset = query.offset;
+    soci::statement list =
+        (sql.prepare << "SELECT b.id, b.job, b.name, b.cached, b.created_ms, b.cancelled_ms" + where + " ORDER BY b.created_ms DESC, b.id LIMIT :l OFFSET :f",
+         soci::into(row.id), soci::into(row.job), soci::into(row.name), soci::into(row.cached), soci::into(row.created_ms), soci::into(row.cancelled_ms),
+         soci::use(organisation), soci::use(query.state), soci::use(query.state), soci::use(query.model), soci::use(query.model), soci::use(limit),
+         soci::use(offset));
+    list.execute();
+    while (list.fetch()) rows.push_back(row);
+    for (const BuildRow& entry : rows) {
+      JobRow job;
+      if (!load_job(sql, job, "WHERE j.id = :a", entry.job)) continue;
+      job.report.clear();  // lists stay small
+      page.builds.push_back(to_build(entry, job));
+    }
+    return page;
+  });
+}
+
+Result<void> Farm::cancel(const std::string& organisation, const std::string& id) {
+  std::string job;
+  const long long now = now_();
+  XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
+    long long cancelled = 0;
+    sql << "SELECT job, cancelled_ms FROM builds WHERE id = :i AND organisation = :o", soci::into(job), soci::into(cancelled), soci::use(id),
+        soci::use(organisation);
+    if (!sql.got_data()) return base::fail(Code::kNotFound, "no build \"{}\"", id.substr(0, 100));
+    if (cancelled != 0) return {};
+    JobRow row;
+    if (!load_job(sql, row, "WHERE j.id = :a", job)) return base::fail(Code::kInternal, "build {} has no job", id);
+    if (row.state != "queued" && row.state != "leased") return base::fail(Code::kConflict, "this build has ended: {}", row.state);
+    sql << "UPDATE builds SET cancelled_ms = :t WHERE id = :i", soci::use(now), soci::use(id);
+    long long others = 0;
+    sql << "SELECT COUNT(*) FROM builds WHERE job = :j AND cancelled_ms = 0", soci::into(others), soci::use(job);
+    if (others == 0) {
+      set_state(sql, job, "cancelled", now);  // the agent learns it from its next heartbeat
+      metrics_.count("xinfer_jobs_finished_total", "state=\"cancelled\"");
+    }
+    return {};
+  }));
+  notifier_.notify(job);
+  return {};
+}
+
+Result<std::vector<api::Event>> Farm::events(const std::string& job, std::int64_t after, std::int64_t limit) {
+  return database_.read([&](soci::session& sql) -> Result<std::vector<api::Event>> {
+    std::vector<api::Event> events;
+    api::Event event;
+    api::Progress progress;
+    long long id = 0, time = 0, done = 0, total = 0;
+    const long long from = after, most = limit;
+    soci::statement rows = (sql.prepare << "SELECT id, kind, time_ms, body, stage, stage_done, stage_total FROM events WHERE job = :j AND id > :a "
+                                           "ORDER BY id LIMIT :l",
+                            soci::into(id), soci::into(event.kind), soci::into(time), soci::into(event.text), soci::into(progress.stage), soci::into(done),
+                            soci::into(total), soci::use(job), soci::use(from), soci::use(most));
+    rows.execute();
+    while (rows.fetch()) {
+      event.id = id;
+      event.time_ms = time;
+      event.progress.reset();
+      if (event.kind == "progress") event.progress = api::Progress{progress.stage, done, total};
+      events.push_back(event);
+    }
+    return events;
+  });
+}
+
+Result<std::vector<api::Engine>> Farm::engines(const std::string& organisation, const std::string& model) {
+  return database_.read([&](soci::session& sql) -> Result<std::vector<api::Engine>> {
+    std::vector<api::Engine> engines;
+    api::Engine engine;
+    long long size = 0, created = 0;
+    soci::statement rows = (sql.prepare << "SELECT target, build_precision, engine, engine_bytes, finished_ms FROM jobs WHERE organisation = :o AND model = :m "
+                                           "AND default_shapes = 1 AND state = 'succeeded' ORDER BY target, build_precision, finished_ms DESC",
+                            soci::into(engine.target), soci::into(engine.precision), soci::into(engine.digest), soci::into(size), soci::into(created),
+                            soci::use(organisation), soci::use(model));
+    rows.execute();
+    while (rows.fetch()) {
+      if (!engines.empty() && engines.back().target == engine.target && engines.back().precision == engine.precision) continue;  // an older one
+      engine.model = model;
+      engine.size_bytes = size;
+      engine.created_ms = created;
+      name_engine(engine);
+      engines.push_back(engine);
+    }
+    return engines;
+  });
+}
+
+Result<bool> Farm::may_read_blob(const std::string& organisation, const std::string& digest) {
+  return database_.read([&](soci::session& sql) -> Result<bool> {
+    long long count = 0;
+    sql << "SELECT COUNT(*) FROM blob_holders WHERE digest = :d AND organisation = :o", soci::into(count), soci::use(digest), soci::use(organisation);
+    return count > 0;
+  });
+}
+
+Result<void> Farm::hold_blob(const std::string& organisation, const std::string& digest, std::int64_t size_bytes) {
+  const long long now = now_(), size = size_bytes;
+  return database_.write([&](soci::session& sql) -> Result<void> {
+    sql << "INSERT INTO blobs (digest, size_bytes, created_ms) VALUES (:d, :s, :t) ON CONFLICT (digest) DO NOTHING", soci::use(digest), soci::use(size),
+        soci::use(now);
+    sql << "INSERT INTO blob_holders (digest, organisation, created_ms) VALUES (:d, :o, :t) ON CONFLICT (digest, organisation) DO NOTHING",
+        soci::use(digest), soci::use(organisation), soci::use(now);
+    return {};
+  });
+}
+
+}  // namespace xinfer::server::farm

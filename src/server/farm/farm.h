@@ -1,0 +1,130 @@
+// The build farm: jobs, who waits for them, leases, and what the agents report. The database row is the truth about a job.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/types.h"
+#include "base/error.h"
+#include "server/db/database.h"
+#include "server/metrics.h"
+#include "server/settings.h"
+
+namespace xinfer::server::farm {
+
+/// What is to be built: everything that the result depends on.
+struct JobSpec {
+  std::string organisation;  // that owns the result; "public" for the catalogue's models with their own shapes
+  std::string model, licence;
+  bool default_shapes = false;  // the model's own
+  std::string onnx;             // digest
+  std::string target, precision;
+  api::Shapes shapes;
+  std::optional<api::Metadata> metadata;
+  bool ready = true;  // the ONNX file is in the store
+};
+
+struct Submitted {
+  std::string build, job;
+  bool cached = false;  // an engine of an identical request is in the store
+  bool fetch = false;   // the job waits for its ONNX file
+};
+
+struct BuildQuery {
+  std::string state, model;
+  std::int64_t offset = 0, limit = 100;
+};
+
+/// Tells listeners that something about a topic has changed; they look for themselves. Topics: a job's id, "queue".
+/// (With several hubs on one database, this is where LISTEN/NOTIFY enters.) Thread-safe.
+class Notifier {
+ public:
+  using Listener = std::function<void()>;
+  /// Keep the handle as long as you listen.
+  [[nodiscard]] std::shared_ptr<void> listen(const std::string& topic, Listener listener);
+  void notify(const std::string& topic);
+  std::size_t listeners() const;
+
+ private:
+  struct Entry {
+    std::string topic;
+    Listener listener;
+  };
+  mutable std::mutex mutex_;
+  std::map<std::string, std::vector<std::weak_ptr<Entry>>> topics_;
+};
+
+struct Totals {
+  std::map<std::string, std::int64_t> jobs_by_state;
+  std::map<std::string, std::int64_t> queued_by_target;
+  std::int64_t oldest_queued_ms = 0;  // age
+};
+
+/// Thread-safe; every call is one transaction.
+class Farm {
+ public:
+  Farm(db::Database& database, const Settings& settings, Metrics& metrics, std::function<std::int64_t()> now_ms);
+
+  // ---- For those who want engines. `organisation`: the caller's.
+  /// One more waiter: on the finished job of an identical request, on the one in flight, or on a new one.
+  [[nodiscard]] base::Result<Submitted> submit(const JobSpec& spec, const std::string& organisation, const std::string& requester, const std::string& name);
+  [[nodiscard]] base::Result<api::Build> build(const std::string& organisation, const std::string& id);
+  [[nodiscard]] base::Result<api::BuildPage> builds(const std::string& organisation, const BuildQuery& query);
+  /// The waiter leaves; the job goes on while another waits. kConflict once it has ended.
+  [[nodiscard]] base::Result<void> cancel(const std::string& organisation, const std::string& id);
+  /// Events of the job after `after`, oldest first.
+  [[nodiscard]] base::Result<std::vector<api::Event>> events(const std::string& job, std::int64_t after, std::int64_t limit);
+  /// Finished engines of a model for its default shapes, newest first per target and precision.
+  [[nodiscard]] base::Result<std::vector<api::Engine>> engines(const std::string& organisation, const std::string& model);
+  [[nodiscard]] base::Result<bool> may_read_blob(const std::string& organisation, const std::string& digest);
+  [[nodiscard]] base::Result<void> hold_blob(const std::string& organisation, const std::string& digest, std::int64_t size_bytes);
+
+  // ---- For sources
+  struct Waiting {
+    std::string onnx, model;
+  };
+  [[nodiscard]] base::Result<std::vector<Waiting>> waiting_for_sources();
+  [[nodiscard]] base::Result<void> source_ready(const std::string& onnx);
+  [[nodiscard]] base::Result<void> source_failed(const std::string& onnx, const api::BuildError& error);
+  [[nodiscard]] base::Result<void> source_progress(const std::string& onnx, const api::Progress& progress);
+
+  // ---- For agents. kConflict: the lease is not (or no longer) theirs.
+  [[nodiscard]] base::Result<std::optional<api::Lease>> lease(const api::LeaseRequest& request);
+  [[nodiscard]] base::Result<api::HeartbeatReply> heartbeat(const std::string& job, const api::Heartbeat& heartbeat);
+  struct Leased {
+    std::string organisation, onnx, state;
+  };
+  [[nodiscard]] base::Result<Leased> check_lease(const std::string& job, const std::string& token);
+  [[nodiscard]] base::Result<void> complete(const std::string& job, const api::Completion& completion, std::int64_t engine_bytes);
+  [[nodiscard]] base::Result<void> fail_attempt(const std::string& job, const api::Failure& failure);
+  /// Ends the leases of an agent that is known to be dead.
+  [[nodiscard]] base::Result<void> agent_died(const std::string& agent);
+  /// Requeues jobs whose lease has expired; gives up those without attempts left. How many expired.
+  [[nodiscard]] base::Result<std::int64_t> reap();
+
+  [[nodiscard]] base::Result<Totals> totals();
+  Notifier& notifier() { return notifier_; }
+  std::int64_t now_ms() const { return now_(); }
+  /// Architectures that agents asked work for within the last minute.
+  std::vector<std::string> live_targets() const;
+
+ private:
+  void seen(const api::LeaseRequest& request);
+  db::Database& database_;
+  const Settings& settings_;
+  Metrics& metrics_;
+  std::function<std::int64_t()> now_;
+  Notifier notifier_;
+  mutable std::mutex seen_mutex_;
+  std::map<std::string, std::int64_t> seen_;  // target -> when
+};
+
+/// File name and URL of an engine.
+void name_engine(api::Engine& engine);
+
+}  // namespace xinfer::server::farm

@@ -1,0 +1,374 @@
+// The farm as agents see it: leases, heartbeats, results; and what ends leases that nobody renews.
+#include <soci/soci.h>
+
+#include <algorithm>
+
+#include "api/codec.h"
+#include "base/digest.h"
+#include "base/log.h"
+#include "server/farm/farm.h"
+#include "server/farm/rows.h"
+
+namespace xinfer::server::farm {
+
+using base::Code;
+using base::Result;
+
+namespace {
+
+std::unexpected<base::Error> stale() {
+  return base::fail(Code::kConflict, "this lease has ended: the job was requeued, cancelled or finished; drop the attempt");
+}
+
+Result<void> load_leased(soci::session& sql, JobRow& row, const std::string& job, const std::string& token) {
+  if (!load_job(sql, row, "WHERE j.id = :a", job)) return base::fail(Code::kNotFound, "no job \"{}\"", job.substr(0, 100));
+  if (row.state != "leased" || token.empty() || !base::equal_secret(row.lease_token, token)) return stale();
+  return {};
+}
+
+std::string cut_line(const std::string& line, std::size_t limit) {
+  std::string result = line.substr(0, limit);
+  while (result.size() < line.size() && !result.empty() && (static_cast<unsigned char>(result.back()) & 0xC0) == 0x80) result.pop_back();
+  for (char& c : result)
+    if (c == '\n' || c == '\r') c = ' ';
+  return result;
+}
+
+}  // namespace
+
+std::shared_ptr<void> Notifier::listen(const std::string& topic, Listener listener) {
+  auto entry = std::make_shared<Entry>(Entry{topic, std::move(listener)});
+  const std::lock_guard lock(mutex_);
+  auto& list = topics_[topic];
+  std::erase_if(list, [](const auto& weak) { return weak.expired(); });
+  list.push_back(entry);
+  return entry;
+}
+
+void Notifier::notify(const std::string& topic) {
+  std::vector<std::shared_ptr<Entry>> entries;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = topics_.find(topic);
+    if (found == topics_.end()) return;
+    std::erase_if(found->second, [](const auto& weak) { return weak.expired(); });
+    for (const auto& weak : found->second)
+      if (auto entry = weak.lock()) entries.push_back(std::move(entry));
+    if (found->second.empty()) topics_.erase(found);
+  }
+  for (const auto& entry : entries) entry->listener();
+}
+
+std::size_t Notifier::listeners() const {
+  const std::lock_guard lock(mutex_);
+  std::size_t count = 0;
+  for (const auto& [topic, list] : topics_)
+    for (const auto& weak : list) count += !weak.expired();
+  return count;
+}
+
+Farm::Farm(db::Database& database, const Settings& settings, Metrics& metrics, std::function<std::int64_t()> now_ms)
+    : database_(database), settings_(settings), metrics_(metrics), now_(std::move(now_ms)) {}
+
+void Farm::seen(const api::LeaseRequest& request) {
+  const std::lock_guard lock(seen_mutex_);
+  for (const std::string& target : request.targets) seen_[target] = now_();
+}
+
+std::vector<std::string> Farm::live_targets() const {
+  const std::lock_guard lock(seen_mutex_);
+  std::vector<std::string> live;
+  for (const auto& [target, when] : seen_)
+    if (now_() - when < 60'000) live.push_back(target);
+  return live;
+}
+
+// Next: the organisation with the least running work for its weight, then priority, then age.
+Result<std::optional<api::Lease>> Farm::lease(const api::LeaseRequest& request) {
+  std::string targets;
+  for (const std::string& target : request.targets) {
+    if (target.empty() || target.size() > 40 || target.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") != std::string::npos)
+      return std::unexpected(base::Error{Code::kInvalidArgument, fmt::format("\"{}\" is no architecture", target.substr(0, 60)), "targets"});
+    targets += (targets.empty() ? "'" : ", '") + target + "'";
+  }
+  if (targets.empty()) return std::unexpected(base::Error{Code::kInvalidArgument, "say which architectures you build for", "targets"});
+  seen(request);
+  const long long now = now_();
+  std::optional<api::Lease> lease;
+  std::string job;
+  XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
+    JobRow row;
+    const std::string ready = "queued";
+    if (!load_job(sql, row,
+                  "JOIN organisations o ON o.id = j.organisation LEFT JOIN (SELECT organisation, COUNT(*) AS running FROM jobs WHERE state = 'leased' "
+                  "GROUP BY organisation) r ON r.organisation = j.organisation WHERE j.state = :a AND j.ready = 1 AND j.target IN (" + targets +
+                      ") ORDER BY COALESCE(r.running, 0) * 1.0 / o.weight, j.priority DESC, j.created_ms, j.id LIMIT 1",
+                  ready))
+      return {};
+    lease.emplace();
+    lease->job = job = row.id;
+    lease->token = base::random_hex(16);
+    lease->attempt = row.attempts + 1;
+    lease->ttl_ms = settings_.farm_lease_ms;
+    lease->onnx = row.onnx;
+    lease->target = row.target;
+    lease->precision = row.precision;
+    lease->model = row.model;
+    lease->licence = row.licence;
+    lease->cache_scope = base::sha256("cache " + row.organisation).substr(0, 16);
+    if (auto carrier = api::decode<api::BuildRequest>(row.shapes, api::Unknown::kIgnore)) lease->shapes = std::move(carrier->shapes);
+    if (!row.metadata.empty())
+      if (auto metadata = api::decode<api::Metadata>(row.metadata, api::Unknown::kIgnore)) lease->metadata = std::move(*metadata);
+    const long long expires = now + settings_.farm_lease_ms;
+    const long long started = row.started_ms != 0 ? row.started_ms : now;
+    sql << "UPDATE jobs SET state = 'leased', attempts = attempts + 1, lease_token = :l, agent = :a, lease_expires_ms = :e, started_ms = :s, stage = '', "
+           "stage_done = 0, stage_total = 0 WHERE id = :j",
+        soci::use(lease->token), soci::use(request.agent), soci::use(expires), soci::use(started), soci::use(row.id);
+    add_event(sql, row.id, "state", now, "leased");
+    add_event(sql, row.id, "log", now, fmt::format("attempt {} by agent {}", lease->attempt, cut_line(request.agent, 100)));
+    return {};
+  }));
+  if (lease) {
+    metrics_.count("xinfer_leases_total");
+    notifier_.notify(job);
+  }
+  return lease;
+}
+
+Result<api::HeartbeatReply> Farm::heartbeat(const std::string& job, const api::Heartbeat& heartbeat) {
+  if (static_cast<std::int64_t>(heartbeat.log.size()) > settings_.farm_heartbeat_lines)
+    return base::fail(Code::kLimit, "a heartbeat brings at most farm.heartbeat_lines = {} lines", settings_.farm_heartbeat_lines);
+  const long long now = now_();
+  api::HeartbeatReply reply;
+  reply.ttl_ms = settings_.farm_lease_ms;
+  bool changed = false;
+  XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
+    JobRow row;
+    if (!load_job(sql, row, "WHERE j.id = :a", job)) return base::fail(Code::kNotFound, "no job \"{}\"", job.substr(0, 100));
+    if (row.state == "cancelled") {
+      reply.cancelled = true;
+      return {};
+    }
+    if (row.state != "leased" || !base::equal_secret(row.lease_token, heartbeat.token)) return stale();
+    const long long expires = now + settings_.farm_lease_ms;
+    sql << "UPDATE jobs SET lease_expires_ms = :e WHERE id = :j", soci::use(expires), soci::use(job);
+    long long room = settings_.farm_log_lines - row.log_lines;
+    for (const std::string& line : heartbeat.log) {
+      if (room-- <= 0) break;
+      add_event(sql, job, "log", now, cut_line(line, static_cast<std::size_t>(settings_.farm_log_line_bytes)));
+      changed = true;
+    }
+    const long long lines = static_cast<long long>(heartbeat.log.size());
+    if (lines > 0) sql << "UPDATE jobs SET log_lines = log_lines + :n WHERE id = :j", soci::use(lines), soci::use(job);
+    if (heartbeat.progress) {
+      const std::string stage = cut_line(heartbeat.progress->stage, 60);
+      const long long done = heartbeat.progress->done, total = heartbeat.progress->total;
+      if (stage != row.stage || done != row.stage_done || total != row.stage_total) {
+        sql << "UPDATE jobs SET stage = :s, stage_done = :d, stage_total = :t WHERE id = :j", soci::use(stage), soci::use(done), soci::use(total),
+            soci::use(job);
+        const api::Progress progress{stage, done, total};
+        add_event(sql, job, "progress", now, "", &progress);
+        changed = true;
+      }
+    }
+    return {};
+  }));
+  if (changed) notifier_.notify(job);
+  return reply;
+}
+
+Result<Farm::Leased> Farm::check_lease(const std::string& job, const std::string& token) {
+  return database_.read([&](soci::session& sql) -> Result<Leased> {
+    JobRow row;
+    XI_CHECK(load_leased(sql, row, job, token));
+    return Leased{row.organisation, row.onnx, row.state};
+  });
+}
+
+Result<void> Farm::complete(const std::string& job, const api::Completion& completion, std::int64_t engine_bytes) {
+  const long long now = now_(), bytes = engine_bytes;
+  long long started = 0;
+  XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
+    JobRow row;
+    XI_CHECK(load_leased(sql, row, job, completion.token));
+    started = row.started_ms;
+    sql << "UPDATE jobs SET engine = :e, engine_bytes = :b, report = :r WHERE id = :j", soci::use(completion.engine), soci::use(bytes),
+        soci::use(completion.report.text), soci::use(job);
+    // The result belongs to the job's organisation, and to each that waits for it.
+    sql << "INSERT INTO blob_holders (digest, organisation, created_ms) SELECT :d, organisation, :t FROM (SELECT organisation FROM jobs WHERE id = :j1 "
+           "UNION SELECT organisation FROM builds WHERE job = :j2) x WHERE true ON CONFLICT (digest, organisation) DO NOTHING",
+        soci::use(completion.engine), soci::use(now), soci::use(job), soci::use(job);
+    const std::string agents = "agents";
+    sql << "DELETE FROM blob_holders WHERE digest = :d AND organisation = :o", soci::use(completion.engine), soci::use(agents);
+    set_state(sql, job, "succeeded", now);
+    return {};
+  }));
+  metrics_.count("xinfer_jobs_finished_total", "state=\"succeeded\"");
+  metrics_.observe_seconds("xinfer_job_seconds", "", static_cast<double>(now - started) / 1000);
+  notifier_.notify(job);
+  return {};
+}
+
+Result<void> Farm::fail_attempt(const std::string& job, const api::Failure& failure) {
+  const long long now = now_();
+  bool requeued = false;
+  XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
+    JobRow row;
+    XI_CHECK(load_leased(sql, row, job, failure.token));
+    requeued = failure.retry && row.attempts < settings_.farm_attempts;
+    add_event(sql, job, "log", now, fmt::format("attempt {} failed: {}: {}", row.attempts, failure.error.kind, cut_line(failure.error.message, 2000)));
+    set_state(sql, job, requeued ? "queued" : "failed", now, api::encode(failure.error));
+    return {};
+  }));
+  if (!requeued) metrics_.count("xinfer_jobs_finished_total", "state=\"failed\"");
+  notifier_.notify(job);
+  if (requeued) notifier_.notify("queue");
+  return {};
+}
+
+namespace {
+
+// Ends the leases selected by `where`; a job without attempts left is poison: it has lost as many agents as it may.
+std::vector<std::string> end_leases(soci::session& sql, const std::string& where, const std::string& value, long long now, std::int64_t attempts,
+                                    Metrics& metrics) {
+  std::vector<std::string> jobs;
+  for (;;) {
+    JobRow row;
+    if (!load_job(sql, row, "WHERE j.state = 'leased' AND " + where + " LIMIT 1", value)) break;
+    add_event(sql, row.id, "log", now, fmt::format("attempt {} lost: agent {} went silent", row.attempts, row.agent));
+    if (row.attempts < attempts) {
+      set_state(sql, row.id, "queued", now);
+    } else {
+      const api::BuildError error{"lost_agent", "unavailable",
+                                  fmt::format("the job lost its agent {} times; it is given up. The model may crash the agent: see the log", row.attempts), ""};
+      set_state(sql, row.id, "failed", now, api::encode(error));
+      metrics.count("xinfer_jobs_finished_total", "state=\"failed\"");
+    }
+    jobs.push_back(row.id);
+  }
+  return jobs;
+}
+
+}  // namespace
+
+Result<void> Farm::agent_died(const std::string& agent) {
+  const long long now = now_();
+  std::vector<std::string> jobs;
+  XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
+    jobs = end_leases(sql, "j.agent = :a", agent, now, settings_.farm_attempts, metrics_);
+    return {};
+  }));
+  for (const std::string& job : jobs) notifier_.notify(job);
+  if (!jobs.empty()) notifier_.notify("queue");
+  return {};
+}
+
+Result<std::int64_t> Farm::reap() {
+  const long long now = now_();
+  const std::string limit = std::to_string(now);
+  long long expired = 0;
+  XI_CHECK(database_.read([&](soci::session& sql) -> Result<void> {
+    sql << "SELECT COUNT(*) FROM jobs WHERE state = 'leased' AND lease_expires_ms < :t", soci::into(expired), soci::use(now);
+    return {};
+  }));
+  if (expired == 0) return 0;
+  std::vector<std::string> jobs;
+  XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
+    jobs = end_leases(sql, "j.lease_expires_ms < CAST(:a AS BIGINT)", limit, now, settings_.farm_attempts, metrics_);
+    return {};
+  }));
+  metrics_.count("xinfer_lease_expiries_total", "", static_cast<double>(jobs.size()));
+  for (const std::string& job : jobs) {
+    base::log(base::LogLevel::kWarning, "lease expired", {{"job", job}});
+    notifier_.notify(job);
+  }
+  if (!jobs.empty()) notifier_.notify("queue");
+  return static_cast<std::int64_t>(jobs.size());
+}
+
+Result<std::vector<Farm::Waiting>> Farm::waiting_for_sources() {
+  return database_.read([&](soci::session& sql) -> Result<std::vector<Waiting>> {
+    std::vector<Waiting> waiting;
+    Waiting row;
+    soci::statement rows = (sql.prepare << "SELECT DISTINCT onnx, model FROM jobs WHERE state = 'queued' AND ready = 0", soci::into(row.onnx),
+                            soci::into(row.model));
+    rows.execute();
+    while (rows.fetch()) waiting.push_back(row);
+    return waiting;
+  });
+}
+
+Result<void> Farm::source_ready(const std::string& onnx) {
+  XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
+    sql << "UPDATE jobs SET ready = 1 WHERE onnx = :d AND state = 'queued'", soci::use(onnx);
+    return {};
+  }));
+  notifier_.notify("queue");
+  return {};
+}
+
+Result<void> Farm::source_failed(const std::string& onnx, const api::BuildError& error) {
+  const long long now = now_();
+  std::vector<std::string> jobs;
+  XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
+    for (;;) {
+      JobRow row;
+      if (!load_job(sql, row, "WHERE j.state = 'queued' AND j.ready = 0 AND j.onnx = :a LIMIT 1", onnx)) return {};
+      set_state(sql, row.id, "failed", now, api::encode(error));
+      jobs.push_back(row.id);
+    }
+  }));
+  for (const std::string& job : jobs) {
+    metrics_.count("xinfer_jobs_finished_total", "state=\"failed\"");
+    notifier_.notify(job);
+  }
+  return {};
+}
+
+Result<void> Farm::source_progress(const std::string& onnx, const api::Progress& progress) {
+  const long long now = now_(), done = progress.done, total = progress.total;
+  std::vector<std::string> jobs;
+  XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
+    std::string id;
+    {
+      soci::statement rows = (sql.prepare << "SELECT id FROM jobs WHERE onnx = :d AND state = 'queued' AND ready = 0", soci::into(id), soci::use(onnx));
+      rows.execute();
+      while (rows.fetch()) jobs.push_back(id);
+    }
+    for (const std::string& job : jobs) {
+      sql << "UPDATE jobs SET stage = :s, stage_done = :d, stage_total = :t WHERE id = :j", soci::use(progress.stage), soci::use(done), soci::use(total),
+          soci::use(job);
+      add_event(sql, job, "progress", now, "", &progress);
+    }
+    return {};
+  }));
+  for (const std::string& job : jobs) notifier_.notify(job);
+  return {};
+}
+
+Result<Totals> Farm::totals() {
+  const long long now = now_();
+  return database_.read([&](soci::session& sql) -> Result<Totals> {
+    Totals totals;
+    for (const char* state : {"queued", "leased", "succeeded", "failed", "cancelled"}) totals.jobs_by_state[state] = 0;
+    std::string name;
+    long long count = 0;
+    {
+      soci::statement rows = (sql.prepare << "SELECT state, COUNT(*) FROM jobs GROUP BY state", soci::into(name), soci::into(count));
+      rows.execute();
+      while (rows.fetch()) totals.jobs_by_state[name] = count;
+    }
+    {
+      soci::statement rows =
+          (sql.prepare << "SELECT target, COUNT(*) FROM jobs WHERE state = 'queued' GROUP BY target", soci::into(name), soci::into(count));
+      rows.execute();
+      while (rows.fetch()) totals.queued_by_target[name] = count;
+    }
+    long long oldest = 0;
+    sql << "SELECT COALESCE(MIN(created_ms), 0) FROM jobs WHERE state = 'queued'", soci::into(oldest);
+    if (oldest != 0) totals.oldest_queued_ms = now - oldest;
+    return totals;
+  });
+}
+
+}  // namespace xinfer::server::farm

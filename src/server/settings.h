@@ -1,0 +1,77 @@
+// Every setting and limit of the hub, by name, in one table; a YAML file overrides the defaults.
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+
+namespace xinfer::server {
+
+struct Settings {
+  std::string listen = "127.0.0.1:8080";
+  std::string public_url;  // as clients see the hub; empty: http://LISTEN
+
+  std::int64_t agents_local = 1;       // agents started as children
+  std::string agents_program;          // empty: ignition-agent beside this program
+  bool agents_sandbox = true;
+  std::int64_t agents_build_memory_bytes = std::int64_t{8} << 30;
+  std::int64_t agents_build_time_ms = 30 * 60'000;
+
+  std::vector<std::string> sources_mirrors;       // folders or URLs; "{sha256}" in a URL is replaced, else it is appended
+  std::vector<std::string> sources_node_modules;  // folders
+  bool sources_npm = true;                        // fetch npm packages with the npm client
+  bool sources_https = true;
+  std::int64_t sources_timeout_ms = 10 * 60'000;
+
+  std::vector<std::string> catalogue_folders;  // further YAML manifests; same ids replace the embedded ones
+  bool metrics_public = false;                 // GET /metrics without a token
+
+  std::int64_t http_network_threads = 2;
+  std::int64_t http_worker_threads = 4;
+  std::int64_t http_connections = 12'000;
+  std::int64_t http_header_bytes = 16 << 10;
+  std::int64_t http_json_bytes = 1 << 20;
+  std::int64_t http_header_timeout_ms = 10'000;
+  std::int64_t http_body_timeout_ms = 30'000;
+  std::int64_t http_write_timeout_ms = 30'000;
+  std::int64_t http_idle_timeout_ms = 60'000;
+  std::int64_t http_stream_buffer_bytes = 1 << 20;
+  std::int64_t http_ping_ms = 15'000;
+  std::int64_t http_stop_grace_ms = 3'000;
+
+  std::int64_t uploads_part_bytes = 16 << 20;
+  std::int64_t uploads_file_bytes = std::int64_t{8} << 30;
+  std::int64_t uploads_open = 256;  // per organisation
+  std::int64_t uploads_ttl_ms = 24 * 3600'000;
+
+  std::int64_t pages_size = 100;  // largest page
+  std::int64_t builds_queued = 1'000;  // per organisation
+  std::int64_t builds_inputs = 64;     // inputs with shapes in a request
+
+  std::int64_t farm_lease_ms = 20'000;
+  std::int64_t farm_attempts = 3;
+  std::int64_t farm_long_poll_ms = 25'000;
+  std::int64_t farm_reap_ms = 1'000;
+  std::int64_t farm_log_lines = 5'000;       // kept of one job
+  std::int64_t farm_log_line_bytes = 4'096;  // the rest is cut
+  std::int64_t farm_heartbeat_lines = 500;   // in one heartbeat
+};
+
+/// One row: what a setting is called, what it may be.
+struct SettingInfo {
+  std::string_view name;  // "uploads.part_bytes"
+  std::string_view kind;  // text, switch, number, list
+  std::int64_t minimum = 0, maximum = 0;
+  std::string_view summary;
+};
+const std::vector<SettingInfo>& setting_infos();
+
+/// Defaults overridden by the YAML file (nested or dotted keys). kInvalidArgument names the key, and for an unknown one
+/// the nearest that exists.
+[[nodiscard]] base::Result<Settings> load_settings(const std::filesystem::path& file);
+[[nodiscard]] base::Result<Settings> parse_settings(const std::string& yaml);
+
+}  // namespace xinfer::server
