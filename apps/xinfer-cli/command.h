@@ -28,7 +28,10 @@ struct Invocation {
 ///   }
 CLI::App* add_command(CLI::App& app, Invocation& invocation, std::string name, std::string description, std::string examples);
 
-// One function per command or group; main.cpp calls them in the order of the help text.
+/// Adds every command (commands.cpp).
+void add_commands(CLI::App& app, Invocation& invocation);
+
+// One function per command or group.
 void add_build_command(CLI::App& app, Invocation& invocation);
 void add_inspect_command(CLI::App& app, Invocation& invocation);
 void add_verify_command(CLI::App& app, Invocation& invocation);

@@ -1,0 +1,177 @@
+// xinfer-cli test-onnx: runs folders of ONNX backend tests. Each case runs in a process of its own, so that a crash is one
+// failed case.
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "base/files.h"
+#include "command.h"
+#include "onnx_case.h"
+
+namespace xinfer::cli {
+
+using base::Code;
+using base::fail;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+struct Options {
+  std::vector<std::filesystem::path> folders;
+  CaseOptions cases;
+  double rtol = -1, atol = -1;
+  std::string cache;
+  int jobs = 0, timeout_s = 300;
+  bool verbose = false;
+};
+
+// A case that runs in a child process and writes its outcome to a pipe: one character for the kind, then the reason.
+struct Child {
+  std::size_t index = 0;
+  pid_t pid = -1;
+  int pipe = -1;
+  std::string text;
+  Clock::time_point deadline;
+};
+
+constexpr char kKinds[] = {'P', 'F', 'S'};
+
+base::Result<Child> start(std::size_t index, const std::filesystem::path& folder, const Options& options) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail(Code::kIo, "cannot make a pipe");
+  std::fflush(nullptr);
+  pid_t pid = ::fork();
+  if (pid < 0) return fail(Code::kIo, "cannot start a process");
+  if (pid == 0) {
+    ::close(ends[0]);
+    CaseOutcome outcome = run_case(folder, options.cases);
+    std::string text = kKinds[static_cast<int>(outcome.kind)] + outcome.reason;
+    for (std::size_t done = 0; done < text.size();) {
+      ssize_t count = ::write(ends[1], text.data() + done, text.size() - done);
+      if (count <= 0) break;
+      done += static_cast<std::size_t>(count);
+    }
+    ::_exit(0);  // nothing of the parent's is to be flushed or destroyed here
+  }
+  ::close(ends[1]);
+  return Child{index, pid, ends[0], {}, Clock::now() + std::chrono::seconds(options.timeout_s)};
+}
+
+CaseOutcome finish(const Child& child, bool timed_out, int timeout_s) {
+  int status = 0;
+  ::waitpid(child.pid, &status, 0);
+  ::close(child.pipe);
+  if (timed_out) return {CaseOutcome::Kind::kFailed, fmt::format("did not finish within {} s", timeout_s)};
+  if (WIFSIGNALED(status))
+    return {CaseOutcome::Kind::kFailed, fmt::format("crashed: {}", ::strsignal(WTERMSIG(status)))};
+  if (child.text.empty()) return {CaseOutcome::Kind::kFailed, fmt::format("ended with status {}", WEXITSTATUS(status))};
+  auto kind = std::ranges::find(kKinds, child.text[0]) - std::begin(kKinds);
+  return {static_cast<CaseOutcome::Kind>(kind), child.text.substr(1)};
+}
+
+// Runs all cases, `jobs` at a time; `done` is called in the order in which they finish.
+template <class Done>
+base::Result<void> run_all(const std::vector<std::filesystem::path>& cases, const Options& options, Done&& done) {
+  auto jobs = static_cast<std::size_t>(options.jobs > 0 ? options.jobs : std::max(1U, std::thread::hardware_concurrency()));
+  std::vector<Child> running;
+  for (std::size_t next = 0; next < cases.size() || !running.empty();) {
+    while (next < cases.size() && running.size() < jobs) {
+      XI_TRY(Child child, start(next, cases[next], options));
+      running.push_back(std::move(child));
+      ++next;
+    }
+    std::vector<pollfd> polls;
+    for (const auto& child : running) polls.push_back({child.pipe, POLLIN, 0});
+    ::poll(polls.data(), polls.size(), 200);
+    for (std::size_t i = running.size(); i-- > 0;) {
+      Child& child = running[i];
+      bool timed_out = Clock::now() > child.deadline;
+      if (timed_out) ::kill(child.pid, SIGKILL);
+      if (!timed_out && !(polls[i].revents & (POLLIN | POLLHUP))) continue;
+      char buffer[4096];
+      ssize_t count = timed_out ? 0 : ::read(child.pipe, buffer, sizeof buffer);
+      if (count > 0) {
+        child.text.append(buffer, static_cast<std::size_t>(count));
+        continue;
+      }
+      done(child.index, finish(child, timed_out, options.timeout_s));
+      running.erase(running.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+  }
+  return {};
+}
+
+std::string one_line(std::string text) {
+  std::ranges::replace(text, '\n', ' ');
+  return text;
+}
+
+base::Result<int> test_onnx(const Options& options, bool json) {
+  XI_TRY(auto cases, find_cases(options.folders));
+  if (cases.empty())
+    return fail(Code::kNotFound, "no case found: a case is a folder with model.onnx and test_data_set_0, test_data_set_1, …");
+  std::size_t counts[3] = {};
+  std::vector<CaseOutcome> outcomes(cases.size());
+  XI_CHECK(run_all(cases, options, [&](std::size_t index, CaseOutcome outcome) {
+    ++counts[static_cast<int>(outcome.kind)];
+    static constexpr std::string_view kWords[] = {"PASS", "FAIL", "SKIP"};
+    bool print = options.verbose || outcome.kind != CaseOutcome::Kind::kPassed;
+    if (!json && print) {
+      fmt::print("{} {}{}{}\n", kWords[static_cast<int>(outcome.kind)], cases[index].string(), outcome.reason.empty() ? "" : ": ",
+                 one_line(outcome.reason));
+      std::fflush(stdout);
+    }
+    outcomes[index] = std::move(outcome);
+  }));
+  if (json) {
+    nlohmann::ordered_json document = {{"passed", counts[0]}, {"failed", counts[1]}, {"skipped", counts[2]}};
+    for (std::size_t i = 0; i < cases.size(); ++i) {
+      static constexpr std::string_view kNames[] = {"passed", "failed", "skipped"};
+      document["cases"].push_back({{"case", cases[i].string()},
+                                   {"outcome", kNames[static_cast<int>(outcomes[i].kind)]},
+                                   {"reason", outcomes[i].reason}});
+    }
+    fmt::print("{}\n", document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  } else {
+    fmt::print("{} passed, {} failed, {} skipped\n", counts[0], counts[1], counts[2]);
+  }
+  return counts[1] == 0 ? 0 : 1;
+}
+
+}  // namespace
+
+void add_test_onnx_command(CLI::App& app, Invocation& invocation) {
+  auto options = std::make_shared<Options>();
+  auto* command = add_command(app, invocation, "test-onnx", "Runs cases in the layout of the ONNX backend tests",
+                              "xinfer-cli test-onnx cases/node\n"
+                              "xinfer-cli test-onnx --target x86-64-v3 --rtol 1e-3 --atol 1e-4 models\n"
+                              "xinfer-cli test-onnx --target reference cases/node/test_add");
+  command->add_option("folders", options->folders, "Folders, searched recursively for model.onnx beside test_data_set_N")->required();
+  command->add_option("--target", options->cases.target,
+                      "What to build for and run; 'reference' evaluates the reference functions without building")
+      ->capture_default_str();
+  command->add_option("--rtol", options->rtol, "Relative tolerance (default: the case's own, else 1e-3)")->check(CLI::NonNegativeNumber);
+  command->add_option("--atol", options->atol, "Absolute tolerance (default: the case's own, else 1e-7)")->check(CLI::NonNegativeNumber);
+  command->add_option("--jobs", options->jobs, "Cases at once (default: one per core)")->check(CLI::Range(1, 1024));
+  command->add_option("--threads", options->cases.num_threads, "Threads of each engine")->capture_default_str()->check(CLI::Range(1, 1024));
+  command->add_option("--timeout", options->timeout_s, "Seconds that a case may take")->capture_default_str()->check(CLI::Range(1, 86400));
+  command->add_option("--cache", options->cache, "Folder of compiled kernels (default: the user's cache)");
+  command->add_flag("-v,--verbose", options->verbose, "Print passed cases as well");
+  command->callback([options, &invocation] {
+    invocation.action = [options, &invocation] {
+      if (options->rtol >= 0) options->cases.rtol = options->rtol;
+      if (options->atol >= 0) options->cases.atol = options->atol;
+      options->cases.cache_folder = options->cache.empty() ? base::cache_folder() / "kernels" : std::filesystem::path(options->cache);
+      return test_onnx(*options, invocation.json);
+    };
+  });
+}
+
+}  // namespace xinfer::cli
