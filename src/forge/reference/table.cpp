@@ -10,6 +10,12 @@ const Entries& table() {
   static const Entries entries = [] {
     Entries all;
     add_pointwise(all);
+    add_movement(all);
+    add_normalization(all);
+    add_convolution(all);
+    add_matmul(all);
+    add_pooling(all);
+    add_reduction(all);
     std::ranges::sort(all, {}, &Entries::value_type::first);
     return all;
   }();

@@ -10,6 +10,10 @@ const std::vector<OperatorInfo>& table() {
   static const std::vector<OperatorInfo> rows = [] {
     std::vector<OperatorInfo> all;
     rules::add_pointwise(all);
+    rules::add_movement(all);
+    rules::add_normalization(all);
+    rules::add_contraction(all);
+    rules::add_reduction(all);
     std::ranges::sort(all, {}, &OperatorInfo::name);
     return all;
   }();
