@@ -73,7 +73,18 @@ std::string mobilenet_v2() {
   return b.serialize();
 }
 
+// Small enough to build in a second: for tests.
+std::string tiny() {
+  Builder b("tiny", 17);
+  Value x = b.input("input", DataType::kFloat, {1, 3, 16, 16});
+  x = b.max_pool(relu(b, conv_bn(b, x, 8, {.kernel = 3})), 3, 2);
+  x = relu(b, b.conv(x, 16, {.kernel = 3, .stride = 2}));
+  b.output(classifier(b, x, 10), {1, 10});
+  return b.serialize();
+}
+
 constexpr Network kNetworks[] = {
+    {"tiny", "Two convolutions, 1x3x16x16", tiny},
     {"resnet50", "ResNet-50 v1.5, 1x3x224x224", resnet50},
     {"mobilenet_v2", "MobileNetV2 1.0, 1x3x224x224", mobilenet_v2},
     {"yolov8n", "YOLOv8n with its whole head, 1x3x640x640", yolov8n},
