@@ -1,0 +1,126 @@
+#include "forge/cpu/contraction.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "forge/cpu/prelude.h"
+
+namespace xinfer::forge::cpu {
+namespace {
+
+// What the model of a core needs: fused multiply-adds a cycle of a whole vector, vector loads a cycle, and bytes a cycle
+// that come from the second-level cache. Zen 4 for AVX-512 and AVX2 (measured), a Cortex-A7x for NEON (guessed).
+struct Core {
+  double multiply_adds, loads, broadcasts, level2_bytes;
+};
+Core core_of(const target::CpuIsa& isa) {
+  if (isa.vector_lanes >= 16) return {1, 1, 2, 28};
+  if (isa.vector_lanes >= 8) return {2, 2, 2, 28};
+  return {2, 2, 2, 16};
+}
+constexpr double kLatency = 4;  // cycles of a multiply-add: each accumulator is used once a step
+
+// Cycles of one step (one input channel) of a tile.
+double step_cycles(const target::CpuIsa& isa, const Core& core, std::int64_t mr, std::int64_t nb, std::int64_t depth) {
+  const double arithmetic = static_cast<double>(mr * nb) / core.multiply_adds;
+  const double loads = static_cast<double>(nb) / core.loads + static_cast<double>(mr) / core.broadcasts;
+  const double weight_bytes = static_cast<double>(nb * isa.vector_lanes * 4);
+  const double level2 = weight_bytes * static_cast<double>(depth) > 20000 ? weight_bytes / core.level2_bytes : 0;
+  return std::max({arithmetic, kLatency, loads, level2}) + 0.2;
+}
+
+}  // namespace
+
+RegisterTile choose_tile(const target::CpuIsa& isa, std::int64_t rows, std::int64_t width, std::int64_t blocks, std::int64_t depth) {
+  const Core core = core_of(isa);
+  RegisterTile best;
+  best.cycles = INFINITY;
+  for (std::int64_t nb = 1; nb <= std::min<std::int64_t>(blocks, 8); ++nb) {
+    for (std::int64_t mr = 1; mr <= std::min<std::int64_t>(width, isa.vector_registers - 2); ++mr) {
+      if (mr * nb + nb + (nb > 1 ? 1 : 0) > isa.vector_registers - (nb == 1 ? 1 : 0)) continue;
+      const auto tile = [&](std::int64_t m, std::int64_t n) {
+        if (m == 0 || n == 0) return 0.0;
+        return static_cast<double>(depth) * step_cycles(isa, core, m, n, depth) + 20 + 2.5 * static_cast<double>(m * n);
+      };
+      const auto row = [&](std::int64_t n) { return static_cast<double>(width / mr) * tile(mr, n) + tile(width % mr, n); };
+      const double cycles = static_cast<double>(rows) * (static_cast<double>(blocks / nb) * row(nb) + row(blocks % nb));
+      if (cycles < best.cycles * 0.999) best = {static_cast<int>(mr), static_cast<int>(nb), cycles};
+    }
+  }
+  return best;
+}
+
+std::int64_t wanted_tasks(double flops, double bytes) {
+  // About 3 microseconds of one core: less is not worth waking another thread for.
+  const double units = std::max(flops / 300e3, bytes / 60e3);
+  return std::clamp<std::int64_t>(static_cast<std::int64_t>(units), 1, 64);
+}
+
+Parts cut(std::int64_t rows, std::int64_t columns, std::int64_t wanted, bool columns_first) {
+  Parts parts;
+  // A number of parts that leaves equal parts, or so many that the rest does not matter.
+  const auto divide = [](std::int64_t units, std::int64_t want) {
+    want = std::min(units, want);
+    for (std::int64_t p = want; p <= std::min(units, 2 * want); ++p)
+      if (units % p == 0) return p;
+    return want > 8 || want < 2 ? want : std::min<std::int64_t>(units, 2 * want);
+  };
+  if (columns_first) {
+    parts.columns = divide(columns, wanted);
+    parts.rows = divide(rows, ceil_div(wanted, parts.columns));
+  } else {
+    parts.rows = divide(rows, wanted);
+    parts.columns = divide(columns, ceil_div(wanted, parts.rows));
+    if (wanted > 1 && parts.rows % 2 == 1 && parts.columns % 2 == 1 && columns % 2 == 0) parts.columns = 2;
+  }
+  return parts;
+}
+
+void assemble(KernelSource& kernel, const target::CpuIsa& isa, std::string_view constants, const Epilogue& epilogue,
+              std::initializer_list<std::string_view> texts) {
+  std::string source = prelude(isa);
+  source += constants;
+  source += fmt::format("constexpr int kOperands = {};\n", epilogue.num_operands);
+  source += epilogue.empty() ? "template <class Access> XI_INLINE vf epilogue(vf x, void* const*, int64_t, int64_t, Access) { return x; }\n" : epilogue.source;
+  source += "\n";
+  for (std::string_view text : texts) source += text;
+  NamedSource named = with_symbol(std::move(source));
+  kernel.symbol = std::move(named.symbol);
+  kernel.source = std::move(named.source);
+}
+
+Constants& Constants::add(std::string_view name, std::int64_t value) {
+  text_ += fmt::format("constexpr int64_t {} = {};\n", name, value);
+  return *this;
+}
+
+Constants& Constants::text(std::string_view line) {
+  text_ += line;
+  text_ += '\n';
+  return *this;
+}
+
+PackWeights pad_to_vectors(std::int64_t channels, int lanes) {
+  return [channels, lanes](std::span<const float> values) {
+    std::vector<float> padded(static_cast<std::size_t>(round_up(channels, lanes)));
+    std::copy_n(values.begin(), std::min<std::size_t>(values.size(), static_cast<std::size_t>(channels)), padded.begin());
+    return padded;
+  };
+}
+
+double conv_flops(const ConvProblem& p) {
+  const auto& side = p.transposed ? p.in : p.out;
+  const auto& channels = p.transposed ? p.out_channels : p.in_channels;
+  const auto& others = p.transposed ? p.in_channels : p.out_channels;
+  return 2.0 * static_cast<double>(p.batch * others * side[0] * side[1] * side[2]) *
+         static_cast<double>(channels / p.groups * p.kernel[0] * p.kernel[1] * p.kernel[2]);
+}
+
+double conv_bytes(const ConvProblem& p) {
+  return 4.0 * static_cast<double>(p.batch * p.in_channels * p.in[0] * p.in[1] * p.in[2] + p.batch * p.out_channels * p.out[0] * p.out[1] * p.out[2] +
+                                   p.in_channels / p.groups * p.out_channels * p.kernel[0] * p.kernel[1] * p.kernel[2]);
+}
+
+}  // namespace xinfer::forge::cpu

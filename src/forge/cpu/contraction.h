@@ -1,0 +1,63 @@
+// What the contraction templates share: register tiles and their cost, cutting work into tasks, assembling a source.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "forge/cpu/conv.h"
+#include "forge/cpu/kernel.h"
+#include "target/isa.h"
+
+namespace xinfer::forge::cpu {
+
+/// A register tile: `mr` rows (pixels) by `nb` vectors of output channels (columns).
+struct RegisterTile {
+  int mr = 1, nb = 1;
+  double cycles = 0;  // estimate for the whole problem on one core
+};
+
+/// The tile with the least estimated time for rows of `width` pixels (`rows` of them) by `blocks` vectors, each output
+/// summing `depth` products. `edge_left`, `edge_right`: pixels at the ends of a row whose tiles need code of their own.
+RegisterTile choose_tile(const target::CpuIsa& isa, std::int64_t rows, std::int64_t width, std::int64_t blocks, std::int64_t depth);
+
+/// Into how many tasks work of `flops` (or of as many bytes moved) may be cut: 1 for tiny work.
+std::int64_t wanted_tasks(double flops, double bytes);
+
+/// How `rows` times `columns` units are cut into row_parts * column_parts tasks, about `wanted`.
+struct Parts {
+  std::int64_t rows = 1, columns = 1;
+};
+Parts cut(std::int64_t rows, std::int64_t columns, std::int64_t wanted, bool columns_first);
+
+/// The whole translation unit: prelude, constants, epilogue, template texts; sets symbol and source of `kernel`.
+void assemble(KernelSource& kernel, const target::CpuIsa& isa, std::string_view constants, const Epilogue& epilogue,
+              std::initializer_list<std::string_view> texts);
+
+/// "constexpr TYPE NAME = VALUE;" lines.
+class Constants {
+ public:
+  Constants& add(std::string_view name, std::int64_t value);
+  Constants& text(std::string_view line);
+  const std::string& str() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+/// Pads [channels] to whole vectors with zeros.
+PackWeights pad_to_vectors(std::int64_t channels, int lanes);
+
+inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+inline std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
+
+// The convolution templates, each in a file of its own. They answer an empty symbol where they do not apply.
+KernelChoice direct_conv(const ConvProblem& problem, const target::CpuIsa& isa, const Epilogue& epilogue);
+KernelChoice depthwise_conv(const ConvProblem& problem, const target::CpuIsa& isa, const Epilogue& epilogue);
+KernelChoice general_conv(const ConvProblem& problem, const target::CpuIsa& isa, const Epilogue& epilogue);
+
+/// Number of multiply-adds times two, and bytes of input, weights and output.
+double conv_flops(const ConvProblem& problem);
+double conv_bytes(const ConvProblem& problem);
+
+}  // namespace xinfer::forge::cpu
