@@ -73,6 +73,7 @@ std::span<const OperatorInfo> operators();
 std::string print(const Graph& graph, std::int64_t max_literal = 16);
 [[nodiscard]] base::Result<Graph> parse(std::string_view text,
                                         const std::map<std::string, std::shared_ptr<const Tensor>>& constants = {});
+std::string to_string(const Attributes& attributes);
 std::string digest(const Tensor& tensor);
 
 }  // namespace xinfer::ir

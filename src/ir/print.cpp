@@ -69,6 +69,17 @@ class Printer {
     text += "\n" + indent + "}";
   }
 
+  void attributes(const Attributes& attributes, const std::string& indent) {
+    text += "{";
+    bool first = true;
+    for (const auto& [name, attribute] : attributes) {
+      text += (first ? "" : ", ") + name + " = ";
+      this->attribute(attribute, indent);
+      first = false;
+    }
+    text += "}";
+  }
+
   std::string text;
 
  private:
@@ -94,14 +105,8 @@ class Printer {
       text += (i == 0 ? "" : ", ") + (node.inputs[i] == kNoValue ? "_" : value_name(graph.value(node.inputs[i]).name));
     text += ")";
     if (node.attributes.begin() != node.attributes.end()) {
-      text += " {";
-      bool first = true;
-      for (const auto& [name, attribute] : node.attributes) {
-        text += (first ? "" : ", ") + name + " = ";
-        this->attribute(attribute, indent);
-        first = false;
-      }
-      text += "}";
+      text += " ";
+      attributes(node.attributes, indent);
     }
     if (!node.name.empty()) text += " @" + in_quotes(node.name);
     text += "\n";
@@ -140,6 +145,12 @@ std::string print(const Graph& graph, std::int64_t max_literal) {
   Printer printer(max_literal);
   printer.graph(graph, "");
   return std::move(printer.text) + "\n";
+}
+
+std::string to_string(const Attributes& attributes) {
+  Printer printer(16);
+  printer.attributes(attributes, "");
+  return std::move(printer.text);
 }
 
 std::string digest(const Tensor& tensor) {

@@ -1,0 +1,84 @@
+// Before: operators that the back ends do not know by themselves. After: the operators that they are made of.
+#include <cmath>
+
+#include "passes/passes.h"
+#include "passes/rewriter.h"
+
+namespace xinfer::passes {
+namespace {
+
+using base::Result;
+using ir::kNoValue;
+using ir::Node;
+using ir::ValueId;
+using tensor::Tensor;
+
+// A constant times a factor.
+ValueId scaled(Rewriter& rewriter, const Tensor& tensor, double factor) {
+  Tensor out(tensor.dtype(), tensor.shape());
+  for (std::int64_t i = 0; i < tensor.num_elements(); ++i) out.set(i, tensor.as_double(i) * factor);
+  return rewriter.add_constant(std::move(out));
+}
+
+Result<ValueId> times(Rewriter& rewriter, ValueId x, double factor) {
+  if (factor == 1) return x;
+  if (const Tensor* tensor = rewriter.constant(x)) return scaled(rewriter, *tensor, factor);
+  return rewriter.add("Mul", {x, rewriter.add_scalar(rewriter.type(x).dtype, factor)});
+}
+
+// Gemm with factors, or with a bias that is not one row, is a plain product and an Add.
+Result<bool> decompose_gemm(Rewriter& rewriter, Node& node) {
+  const double alpha = node.attributes.real("alpha", 1), beta = node.attributes.real("beta", 1);
+  const bool has_bias = node.inputs.size() > 2 && node.inputs[2] != kNoValue;
+  const ir::ValueType& out = rewriter.type(node.outputs[0]);
+  if (!out.is_static()) return false;
+  const bool is_real = tensor::is_float(out.dtype);
+  const std::int64_t columns = (*out.dims)[1].value;
+  const Tensor* bias = has_bias ? rewriter.constant(node.inputs[2]) : nullptr;
+  const bool row = bias != nullptr && bias->num_elements() == columns && (bias->rank() == 0 || bias->shape().back() == columns);
+  const bool row_shape = row && bias->rank() == 1;
+  if (alpha == 1 && beta == 1 && (!has_bias || row_shape)) return false;
+  if (!is_real && (alpha != 1 || beta != 1)) return false;
+  Node product{"Gemm", node.name, {node.inputs[0], node.inputs[1]}, {}, node.attributes};
+  product.attributes.erase("alpha");
+  product.attributes.erase("beta");
+  const bool scale_weights = rewriter.constant(product.inputs[1]) != nullptr || rewriter.constant(product.inputs[0]) == nullptr;
+  XI_TRY(product.inputs[scale_weights ? 1 : 0], times(rewriter, product.inputs[scale_weights ? 1 : 0], alpha));
+  if (row) {
+    Tensor flat(bias->dtype(), {columns});
+    for (std::int64_t i = 0; i < columns; ++i) flat.set(i, bias->as_double(i) * beta);
+    product.inputs.push_back(rewriter.add_constant(std::move(flat)));
+  }
+  if (row || !has_bias || beta == 0) {
+    product.outputs = node.outputs;
+    XI_CHECK(rewriter.keep(std::move(product)));
+    return true;
+  }
+  product.outputs = {rewriter.add_value(node.name + ".Gemm")};
+  const ValueId result = product.outputs[0];
+  XI_CHECK(rewriter.keep(std::move(product)));
+  XI_TRY(const ValueId addend, times(rewriter, node.inputs[2], beta));
+  XI_CHECK(rewriter.add_as(node.outputs[0], "Add", {result, addend}));
+  return true;
+}
+
+struct Decomposition {
+  std::string_view op;
+  Result<bool> (*run)(Rewriter&, Node&);
+};
+
+constexpr Decomposition kDecompositions[] = {
+    {"Gemm", decompose_gemm},
+};
+
+}  // namespace
+
+Result<bool> decompose_composites(ir::Graph& graph) {
+  return Rewriter(graph).run([](Rewriter& rewriter, Node& node) -> Result<bool> {
+    for (const Decomposition& row : kDecompositions)
+      if (row.op == node.op) return row.run(rewriter, node);
+    return false;
+  });
+}
+
+}  // namespace xinfer::passes

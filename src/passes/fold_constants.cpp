@@ -1,0 +1,117 @@
+// Before: nodes over constants and over static shapes (Shape, Size, …). After: their results are constants, except where
+// that would blow the weights up (a large fill or broadcast of little data).
+#include "passes/fold_constants.h"
+
+#include <algorithm>
+
+#include "forge/reference/reference.h"
+#include "passes/passes.h"
+#include "passes/rewriter.h"
+
+namespace xinfer::passes {
+namespace {
+
+using base::Result;
+using forge::reference::Value;
+using ir::Graph;
+using ir::kNoValue;
+using ir::Node;
+using ir::ValueId;
+using tensor::Tensor;
+
+constexpr std::int64_t kFreeBytes = 1 << 20;  // results up to this size are always worth it
+constexpr std::int64_t kMaxGrowth = 2;        // larger ones only if they are not much larger than their inputs
+
+bool is_random(std::string_view op) {
+  return op.starts_with("Random") || op == "Bernoulli" || op == "Multinomial" || op == "Dropout";
+}
+
+// Operators whose result depends on an input's type alone.
+bool fold_shape(Graph& graph, const Node& node) {
+  const bool size = node.op == "Size";
+  if ((!size && node.op != "Shape") || node.inputs.empty() || !graph.value(node.inputs[0]).type.is_static()) return false;
+  const tensor::Shape shape = graph.value(node.inputs[0]).type.shape();
+  Tensor result;
+  if (size) {
+    result = Tensor::scalar(tensor::num_elements(shape));
+  } else {
+    const auto rank = static_cast<std::int64_t>(shape.size());
+    auto bound = [&](std::string_view name, std::int64_t fallback) {
+      const std::int64_t at = node.attributes.integer(name, fallback);
+      return std::clamp(at < 0 ? at + rank : at, std::int64_t{0}, rank);
+    };
+    const std::int64_t begin = bound("start", 0), end = bound("end", rank);
+    result = Tensor::from_int64s(std::span(shape).subspan(begin, std::max(begin, end) - begin));
+  }
+  graph.value(node.outputs[0]).constant = std::make_shared<const Tensor>(std::move(result));
+  return true;
+}
+
+// A guess before the work is done: static types say how large the result is.
+bool too_large(const Graph& graph, const Node& node) {
+  std::int64_t in = 0, out = 0;
+  for (ValueId id : node.inputs)
+    if (id != kNoValue) in += static_cast<std::int64_t>(graph.constant(id)->size_bytes());
+  for (ValueId id : node.outputs) {
+    if (id == kNoValue) continue;
+    const ir::ValueType& type = graph.value(id).type;
+    if (!type.is_static()) continue;
+    // In steps, since the product may overflow.
+    double bytes = static_cast<double>(tensor::size_of(type.dtype));
+    for (const ir::Dim& dim : *type.dims) bytes *= static_cast<double>(dim.value);
+    if (bytes > 1e12) return true;
+    out += static_cast<std::int64_t>(bytes);
+  }
+  return out > kFreeBytes && out > kMaxGrowth * in;
+}
+
+bool foldable(const Graph& graph, const Node& node) {
+  if (is_random(node.op) || node.outputs.empty()) return false;
+  for (const auto& [name, attribute] : node.attributes)
+    if (std::holds_alternative<std::shared_ptr<const Graph>>(attribute)) return false;
+  for (ValueId id : node.inputs)
+    if (id != kNoValue && !graph.is_constant(id)) return false;
+  for (ValueId id : node.outputs)
+    if (id != kNoValue && graph.value(id).type.kind != ir::ValueType::Kind::kTensor) return false;
+  const ir::OperatorInfo* info = ir::find_operator(node.op);
+  return info != nullptr && (info->lowering == ir::Lowering::kFoldOnly || !too_large(graph, node));
+}
+
+}  // namespace
+
+Result<bool> fold_node(Graph& graph, const Node& node) {
+  if (fold_shape(graph, node)) return true;
+  if (!foldable(graph, node)) return false;
+  const auto function = forge::reference::find(node.op);
+  if (!function) return false;
+  std::vector<Value> held;
+  held.reserve(node.inputs.size());
+  std::vector<const Value*> inputs;
+  for (ValueId id : node.inputs) {
+    if (id == kNoValue) {
+      inputs.push_back(nullptr);
+      continue;
+    }
+    held.emplace_back(graph.value(id).constant);
+    inputs.push_back(&held.back());
+  }
+  XI_TRY(const std::vector<Value> results, function(node, graph, inputs));
+  for (std::size_t i = 0; i < node.outputs.size(); ++i)
+    if (node.outputs[i] != kNoValue && (i >= results.size() || results[i].tensor == nullptr)) return false;
+  for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+    if (node.outputs[i] == kNoValue) continue;
+    ir::Value& value = graph.value(node.outputs[i]);
+    value.constant = results[i].tensor;
+    value.type = ir::ValueType::of(value.constant->dtype(), value.constant->shape());
+  }
+  return true;
+}
+
+Result<bool> fold_constants(Graph& graph) {
+  return Rewriter(graph).run([](Rewriter& rewriter, Node& node) -> Result<bool> {
+    XI_CHECK(ir::infer_node_types(rewriter.graph(), node));
+    return fold_node(rewriter.graph(), node);
+  });
+}
+
+}  // namespace xinfer::passes

@@ -1,0 +1,217 @@
+// Before: If, Loop, Scan, sequences and optionals. After: If over a constant is its branch, If over data is both branches and
+// a Where, loops of known length are unrolled, sequences of known length are the values in them. What stays is left to be
+// refused by the back end.
+#include <algorithm>
+
+#include "passes/fold_constants.h"
+#include "passes/passes.h"
+#include "passes/sequence_values.h"
+
+namespace xinfer::passes {
+namespace {
+
+using base::Code;
+using base::fail;
+using base::Result;
+using ir::Graph;
+using ir::kNoValue;
+using ir::Node;
+using ir::ValueId;
+using tensor::Tensor;
+
+constexpr std::int64_t kMaxIterations = 4096;
+constexpr std::size_t kMaxUnrolledNodes = 50'000;
+constexpr int kMaxDepth = 16;
+
+class ControlFlow {
+ public:
+  explicit ControlFlow(const Graph& graph) : outer_(graph) {}
+
+  Result<bool> visit(Rewriter& rewriter, Node& node) {
+    XI_CHECK(ir::infer_node_types(rewriter.graph(), node));
+    XI_TRY(const bool folded, fold_node(rewriter.graph(), node));
+    if (folded) return true;
+    const Visit again = [this](Rewriter& r, Node& n) { return visit(r, n); };
+    XI_TRY(const bool resolved, sequences_.visit(rewriter, outer_, node, again));
+    if (resolved) return true;
+    if (depth_ > kMaxDepth) return false;
+    ++depth_;
+    auto expanded = expand(rewriter, node, again);
+    --depth_;
+    return expanded;
+  }
+
+ private:
+  Result<bool> expand(Rewriter& rewriter, Node& node, const Visit& again) {
+    if (node.op == "Identity" && rewriter.type(node.inputs[0]).kind != ir::ValueType::Kind::kTensor) {
+      rewriter.replace(node.outputs[0], node.inputs[0]);
+      return true;
+    }
+    if (node.op == "If") return expand_if(rewriter, node, again);
+    if (node.op != "Loop" && node.op != "Scan") return false;
+    const std::size_t mark = rewriter.mark();
+    XI_TRY(const bool unrolled, node.op == "Loop" ? unroll_loop(rewriter, node, again) : unroll_scan(rewriter, node, again));
+    if (!unrolled) rewriter.rewind(mark);
+    return unrolled;
+  }
+
+  static std::shared_ptr<const Graph> body(const Node& node, std::string_view name) {
+    const auto* graph = node.attributes.get<std::shared_ptr<const Graph>>(name);
+    return graph == nullptr ? nullptr : *graph;
+  }
+
+  static void replace_all(Rewriter& rewriter, const Node& node, const std::vector<ValueId>& results) {
+    for (std::size_t i = 0; i < node.outputs.size() && i < results.size(); ++i)
+      if (node.outputs[i] != kNoValue) rewriter.replace(node.outputs[i], results[i]);
+  }
+
+  Result<bool> expand_if(Rewriter& rewriter, Node& node, const Visit& again) {
+    const auto yes = body(node, "then_branch"), no = body(node, "else_branch");
+    if (yes == nullptr || no == nullptr) return false;
+    if (const Tensor* condition = rewriter.constant(node.inputs[0])) {
+      XI_TRY(const auto results, inline_graph(rewriter, outer_, condition->as_int64(0) != 0 ? *yes : *no, {}, again));
+      replace_all(rewriter, node, results);
+      return true;
+    }
+    const std::size_t mark = rewriter.mark();
+    XI_TRY(const auto a, inline_graph(rewriter, outer_, *yes, {}, again));
+    XI_TRY(const auto b, inline_graph(rewriter, outer_, *no, {}, again));
+    // Both are computed and one is chosen, which needs equal types.
+    bool selectable = a.size() == b.size();
+    for (std::size_t i = 0; selectable && i < a.size(); ++i)
+      selectable = rewriter.type(a[i]).is_static() && rewriter.type(a[i]) == rewriter.type(b[i]);
+    if (!selectable) {
+      rewriter.rewind(mark);
+      return false;
+    }
+    for (std::size_t i = 0; i < node.outputs.size() && i < a.size(); ++i)
+      if (node.outputs[i] != kNoValue) XI_CHECK(rewriter.add_as(node.outputs[i], "Where", {node.inputs[0], a[i], b[i]}));
+    return true;
+  }
+
+  Result<bool> unroll_loop(Rewriter& rewriter, Node& node, const Visit& again) {
+    const auto graph = body(node, "body");
+    if (graph == nullptr || node.inputs.size() < 2) return false;
+    const std::size_t carried = node.inputs.size() - 2;
+    if (graph->inputs.size() != carried + 2 || graph->outputs.size() < carried + 1)
+      return fail(Code::kInvalidArgument, "the body's inputs and outputs do not fit the loop's");
+    std::int64_t trips = kMaxIterations + 1;
+    if (node.inputs[0] != kNoValue) {
+      const Tensor* count = rewriter.constant(node.inputs[0]);
+      if (count != nullptr) trips = count->as_int64(0);
+      else if (node.inputs[1] == kNoValue) return false;
+    }
+    const bool bounded = node.inputs[0] == kNoValue || rewriter.constant(node.inputs[0]) != nullptr;
+    if (!bounded) return false;
+    Tensor yes(ir::DType::kBool, {});
+    yes.set(0, 1);
+    ValueId condition = node.inputs[1] == kNoValue ? rewriter.add_constant(std::move(yes)) : node.inputs[1];
+    std::vector<ValueId> state(node.inputs.begin() + 2, node.inputs.end());
+    std::vector<std::vector<ValueId>> scans(graph->outputs.size() - carried - 1);
+    const std::size_t before = rewriter.mark();
+    for (std::int64_t i = 0; i < trips; ++i) {
+      const Tensor* goes_on = rewriter.constant(condition);
+      if (goes_on == nullptr || i >= kMaxIterations || rewriter.mark() - before > kMaxUnrolledNodes) return false;
+      if (goes_on->as_int64(0) == 0) break;
+      std::vector<ValueId> arguments{rewriter.add_constant(Tensor::scalar(i)), condition};
+      arguments.insert(arguments.end(), state.begin(), state.end());
+      XI_TRY(const auto results, inline_graph(rewriter, outer_, *graph, arguments, again));
+      condition = results[0];
+      std::copy_n(results.begin() + 1, carried, state.begin());
+      for (std::size_t s = 0; s < scans.size(); ++s) scans[s].push_back(results[1 + carried + s]);
+    }
+    for (std::size_t s = 0; s < scans.size(); ++s) {
+      XI_TRY(const ValueId stacked, stack(rewriter, std::move(scans[s]), 0, graph->value(graph->outputs[1 + carried + s]).type));
+      state.push_back(stacked);
+    }
+    replace_all(rewriter, node, state);
+    return true;
+  }
+
+  // The iterations' results along a new axis.
+  static Result<ValueId> stack(Rewriter& rewriter, std::vector<ValueId> parts, std::int64_t axis, const ir::ValueType& type) {
+    if (parts.empty()) {
+      tensor::Shape shape{0};
+      if (type.dims)
+        for (const ir::Dim& dim : *type.dims) shape.push_back(dim.is_static() ? dim.value : 0);
+      return rewriter.add_constant(Tensor(type.dtype, shape));
+    }
+    if (axis < 0) axis += static_cast<std::int64_t>(rewriter.type(parts[0]).dims ? rewriter.type(parts[0]).dims->size() + 1 : 1);
+    const ValueId axes = rewriter.add_int64s({axis});
+    for (ValueId& part : parts) {
+      const ValueId wide = rewriter.add_value("stack");
+      XI_CHECK(rewriter.keep_or_fold({"Unsqueeze", "", {part, axes}, {wide}, {}}));
+      part = wide;
+    }
+    ir::Attributes attributes;
+    attributes.set("axis", axis);
+    const ValueId whole = rewriter.add_value("stack");
+    XI_CHECK(rewriter.keep_or_fold({"Concat", "", std::move(parts), {whole}, std::move(attributes)}));
+    return whole;
+  }
+
+  Result<bool> unroll_scan(Rewriter& rewriter, Node& node, const Visit& again) {
+    const auto graph = body(node, "body");
+    const auto scans = static_cast<std::size_t>(node.attributes.integer("num_scan_inputs", 0));
+    if (graph == nullptr || scans == 0 || node.inputs.size() < scans || graph->inputs.size() != node.inputs.size()) return false;
+    const std::size_t states = node.inputs.size() - scans;
+    if (graph->outputs.size() < states) return fail(Code::kInvalidArgument, "the body has fewer outputs than the scan has states");
+    const auto in_axes = node.attributes.integers("scan_input_axes"), in_directions = node.attributes.integers("scan_input_directions");
+    const auto out_axes = node.attributes.integers("scan_output_axes"), out_directions = node.attributes.integers("scan_output_directions");
+    auto at = [](const std::vector<std::int64_t>& list, std::size_t i) { return i < list.size() ? list[i] : 0; };
+    std::int64_t length = -1;
+    std::vector<std::int64_t> axes(scans);
+    for (std::size_t s = 0; s < scans; ++s) {
+      const auto& dims = rewriter.type(node.inputs[states + s]).dims;
+      if (!dims) return false;
+      axes[s] = at(in_axes, s) < 0 ? at(in_axes, s) + static_cast<std::int64_t>(dims->size()) : at(in_axes, s);
+      if (axes[s] < 0 || axes[s] >= static_cast<std::int64_t>(dims->size())) return fail(Code::kInvalidArgument, "scan axis {}", at(in_axes, s));
+      length = (*dims)[axes[s]].value;
+    }
+    if (length < 0 || length > kMaxIterations) return false;
+    std::vector<ValueId> state(node.inputs.begin(), node.inputs.begin() + static_cast<std::ptrdiff_t>(states));
+    std::vector<std::vector<ValueId>> results(graph->outputs.size() - states);
+    const std::size_t before = rewriter.mark();
+    for (std::int64_t i = 0; i < length; ++i) {
+      if (rewriter.mark() - before > kMaxUnrolledNodes) return false;
+      std::vector<ValueId> arguments = state;
+      for (std::size_t s = 0; s < scans; ++s) {
+        ir::Attributes attributes;
+        attributes.set("axis", axes[s]);
+        const ValueId slice = rewriter.add_value("scan");
+        const ValueId index = rewriter.add_constant(Tensor::scalar(at(in_directions, s) != 0 ? length - 1 - i : i));
+        XI_CHECK(rewriter.keep_or_fold({"Gather", node.name, {node.inputs[states + s], index}, {slice}, std::move(attributes)}));
+        arguments.push_back(slice);
+      }
+      XI_TRY(const auto outputs, inline_graph(rewriter, outer_, *graph, arguments, again));
+      std::copy_n(outputs.begin(), states, state.begin());
+      for (std::size_t o = 0; o < results.size(); ++o) results[o].push_back(outputs[states + o]);
+    }
+    for (std::size_t o = 0; o < results.size(); ++o) {
+      if (at(out_directions, o) != 0) std::reverse(results[o].begin(), results[o].end());
+      XI_TRY(const ValueId stacked, stack(rewriter, std::move(results[o]), at(out_axes, o), graph->value(graph->outputs[states + o]).type));
+      state.push_back(stacked);
+    }
+    replace_all(rewriter, node, state);
+    return true;
+  }
+
+  OuterValues outer_;
+  SequenceValues sequences_;
+  int depth_ = 0;
+};
+
+bool is_control(const Node& node) {
+  const ir::OperatorInfo* info = ir::find_operator(node.op);
+  return info != nullptr && info->lowering == ir::Lowering::kControl;
+}
+
+}  // namespace
+
+Result<bool> inline_control_flow(Graph& graph) {
+  if (std::none_of(graph.nodes.begin(), graph.nodes.end(), is_control)) return false;
+  ControlFlow control(graph);
+  return Rewriter(graph).run([&](Rewriter& rewriter, Node& node) { return control.visit(rewriter, node); });
+}
+
+}  // namespace xinfer::passes
