@@ -108,10 +108,10 @@ Result<bool> simplify_power(Rewriter& rewriter, Node& node) {
   if (node.op != "Pow" || !scalar_value(rewriter.graph(), node.inputs[1], exponent)) return false;
   if (rewriter.type(node.inputs[0]) != rewriter.type(node.outputs[0]) || !tensor::is_float(rewriter.type(node.inputs[0]).dtype)) return false;
   const ValueId x = node.inputs[0];
-  if (exponent == 2) XI_CHECK(rewriter.add_as(node.outputs[0], "Mul", {x, x}));
-  else if (exponent == 0.5) XI_CHECK(rewriter.add_as(node.outputs[0], "Sqrt", {x}));
-  else if (exponent == -1) XI_CHECK(rewriter.add_as(node.outputs[0], "Reciprocal", {x}));
-  else return false;
+  const std::string_view op = exponent == 2 ? "Mul" : exponent == 0.5 ? "Sqrt" : exponent == -1 ? "Reciprocal" : "";
+  if (op.empty()) return false;
+  std::vector<ValueId> inputs(op == "Mul" ? 2 : 1, x);
+  XI_CHECK(rewriter.add_as(node.outputs[0], std::string(op), std::move(inputs)));
   return true;
 }
 
