@@ -190,26 +190,14 @@ class Conv : public ::testing::TestWithParam<std::tuple<std::string, int>> {};
 
 TEST_P(Conv, AgreesWithPlainLoops) {
   const auto& [isa, index] = GetParam();
-  if (!testing::have_program("clang++-19")) GTEST_SKIP() << "needs clang++-19";
-  if (isa == "armv8-a") {
-    if (!testing::have_program("qemu-aarch64") || !testing::have_program("aarch64-linux-gnu-g++")) GTEST_SKIP() << "needs qemu-aarch64 and aarch64-linux-gnu-g++";
-  } else if (!testing::runs_here(isa)) {
-    GTEST_SKIP() << "this CPU does not run " << isa;
-  }
+  if (auto missing = testing::missing_for(isa); !missing.empty()) GTEST_SKIP() << missing;
   const Case& c = kCases[index];
   SCOPED_TRACE(describe(c));
   check(c, isa, index % 2 == 0, index % 3 != 0);
 }
 
-std::string case_name(const ::testing::TestParamInfo<std::tuple<std::string, int>>& info) {
-  std::string name = std::get<0>(info.param) + "_" + std::to_string(std::get<1>(info.param));
-  for (char& ch : name)
-    if (ch == '-') ch = '_';
-  return name;
-}
-
-INSTANTIATE_TEST_SUITE_P(X86, Conv, ::testing::Combine(::testing::Values("x86-64-v4", "x86-64-v3"), ::testing::Range(0, static_cast<int>(std::size(kCases)))), case_name);
-INSTANTIATE_TEST_SUITE_P(Arm, Conv, ::testing::Combine(::testing::Values("armv8-a"), ::testing::Values(1, 2, 6, 15, 18, 22, 27)), case_name);
+INSTANTIATE_TEST_SUITE_P(X86, Conv, ::testing::Combine(::testing::Values("x86-64-v4", "x86-64-v3"), ::testing::Range(0, static_cast<int>(std::size(kCases)))), testing::case_name);
+INSTANTIATE_TEST_SUITE_P(Arm, Conv, ::testing::Combine(::testing::Values("armv8-a"), ::testing::Values(1, 2, 6, 15, 18, 22, 27)), testing::case_name);
 
 TEST(ChooseConv, TakesTheTemplateThatFits) {
   const auto& isa = testing::isa_named("x86-64-v4");

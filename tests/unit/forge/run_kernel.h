@@ -1,6 +1,7 @@
 // Compiles a kernel's source with Clang and runs it: in this process where the CPU can, else under qemu.
 #pragma once
 #include <dlfcn.h>
+#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -24,6 +25,21 @@ inline bool runs_here(std::string_view name) {
   if (name == "x86-64-v4") return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   if (name == "x86-64-v3") return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   return false;
+}
+
+/// What this machine lacks to run kernels for the ISA; empty: nothing.
+inline std::string missing_for(const std::string& isa) {
+  if (!have_program("clang++-19")) return "needs clang++-19";
+  if (isa == "armv8-a") return have_program("qemu-aarch64") && have_program("aarch64-linux-gnu-g++") ? "" : "needs qemu-aarch64 and aarch64-linux-gnu-g++";
+  return runs_here(isa) ? "" : "this CPU does not run " + isa;
+}
+
+/// The name of a test parameterised by ISA and index.
+inline std::string case_name(const ::testing::TestParamInfo<std::tuple<std::string, int>>& info) {
+  std::string name = std::get<0>(info.param) + "_" + std::to_string(std::get<1>(info.param));
+  for (char& c : name)
+    if (c == '-') c = '_';
+  return name;
 }
 
 /// A buffer of bytes on a 64-byte boundary with guard bytes behind it that `intact` checks.
