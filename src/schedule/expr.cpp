@@ -1,0 +1,528 @@
+#include "schedule/expr.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <numeric>
+
+namespace xinfer::schedule {
+
+namespace {
+
+constexpr std::int64_t kUnboundedMin = INT64_MIN, kUnboundedMax = INT64_MAX;
+
+std::int64_t floor_div(std::int64_t a, std::int64_t b) {
+  std::int64_t q = a / b;
+  return a % b != 0 && (a < 0) != (b < 0) ? q - 1 : q;
+}
+
+bool bounded(E e) {
+  return e->min != kUnboundedMin && e->max != kUnboundedMax;
+}
+
+void mix(std::size_t& hash, std::size_t value) {
+  hash ^= value + 0x9e3779b97f4a7c15ull + (hash << 6) + (hash >> 2);
+}
+
+std::size_t hash_of(const Expr& e) {
+  std::size_t hash = static_cast<std::size_t>(e.op) * 131 + static_cast<std::size_t>(e.function);
+  mix(hash, static_cast<std::size_t>(e.dtype));
+  mix(hash, static_cast<std::size_t>(e.integer));
+  mix(hash, std::bit_cast<std::size_t>(e.real));
+  for (E arg : e.args) mix(hash, arg->id);
+  for (auto c : e.coefficients) mix(hash, static_cast<std::size_t>(c));
+  for (E var : e.vars) mix(hash, var->id);
+  return hash;
+}
+
+bool equal(const Expr& a, const Expr& b) {
+  return a.op == b.op && a.function == b.function && a.dtype == b.dtype && a.integer == b.integer &&
+         std::bit_cast<std::uint64_t>(a.real) == std::bit_cast<std::uint64_t>(b.real) && a.args == b.args &&
+         a.coefficients == b.coefficients && a.vars == b.vars;
+}
+
+bool by_id(E a, E b) {
+  return a->id < b->id;
+}
+
+// Free variables and loads follow from the parts.
+void derive_facts(Expr& e) {
+  e.has_load = e.op == Op::kLoad || e.op == Op::kRowLoad;
+  for (E arg : e.args) {
+    e.has_load |= arg->has_load;
+    for (E var : arg->free_vars)
+      if (std::find(e.vars.begin(), e.vars.end(), var) == e.vars.end()) e.free_vars.push_back(var);
+  }
+  std::sort(e.free_vars.begin(), e.free_vars.end(), by_id);
+  e.free_vars.erase(std::unique(e.free_vars.begin(), e.free_vars.end()), e.free_vars.end());
+}
+
+DType result_type(Fn function, DType argument) {
+  switch (function) {
+    case Fn::kEq:
+    case Fn::kLt:
+    case Fn::kLe:
+    case Fn::kIsNan:
+    case Fn::kNot:
+    case Fn::kAnd:
+    case Fn::kOr:
+    case Fn::kXor:
+      return DType::kBool;
+    default:
+      return argument;
+  }
+}
+
+}  // namespace
+
+std::string_view name(Fn function) {
+  static constexpr std::string_view kNames[] = {
+      "none",  "neg",    "abs",     "sign",   "floor", "ceil", "round",  "trunc", "sqrt",      "exp",        "log",
+      "sin",   "cos",    "tan",     "asin",   "acos",  "atan", "sinh",   "cosh",  "tanh",      "asinh",      "acosh",
+      "atanh", "erf",    "sigmoid", "log1p",  "expm1", "not",  "bitnot", "isnan", "round_f16", "round_bf16", "round_f8",
+      "add",   "sub",    "mul",     "div",    "pow",   "mod",  "fmod",   "min",   "max",       "and",        "or",
+      "xor",   "bitand", "bitor",   "bitxor", "shl",   "shr",  "eq",     "lt",    "le"};
+  static_assert(std::size(kNames) == static_cast<std::size_t>(Fn::kLe) + 1);
+  return kNames[static_cast<std::size_t>(function)];
+}
+
+bool Expr::depends_on(E var) const {
+  return std::binary_search(free_vars.begin(), free_vars.end(), var, by_id);
+}
+
+E ExprPool::intern(Expr expr) {
+  std::size_t hash = hash_of(expr);
+  auto [begin, end] = index_.equal_range(hash);
+  for (auto it = begin; it != end; ++it)
+    if (equal(*it->second, expr)) return it->second;
+  expr.id = static_cast<std::uint32_t>(expressions_.size());
+  derive_facts(expr);
+  expressions_.push_back(std::move(expr));
+  E made = &expressions_.back();
+  index_.emplace(hash, made);
+  return made;
+}
+
+E ExprPool::integer(std::int64_t value, DType dtype) {
+  return intern({.op = Op::kInt, .dtype = dtype, .integer = value, .min = value, .max = value});
+}
+
+E ExprPool::real(double value, DType dtype) {
+  if (dtype == DType::kFloat32) value = static_cast<float>(value);
+  return intern({.op = Op::kReal, .dtype = dtype, .real = value});
+}
+
+E ExprPool::constant(double value, DType dtype) {
+  if (dtype == DType::kFloat32 || dtype == DType::kFloat64) return real(value, dtype);
+  return integer(static_cast<std::int64_t>(value), dtype);
+}
+
+E ExprPool::var(std::int64_t min, std::int64_t max) {
+  Expr made{.op = Op::kVar, .integer = static_cast<std::int64_t>(expressions_.size()), .min = min, .max = max};
+  if (min == max) return integer(min);  // a loop of one trip
+  made.id = static_cast<std::uint32_t>(expressions_.size());
+  expressions_.push_back(std::move(made));
+  Expr& stored = expressions_.back();
+  stored.free_vars = {&stored};
+  return &stored;
+}
+
+LinearForm linear_form(E e) {
+  if (e->op == Op::kInt) return {e->integer, {}};
+  if (e->op != Op::kLinear) return {0, {{e, 1}}};
+  LinearForm form{e->integer, {}};
+  for (std::size_t i = 0; i < e->args.size(); ++i) form.terms.emplace_back(e->args[i], e->coefficients[i]);
+  return form;
+}
+
+// c * (x mod b) + c*b * (x div b) is c * x: undoes what flattening and unflattening of indices leaves behind.
+bool ExprPool::join_terms(std::vector<std::pair<E, std::int64_t>>& terms, std::int64_t& constant) {
+  for (std::size_t i = 0; i < terms.size(); ++i) {
+    auto [mod, c] = terms[i];
+    if (mod->op != Op::kMod) continue;
+    std::int64_t b = mod->integer;
+    LinearForm quotient = linear_form(div(mod->args[0], b));
+    auto find = [&](E term) {
+      return std::find_if(terms.begin(), terms.end(), [&](auto& t) { return t.first == term; });
+    };
+    bool all = !quotient.terms.empty();
+    for (auto [term, k] : quotient.terms) {
+      auto it = find(term);
+      all = all && it != terms.end() && it->second == c * b * k;
+    }
+    if (!all) continue;
+    for (auto [term, k] : quotient.terms) find(term)->second = 0;
+    terms[i].second = 0;
+    constant -= c * b * quotient.constant;  // the quotient's constant was not in the sum
+    LinearForm whole = linear_form(mod->args[0]);
+    constant += c * whole.constant;
+    for (auto [term, k] : whole.terms) terms.emplace_back(term, c * k);
+    return true;
+  }
+  return false;
+}
+
+E ExprPool::linear(std::int64_t constant, std::vector<std::pair<E, std::int64_t>> terms) {
+  do {
+    std::sort(terms.begin(), terms.end(), [](auto& a, auto& b) { return a.first->id < b.first->id; });
+    std::size_t kept = 0;
+    for (auto& term : terms) {
+      if (kept > 0 && terms[kept - 1].first == term.first)
+        terms[kept - 1].second += term.second;
+      else
+        terms[kept++] = term;
+    }
+    terms.resize(kept);
+    std::erase_if(terms, [](auto& term) { return term.second == 0; });
+  } while (join_terms(terms, constant));
+  if (terms.empty()) return integer(constant);
+  if (terms.size() == 1 && constant == 0 && terms[0].second == 1) return terms[0].first;
+  Expr made{.op = Op::kLinear, .integer = constant, .min = constant, .max = constant};
+  for (auto [term, c] : terms) {
+    made.args.push_back(term);
+    made.coefficients.push_back(c);
+    if (!bounded(term) || made.min == kUnboundedMin) {
+      made.min = kUnboundedMin, made.max = kUnboundedMax;
+      continue;
+    }
+    made.min += c * (c > 0 ? term->min : term->max);
+    made.max += c * (c > 0 ? term->max : term->min);
+  }
+  return intern(std::move(made));
+}
+
+E ExprPool::add(E a, E b) {
+  LinearForm x = linear_form(a), y = linear_form(b);
+  x.terms.insert(x.terms.end(), y.terms.begin(), y.terms.end());
+  return linear(x.constant + y.constant, std::move(x.terms));
+}
+
+E ExprPool::scale(E a, std::int64_t factor) {
+  LinearForm form = linear_form(a);
+  for (auto& term : form.terms) term.second *= factor;
+  return linear(form.constant * factor, std::move(form.terms));
+}
+
+E ExprPool::div(E a, std::int64_t divisor) {
+  if (divisor == 1) return a;
+  if (bounded(a) && floor_div(a->min, divisor) == floor_div(a->max, divisor))
+    return integer(floor_div(a->min, divisor));
+  if (a->op == Op::kDiv) return div(a->args[0], a->integer * divisor);
+  if (a->op == Op::kMod && a->integer % divisor == 0) return mod(div(a->args[0], divisor), a->integer / divisor);
+  if (a->op == Op::kLinear) {
+    // Multiples of the divisor come out; the rest stays, divided by what it has in common with the divisor.
+    LinearForm form = linear_form(a);
+    std::vector<std::pair<E, std::int64_t>> out, rest;
+    std::int64_t common = divisor;
+    for (auto [term, c] : form.terms) {
+      if (c % divisor == 0)
+        out.emplace_back(term, c / divisor);
+      else
+        rest.emplace_back(term, c), common = std::gcd(common, c);
+    }
+    std::int64_t whole = floor_div(form.constant, divisor), left = form.constant - whole * divisor;
+    if (!out.empty() || whole != 0 || common > 1) {
+      for (auto& term : rest) term.second /= common;
+      E inner = rest.empty() ? integer(0) : div(linear(left / common, std::move(rest)), divisor / common);
+      return add(linear(whole, std::move(out)), inner);
+    }
+  }
+  Expr made{.op = Op::kDiv, .integer = divisor, .args = {a}};
+  if (bounded(a)) made.min = floor_div(a->min, divisor), made.max = floor_div(a->max, divisor);
+  return intern(std::move(made));
+}
+
+E ExprPool::mod(E a, std::int64_t divisor) {
+  if (divisor == 1) return integer(0);
+  if (bounded(a) && floor_div(a->min, divisor) == floor_div(a->max, divisor))
+    return add(a, -divisor * floor_div(a->min, divisor));
+  if (a->op == Op::kMod && a->integer % divisor == 0) return mod(a->args[0], divisor);
+  if (a->op == Op::kLinear) {
+    LinearForm form = linear_form(a);
+    std::size_t before = form.terms.size();
+    std::erase_if(form.terms, [&](auto& term) { return term.second % divisor == 0; });
+    std::int64_t constant = form.constant - floor_div(form.constant, divisor) * divisor;
+    if (form.terms.size() != before || constant != form.constant)
+      return mod(linear(constant, std::move(form.terms)), divisor);
+    std::int64_t common = divisor;
+    for (auto& term : form.terms) common = std::gcd(common, term.second);
+    if (common > 1) {
+      std::int64_t left = constant % common;
+      for (auto& term : form.terms) term.second /= common;
+      return add(scale(mod(linear(constant / common, std::move(form.terms)), divisor / common), common), left);
+    }
+  }
+  Expr made{.op = Op::kMod, .integer = divisor, .args = {a}, .min = 0, .max = divisor - 1};
+  if (bounded(a) && a->min >= 0) made.max = std::min(made.max, a->max);
+  return intern(std::move(made));
+}
+
+E ExprPool::clamp(E a, std::int64_t min, std::int64_t max) {
+  if (a->min >= min && a->max <= max) return a;
+  if (a->max < min) return integer(min);
+  if (a->min > max) return integer(max);
+  if (a->min < min) a = call(Fn::kMax, a, integer(min));
+  if (a->max > max) a = call(Fn::kMin, a, integer(max));
+  return a;
+}
+
+E ExprPool::in_range(E a, std::int64_t min, std::int64_t max) {
+  if (a->min >= min && a->max <= max) return boolean(true);
+  if (a->max < min || a->min > max) return boolean(false);
+  E low = a->min >= min ? boolean(true) : call(Fn::kLe, integer(min), a);
+  E high = a->max <= max ? boolean(true) : call(Fn::kLe, a, integer(max));
+  return call(Fn::kAnd, low, high);
+}
+
+E ExprPool::flatten(std::span<const E> index, std::span<const std::int64_t> shape) {
+  E offset = integer(0);
+  for (std::size_t i = 0; i < shape.size(); ++i) offset = add(scale(offset, shape[i]), index[i]);
+  return offset;
+}
+
+std::vector<E> ExprPool::unflatten(E offset, std::span<const std::int64_t> shape) {
+  std::vector<E> index(shape.size());
+  std::int64_t stride = 1;
+  for (std::size_t i = shape.size(); i-- > 0;) {
+    index[i] = shape[i] == 1 ? integer(0) : div(offset, stride);
+    if (shape[i] != 1) index[i] = mod(index[i], std::max<std::int64_t>(shape[i], 1));
+    stride *= std::max<std::int64_t>(shape[i], 1);
+  }
+  return index;
+}
+
+E ExprPool::load(std::int64_t buffer, E offset, DType dtype, std::int64_t min, std::int64_t max) {
+  Expr made{.op = Op::kLoad, .dtype = dtype, .integer = buffer, .args = {offset}, .min = min, .max = max};
+  if (dtype == DType::kBool || dtype == DType::kUint8) made.min = 0, made.max = dtype == DType::kBool ? 1 : 255;
+  return intern(std::move(made));
+}
+
+E ExprPool::call(Fn function, E a) {
+  if (a->op == Op::kInt && function == Fn::kNot) return boolean(a->integer == 0);
+  if (function == Fn::kNot && a->op == Op::kCall && a->function == Fn::kNot) return a->args[0];
+  if (a->op == Op::kReal && function == Fn::kNeg) return real(-a->real, a->dtype);
+  return intern({.op = Op::kCall, .function = function, .dtype = result_type(function, a->dtype), .args = {a}});
+}
+
+// Constants and neutral elements; null where nothing can be said.
+E ExprPool::fold(Fn function, E a, E b) {
+  bool integers = a->op == Op::kInt && b->op == Op::kInt;
+  switch (function) {
+    case Fn::kAnd:
+      if (a->op == Op::kInt) return a->integer ? b : a;
+      if (b->op == Op::kInt) return b->integer ? a : b;
+      return a == b ? a : nullptr;
+    case Fn::kOr:
+      if (a->op == Op::kInt) return a->integer ? a : b;
+      if (b->op == Op::kInt) return b->integer ? b : a;
+      return a == b ? a : nullptr;
+    case Fn::kEq:
+      return integers ? boolean(a->integer == b->integer) : nullptr;
+    case Fn::kLt:
+      if (bounded(a) && bounded(b) && a->max < b->min) return boolean(true);
+      return bounded(a) && bounded(b) && a->min >= b->max ? boolean(false) : nullptr;
+    case Fn::kLe:
+      if (bounded(a) && bounded(b) && a->max <= b->min) return boolean(true);
+      return bounded(a) && bounded(b) && a->min > b->max ? boolean(false) : nullptr;
+    case Fn::kMul:
+      // Exact for all values, NaN and infinities included; x * 0 is not 0 for them.
+      if (b->op == Op::kReal && b->real == 1) return a;
+      return a->op == Op::kReal && a->real == 1 ? b : nullptr;
+    case Fn::kDiv:
+      return b->op == Op::kReal && b->real == 1 ? a : nullptr;
+    case Fn::kSub:
+      return b->op == Op::kReal && b->real == 0 && !std::signbit(b->real) ? a : nullptr;
+    case Fn::kPow:
+      if (b->op != Op::kReal) return nullptr;
+      if (b->real == 1) return a;
+      if (b->real == 2) return call(Fn::kMul, a, a);
+      if (b->real == 3) return call(Fn::kMul, call(Fn::kMul, a, a), a);
+      return b->real == -1 ? call(Fn::kDiv, real(1, a->dtype), a) : nullptr;
+    default:
+      return nullptr;
+  }
+}
+
+E ExprPool::call(Fn function, E a, E b) {
+  if (E folded = fold(function, a, b)) return folded;
+  Expr made{.op = Op::kCall, .function = function, .dtype = result_type(function, a->dtype), .args = {a, b}};
+  if (function == Fn::kMin || function == Fn::kMax) {
+    bool low = function == Fn::kMin;
+    made.min = low ? std::min(a->min, b->min) : std::max(a->min, b->min);
+    made.max = low ? std::min(a->max, b->max) : std::max(a->max, b->max);
+  }
+  return intern(std::move(made));
+}
+
+E ExprPool::select(E condition, E a, E b) {
+  if (condition->op == Op::kInt) return condition->integer ? a : b;
+  if (a == b) return a;
+  Expr made{.op = Op::kSelect, .dtype = a->dtype, .args = {condition, a, b}};
+  if (bounded(a) && bounded(b)) made.min = std::min(a->min, b->min), made.max = std::max(a->max, b->max);
+  return intern(std::move(made));
+}
+
+E ExprPool::cast(E a, DType dtype) {
+  if (a->dtype == dtype) return a;
+  bool to_float = dtype == DType::kFloat32 || dtype == DType::kFloat64;
+  if (a->op == Op::kInt) {
+    if (to_float) return real(static_cast<double>(a->integer), dtype);
+    if (dtype == DType::kBool) return boolean(a->integer != 0);
+    if (dtype == DType::kInt64) return integer(a->integer, dtype);
+  }
+  if (a->op == Op::kReal && to_float) return real(a->real, dtype);
+  Expr made{.op = Op::kCast, .dtype = dtype, .args = {a}};
+  if (!to_float && tensor::size_of(dtype) >= tensor::size_of(a->dtype) && dtype != DType::kBool && bounded(a) &&
+      a->min >= 0)
+    made.min = a->min, made.max = a->max;
+  return intern(std::move(made));
+}
+
+E ExprPool::reduce(Fn function, std::vector<E> vars, E body) {
+  std::erase_if(vars, [](E var) { return var->op == Op::kInt; });  // loops of one trip
+  if (vars.empty()) return body;
+  return intern(
+      {.op = Op::kReduce, .function = function, .dtype = body->dtype, .args = {body}, .vars = std::move(vars)});
+}
+
+E ExprPool::arg_reduce(Fn function, E var, E body, bool last) {
+  if (var->op == Op::kInt) return var;
+  return intern({.op = Op::kArgReduce,
+                 .function = function,
+                 .integer = last,
+                 .args = {body},
+                 .vars = {var},
+                 .min = var->min,
+                 .max = var->max});
+}
+
+E ExprPool::row(E var, E body) {
+  return intern({.op = Op::kRow, .dtype = body->dtype, .args = {body}, .vars = {var}});
+}
+
+E ExprPool::row_load(E row, E index) {
+  return intern({.op = Op::kRowLoad, .dtype = row->dtype, .args = {row, index}});
+}
+
+E ExprPool::rebuilt(E e, const std::map<E, E>& replacements, std::unordered_map<E, E>& done) {
+  bool touched = std::ranges::any_of(e->free_vars, [&](E var) { return replacements.contains(var); });
+  if (!touched) return e;
+  if (auto it = done.find(e); it != done.end()) return it->second;
+  std::vector<E> args;
+  for (E arg : e->args) args.push_back(rebuilt(arg, replacements, done));
+  E made = nullptr;
+  switch (e->op) {
+    case Op::kInt:
+    case Op::kReal:
+      made = e;
+      break;
+    case Op::kVar:
+      made = replacements.at(e);
+      break;
+    case Op::kLinear:
+      made = integer(e->integer);
+      for (std::size_t i = 0; i < args.size(); ++i) made = add(made, scale(args[i], e->coefficients[i]));
+      break;
+    case Op::kDiv:
+      made = div(args[0], e->integer);
+      break;
+    case Op::kMod:
+      made = mod(args[0], e->integer);
+      break;
+    case Op::kLoad:
+      made = load(e->integer, args[0], e->dtype, e->min, e->max);
+      break;
+    case Op::kCall:
+      made = args.size() == 1 ? call(e->function, args[0]) : call(e->function, args[0], args[1]);
+      break;
+    case Op::kSelect:
+      made = select(args[0], args[1], args[2]);
+      break;
+    case Op::kCast:
+      made = cast(args[0], e->dtype);
+      break;
+    case Op::kReduce:
+      made = reduce(e->function, e->vars, args[0]);
+      break;
+    case Op::kArgReduce:
+      made = arg_reduce(e->function, e->vars[0], args[0], e->integer != 0);
+      break;
+    case Op::kRow:
+      made = row(e->vars[0], args[0]);
+      break;
+    case Op::kRowLoad:
+      made = row_load(args[0], args[1]);
+      break;
+  }
+  done.emplace(e, made);
+  return made;
+}
+
+E ExprPool::substitute(E expr, const std::map<E, E>& replacements) {
+  std::unordered_map<E, E> done;
+  return rebuilt(expr, replacements, done);
+}
+
+std::optional<std::int64_t> stride_of(E expr, E var) {
+  std::int64_t stride = 0;
+  for (auto [term, c] : linear_form(expr).terms) {
+    if (term == var)
+      stride = c;
+    else if (term->depends_on(var))
+      return std::nullopt;
+  }
+  return stride;
+}
+
+std::string to_string(E e) {
+  std::string out;
+  switch (e->op) {
+    case Op::kInt:
+      return std::to_string(e->integer);
+    case Op::kReal:
+      return fmt::format("{}", e->real);
+    case Op::kVar:
+      return fmt::format("i{}", e->id);
+    case Op::kLinear:
+      for (std::size_t i = 0; i < e->args.size(); ++i)
+        out +=
+            fmt::format("{}{}{}", i ? " + " : "", e->coefficients[i] == 1 ? "" : fmt::format("{}*", e->coefficients[i]),
+                        to_string(e->args[i]));
+      return e->integer ? fmt::format("({} + {})", out, e->integer) : e->args.size() > 1 ? "(" + out + ")" : out;
+    case Op::kDiv:
+      return fmt::format("{}/{}", to_string(e->args[0]), e->integer);
+    case Op::kMod:
+      return fmt::format("{}%{}", to_string(e->args[0]), e->integer);
+    case Op::kLoad:
+      return fmt::format("load({}, {})", e->integer, to_string(e->args[0]));
+    case Op::kCall:
+      out = name(e->function);
+      break;
+    case Op::kSelect:
+      out = "select";
+      break;
+    case Op::kCast:
+      out = tensor::name(e->dtype);
+      break;
+    case Op::kReduce:
+      out = fmt::format("reduce_{}", name(e->function));
+      break;
+    case Op::kArgReduce:
+      out = fmt::format("arg_{}", name(e->function));
+      break;
+    case Op::kRow:
+      out = "row";
+      break;
+    case Op::kRowLoad:
+      out = "row_load";
+      break;
+  }
+  out += "(";
+  for (std::size_t i = 0; i < e->vars.size(); ++i) out += to_string(e->vars[i]) + ": ";
+  for (std::size_t i = 0; i < e->args.size(); ++i) out += (i ? ", " : "") + to_string(e->args[i]);
+  return out + ")";
+}
+
+}  // namespace xinfer::schedule

@@ -1,0 +1,101 @@
+// Loop nests: a stored value's elements as loops over its physical layout, with what produces them fused in.
+#pragma once
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "forge/cpu/kernel.h"
+#include "ir/graph.h"
+#include "schedule/expr.h"
+#include "schedule/lowering.h"
+#include "target/isa.h"
+
+namespace xinfer::schedule {
+
+using forge::cpu::Layout;
+
+/// How a value lies in memory.
+struct Storage {
+  Layout layout = Layout::kPlain;
+  DType dtype = DType::kFloat32;  // of the elements in memory; intermediate 16-bit floats are kept as float32
+  std::int64_t capacity = 0;      // elements that may be read, padding included
+};
+
+/// Sizes of the physical dimensions: the shape, or [N, ceil(C / lanes), H, W, lanes].
+std::vector<std::int64_t> physical_shape(std::span<const std::int64_t> shape, Layout layout, int lanes);
+
+/// What a kernel reads beside its output, in the order of its arguments: a stored value or a table of constants.
+struct Operand {
+  ir::ValueId value = ir::kNoValue;
+  std::vector<double> table;  // when `value` is kNoValue
+  Storage storage;
+};
+
+/// One perfect nest: for all values of vars (outermost first), out[offset] = value.
+struct Nest {
+  std::vector<E> vars;
+  E offset = nullptr;
+  E value = nullptr;
+  E guard = nullptr;  // where false, nothing is stored
+};
+
+/// What is known of the values outside of the kernel.
+class Surroundings {
+ public:
+  virtual ~Surroundings() = default;
+  /// How the value is stored, or null when it is not: then it is computed where it is used.
+  virtual const Storage* storage(ir::ValueId value) const = 0;
+  virtual const ir::Node* producer(ir::ValueId value, std::size_t* output) const = 0;
+};
+
+/// Builds the nests of one kernel. Owns their expressions.
+class NestBuilder {
+ public:
+  NestBuilder(const ir::Graph& graph, const Surroundings& surroundings, const target::CpuIsa& isa)
+      : graph_(graph), surroundings_(surroundings), lanes_(isa.vector_lanes) {}
+
+  /// Nests that store `value` as `storage` says, reading `from` (the value itself when it is computed here, or stored
+  /// in another layout). Conditions on indices are resolved by cutting the loops where that is cheap.
+  [[nodiscard]] base::Result<std::vector<Nest>> build(ir::ValueId value, const Storage& storage, bool copy);
+
+  const std::vector<Operand>& operands() const { return operands_; }
+  ExprPool& pool() { return pool_; }
+  /// True when every index that the load can have lies within its operand.
+  bool is_safe(E load) const;
+  /// Nodes whose operators were fused into this kernel.
+  const std::set<const ir::Node*>& nodes() const { return nodes_; }
+
+ private:
+  E element(ir::ValueId value, std::span<const E> index);
+  E load(ir::ValueId value, const Storage& storage, std::span<const E> index);
+  E constant_element(const tensor::Tensor& tensor, std::span<const E> index);
+  E table(std::vector<double> values, DType dtype, E index);
+  std::int64_t slot_of(Operand operand);
+  bool has_unsafe_load(E expr);
+  void collapse(Nest& nest);
+  void segment(Nest nest, std::vector<Nest>& out, int depth);
+  void remove_divisions(Nest nest, std::vector<Nest>& out, int depth);
+
+  const ir::Graph& graph_;
+  const Surroundings& surroundings_;
+  std::int64_t lanes_;
+  ExprPool pool_;
+  std::vector<Operand> operands_;
+  std::set<const ir::Node*> nodes_;
+  std::map<std::pair<ir::ValueId, std::vector<E>>, E> elements_;
+  base::Result<void> outcome_;
+};
+
+/// Kernel text for the nests. `in_place`: operands that are read only where their element is about to be overwritten,
+/// so that the output may take their place.
+struct PrintedKernel {
+  forge::cpu::KernelSource kernel;
+  std::vector<std::size_t> in_place;
+};
+PrintedKernel print_kernel(NestBuilder& builder, const std::vector<Nest>& nests, const Storage& output,
+                           const target::CpuIsa& isa, int max_threads);
+
+}  // namespace xinfer::schedule

@@ -1,0 +1,830 @@
+// Loop nests as freestanding C++ for Clang. The innermost loop runs over contiguous elements where possible and is left
+// to Clang's vectoriser, which inlines the prelude's branch-free mathematics.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "forge/cpu/prelude.h"
+#include "schedule/loop_nest.h"
+
+namespace xinfer::schedule {
+
+namespace {
+
+constexpr double kCostPerTask = 60'000;  // plain operations, about 10 us: below that a task is not worth its start
+constexpr std::int64_t kTile = 64;       // elements of the innermost loop for which reductions run side by side
+
+std::string_view c_type(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat32:
+      return "float";
+    case DType::kFloat64:
+      return "double";
+    case DType::kInt8:
+      return "int8_t";
+    case DType::kUint8:
+      return "uint8_t";
+    case DType::kInt16:
+      return "int16_t";
+    case DType::kUint16:
+      return "uint16_t";
+    case DType::kInt32:
+      return "int32_t";
+    case DType::kUint32:
+      return "uint32_t";
+    case DType::kUint64:
+      return "uint64_t";
+    case DType::kBool:
+      return "bool";
+    default:
+      return "int64_t";
+  }
+}
+
+// The type of an element in memory and the prelude's functions from and to float.
+struct SmallFloat {
+  std::string_view bits, from, to;
+};
+SmallFloat small_float(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat16:
+      return {"uint16_t", "from_float16({})", "to_float16({})"};
+    case DType::kBfloat16:
+      return {"uint16_t", "from_bfloat16({})", "to_bfloat16({})"};
+    case DType::kFloat8E4M3FN:
+      return {"uint8_t", "Float8E4M3FN::decode({})", "Float8E4M3FN::encode({}, true)"};
+    case DType::kFloat8E4M3FNUZ:
+      return {"uint8_t", "Float8E4M3FNUZ::decode({})", "Float8E4M3FNUZ::encode({}, true)"};
+    case DType::kFloat8E5M2:
+      return {"uint8_t", "Float8E5M2::decode({})", "Float8E5M2::encode({}, true)"};
+    case DType::kFloat8E5M2FNUZ:
+      return {"uint8_t", "Float8E5M2FNUZ::decode({})", "Float8E5M2FNUZ::encode({}, true)"};
+    case DType::kFloat4E2M1:
+      return {"uint8_t", "Float4E2M1::decode({})", "Float4E2M1::encode({}, true)"};
+    default:
+      return {};
+  }
+}
+std::string_view memory_type(DType dtype) {
+  if (auto small = small_float(dtype); !small.bits.empty()) return small.bits;
+  if (dtype == DType::kBool) return "uint8_t";
+  return c_type(compute_type(dtype));
+}
+
+bool is_real(DType dtype) {
+  return dtype == DType::kFloat32 || dtype == DType::kFloat64;
+}
+
+std::string real_literal(double value, DType dtype) {
+  bool single = dtype == DType::kFloat32;
+  if (std::isnan(value)) return single ? "__builtin_nanf(\"\")" : "__builtin_nan(\"\")";
+  if (std::isinf(value))
+    return fmt::format("{}{}", value < 0 ? "-" : "", single ? "__builtin_inff()" : "__builtin_inf()");
+  std::string text = fmt::format("{:a}{}", value, single ? "f" : "");
+  return value < 0 || std::signbit(value) ? "(" + text + ")" : text;
+}
+
+std::string int_literal(std::int64_t value, DType dtype) {
+  if (dtype == DType::kBool) return value ? "true" : "false";
+  if (value == INT64_MIN) return "(-9223372036854775807ll - 1)";
+  std::string text =
+      dtype == DType::kUint64 ? fmt::format("{}ull", static_cast<std::uint64_t>(value)) : fmt::format("{}ll", value);
+  return dtype == DType::kInt64 ? text : fmt::format("({})({})", c_type(dtype), text);
+}
+
+// About how many plain operations a call takes.
+int cost_of(E e) {
+  switch (e->op) {
+    case Op::kInt:
+    case Op::kReal:
+    case Op::kVar:
+    case Op::kLinear:
+      return 0;
+    case Op::kDiv:
+    case Op::kMod:
+      return 3;
+    case Op::kCall:
+      break;
+    default:
+      return 1;
+  }
+  switch (e->function) {
+    case Fn::kDiv:
+    case Fn::kSqrt:
+      return 4;
+    case Fn::kExp:
+    case Fn::kSigmoid:
+    case Fn::kTanh:
+    case Fn::kExpm1:
+    case Fn::kLog:
+    case Fn::kLog1p:
+      return 15;
+    case Fn::kErf:
+    case Fn::kSin:
+    case Fn::kCos:
+    case Fn::kTan:
+    case Fn::kPow:
+    case Fn::kAsin:
+    case Fn::kAcos:
+    case Fn::kAtan:
+    case Fn::kSinh:
+    case Fn::kCosh:
+    case Fn::kAsinh:
+    case Fn::kAcosh:
+    case Fn::kAtanh:
+    case Fn::kFmod:
+    case Fn::kMod:
+      return 30;
+    default:
+      return 1;
+  }
+}
+
+// What the prelude lacks: integer arithmetic that traps on no input, and reductions' operators under one name.
+constexpr std::string_view kLoopPrelude = R"(
+template <class T> XI_INLINE T x_div(T a, T b) {
+  if constexpr (__is_floating_point(T)) return a / b;
+  else if constexpr (T(-1) < T(0)) return b == 0 ? T(0) : b == T(-1) ? T(0u - (uint64_t)a) : T(a / b);
+  else return b == 0 ? T(0) : T(a / b);
+}
+template <class T> XI_INLINE T x_fmod(T a, T b) {
+  if constexpr (__is_floating_point(T)) return fmod<T>(a, b);
+  else if constexpr (T(-1) < T(0)) return b == 0 || b == T(-1) ? T(0) : T(a % b);
+  else return b == 0 ? T(0) : T(a % b);
+}
+template <class T> XI_INLINE T x_mod(T a, T b) {
+  const T r = x_fmod<T>(a, b);
+  return r != 0 && (r < 0) != (b < 0) ? T(r + b) : r;
+}
+template <class T> XI_INLINE T x_min(T a, T b) {
+  if constexpr (__is_floating_point(T)) return minimum<T>(a, b);
+  else return a < b ? a : b;
+}
+template <class T> XI_INLINE T x_max(T a, T b) {
+  if constexpr (__is_floating_point(T)) return maximum<T>(a, b);
+  else return a > b ? a : b;
+}
+template <class T> XI_INLINE T x_abs(T a) {
+  if constexpr (__is_floating_point(T)) return abs<T>(a);
+  else return a < 0 ? T(0 - (uint64_t)a) : a;
+}
+template <class T> XI_INLINE T x_sign(T a) {
+  if constexpr (__is_floating_point(T)) return sign<T>(a);
+  else return T((a > 0) - (a < 0));
+}
+template <class T> XI_INLINE T x_shl(T a, T b) { return (uint64_t)b >= sizeof(T) * 8 ? T(0) : T((uint64_t)a << b); }
+template <class T> XI_INLINE T x_shr(T a, T b) { return (uint64_t)b >= sizeof(T) * 8 ? T(0) : T(a >> b); }
+template <class T> XI_INLINE float x_round_f16(T a) { return from_float16(to_float16(a)); }
+template <class T> XI_INLINE float x_round_bf16(T a) { return from_bfloat16(to_bfloat16(a)); }
+)";
+
+std::string call_text(Fn f, DType type, const std::vector<std::string>& a) {
+  std::string_view t = c_type(type);
+  auto infix = [&](std::string_view symbol) {
+    // Integers narrower than int are promoted: wrap them back, and let signed ones wrap as two's complement.
+    if (is_real(type)) return fmt::format("{} {} {}", a[0], symbol, a[1]);
+    return fmt::format("({})((uint64_t){} {} (uint64_t){})", t, a[0], symbol, a[1]);
+  };
+  auto named = [&](std::string_view function) {
+    return a.size() == 1 ? fmt::format("{}<{}>({})", function, t, a[0])
+                         : fmt::format("{}<{}>({}, {})", function, t, a[0], a[1]);
+  };
+  switch (f) {
+    case Fn::kAdd:
+      return infix("+");
+    case Fn::kSub:
+      return infix("-");
+    case Fn::kMul:
+      return infix("*");
+    case Fn::kNeg:
+      return is_real(type) ? fmt::format("-{}", a[0]) : fmt::format("({})(0 - (uint64_t){})", t, a[0]);
+    case Fn::kAnd:
+      return fmt::format("{} & {}", a[0], a[1]);
+    case Fn::kOr:
+      return fmt::format("{} | {}", a[0], a[1]);
+    case Fn::kXor:
+      return fmt::format("{} ^ {}", a[0], a[1]);
+    case Fn::kBitAnd:
+      return fmt::format("({})({} & {})", t, a[0], a[1]);
+    case Fn::kBitOr:
+      return fmt::format("({})({} | {})", t, a[0], a[1]);
+    case Fn::kBitXor:
+      return fmt::format("({})({} ^ {})", t, a[0], a[1]);
+    case Fn::kEq:
+      return fmt::format("{} == {}", a[0], a[1]);
+    case Fn::kLt:
+      return fmt::format("{} < {}", a[0], a[1]);
+    case Fn::kLe:
+      return fmt::format("{} <= {}", a[0], a[1]);
+    case Fn::kNot:
+      return fmt::format("!{}", a[0]);
+    case Fn::kBitNot:
+      return fmt::format("({})~{}", t, a[0]);
+    case Fn::kIsNan:
+      return fmt::format("{} != {}", a[0], a[0]);
+    case Fn::kRound:
+      return named("round_even");
+    case Fn::kDiv:
+      return is_real(type) ? infix("/") : named("x_div");
+    case Fn::kMod:
+      return named("x_mod");
+    case Fn::kFmod:
+      return named("x_fmod");
+    case Fn::kMin:
+      return named("x_min");
+    case Fn::kMax:
+      return named("x_max");
+    case Fn::kAbs:
+      return named("x_abs");
+    case Fn::kSign:
+      return named("x_sign");
+    case Fn::kShl:
+      return named("x_shl");
+    case Fn::kShr:
+      return named("x_shr");
+    case Fn::kRoundF16:
+      return named("x_round_f16");
+    case Fn::kRoundBf16:
+      return named("x_round_bf16");
+    default:
+      return named(name(f));
+  }
+}
+
+std::string neutral(Fn function, DType dtype) {
+  bool real = is_real(dtype);
+  auto extreme = [&](bool high) -> std::string {
+    if (real) return real_literal(high ? INFINITY : -INFINITY, dtype);
+    switch (dtype) {
+      case DType::kBool:
+        return high ? "true" : "false";
+      case DType::kInt8:
+        return high ? "127" : "-128";
+      case DType::kUint8:
+        return high ? "255" : "0";
+      case DType::kInt16:
+        return high ? "32767" : "-32768";
+      case DType::kUint16:
+        return high ? "65535" : "0";
+      case DType::kInt32:
+        return high ? "2147483647" : "(-2147483647 - 1)";
+      case DType::kUint32:
+        return high ? "4294967295u" : "0";
+      case DType::kUint64:
+        return high ? "18446744073709551615ull" : "0";
+      default:
+        return high ? "9223372036854775807ll" : "(-9223372036854775807ll - 1)";
+    }
+  };
+  switch (function) {
+    case Fn::kMul:
+      return real ? real_literal(1, dtype) : "1";
+    case Fn::kMin:
+      return extreme(true);
+    case Fn::kMax:
+      return extreme(false);
+    case Fn::kAnd:
+      return "true";
+    default:
+      return real ? real_literal(0, dtype) : "0";
+  }
+}
+
+// A block of code: a loop's body, or a branch. Statements that do not depend on the loop go to an outer block.
+struct Block {
+  Block* parent = nullptr;
+  E var = nullptr;      // the loop's index
+  bool branch = false;  // only entered under a condition
+  std::string text;
+  std::unordered_map<E, std::string> names;
+};
+
+class Printer {
+ public:
+  Printer(NestBuilder& builder, const Storage& output, const target::CpuIsa& isa, int max_threads)
+      : builder_(builder), output_(output), isa_(isa), max_threads_(max_threads) {}
+
+  PrintedKernel print(const std::vector<Nest>& nests);
+
+ private:
+  std::string emit(E e, Block& block);
+  std::string emit_index(E e, Block& block);
+  std::string emit_select(E e, Block& block);
+  std::string emit_reduce(E e, Block& block);
+  std::string emit_arg_reduce(E e, Block& block);
+  std::string emit_row(E e, Block& block);
+  std::string load_text(E e, Block& block);
+  Block& home(E e, Block& block);
+  std::string define(E e, Block& block, DType dtype, const std::string& text);
+  std::string name_of(E var);
+  std::string fresh(char kind) { return fmt::format("{}{}", kind, next_++); }
+  bool is_safe(E e);
+  void print_nest(const Nest& nest, std::string& out, std::int64_t tasks);
+  void print_inner(const Nest& nest, Block& block, E var, std::string_view from, std::string_view to);
+  void print_tiled(const Nest& nest, Block& block, E var, std::string_view from, std::string_view to);
+  void print_store(const Nest& nest, Block& block);
+  bool reduces_across(const Nest& nest);
+  std::string loop_pragma(const Nest& nest, E var);
+  std::uint64_t reserve(std::uint64_t bytes) {
+    std::uint64_t at = scratch_bytes_;
+    scratch_bytes_ += (bytes + 63) / 64 * 64;
+    return at;
+  }
+  double nest_cost(const Nest& nest);
+  std::vector<std::size_t> in_place(const std::vector<Nest>& nests);
+
+  NestBuilder& builder_;
+  const Storage& output_;
+  const target::CpuIsa& isa_;
+  int max_threads_;
+  int next_ = 0;
+  std::unordered_map<E, std::string> var_names_;
+  std::unordered_map<E, bool> safe_;
+  std::uint64_t scratch_bytes_ = 0;
+  double cost_ = 0;
+  // While a tile is printed: its loop, and where the tile's reductions and rows are (indexed by position in the tile).
+  E tile_var_ = nullptr;
+  std::string tile_begin_;
+  std::unordered_map<E, std::string> tile_arrays_;
+};
+
+std::string Printer::name_of(E var) {
+  auto [it, fresh_name] = var_names_.try_emplace(var);
+  if (fresh_name) it->second = fmt::format("i{}", var_names_.size() - 1);
+  return it->second;
+}
+
+// Whether the expression may be computed where its value is not wanted: no load out of bounds, nothing long.
+bool Printer::is_safe(E e) {
+  if (auto it = safe_.find(e); it != safe_.end()) return it->second;
+  bool safe = e->op != Op::kReduce && e->op != Op::kArgReduce && e->op != Op::kRow &&
+              (e->op != Op::kLoad || builder_.is_safe(e));
+  for (E arg : e->args) safe = safe && is_safe(arg);
+  safe_.emplace(e, safe);
+  return safe;
+}
+
+// The outermost block in which the expression can be computed.
+Block& Printer::home(E e, Block& block) {
+  Block* at = &block;
+  while (at->parent) {
+    if (at->var && e->depends_on(at->var)) break;
+    if (at->branch && !is_safe(e)) break;
+    at = at->parent;
+  }
+  return *at;
+}
+
+std::string Printer::define(E e, Block& block, DType dtype, const std::string& text) {
+  std::string made = fresh('t');
+  block.text += fmt::format("const {} {} = {};\n", c_type(dtype), made, text);
+  block.names.emplace(e, made);
+  return made;
+}
+
+std::string Printer::emit_index(E e, Block& block) {
+  std::string out;
+  for (std::size_t i = 0; i < e->args.size(); ++i) {
+    std::string term = emit(e->args[i], block);
+    if (e->coefficients[i] == 1)
+      out += (i ? " + " : "") + term;
+    else
+      out += fmt::format("{}{}ll * {}", i ? " + " : "", e->coefficients[i], term);
+  }
+  if (e->integer) out += fmt::format(" + {}ll", e->integer);
+  return "(" + out + ")";
+}
+
+std::string Printer::load_text(E e, Block& block) {
+  const Storage& storage = builder_.operands()[static_cast<std::size_t>(e->integer)].storage;
+  std::string element = fmt::format("b{}[{}]", e->integer, emit(e->args[0], block));
+  if (auto small = small_float(storage.dtype); !small.from.empty())
+    return fmt::format(fmt::runtime(small.from), element);
+  return storage.dtype == DType::kBool ? "(bool)" + element : element;
+}
+
+std::string Printer::emit_select(E e, Block& block) {
+  if (is_safe(e->args[1]) && is_safe(e->args[2])) {
+    std::string condition = emit(e->args[0], block), a = emit(e->args[1], block), b = emit(e->args[2], block);
+    return define(e, block, e->dtype, fmt::format("{} ? {} : {}", condition, a, b));
+  }
+  std::string condition = emit(e->args[0], block), made = fresh('t');
+  Block yes{.parent = &block, .branch = true}, no{.parent = &block, .branch = true};
+  std::string a = emit(e->args[1], yes), b = emit(e->args[2], no);
+  block.text += fmt::format("{} {};\nif ({}) {{\n{}{} = {};\n}} else {{\n{}{} = {};\n}}\n", c_type(e->dtype), made,
+                            condition, yes.text, made, a, no.text, made, b);
+  block.names.emplace(e, made);
+  return made;
+}
+
+std::string combine(Fn function, DType dtype, const std::string& a, const std::string& b) {
+  return call_text(function, dtype, {a, b});
+}
+
+// A reduction whose innermost loop runs over several accumulators, which Clang keeps in vectors.
+std::string Printer::emit_reduce(E e, Block& block) {
+  std::string_view type = c_type(e->dtype);
+  std::string result = fresh('r'), zero = neutral(e->function, e->dtype);
+  E inner = e->vars.back();
+  for (E var : e->vars)  // the loop along which elements lie next to each other goes inside
+    if (e->args[0]->op == Op::kLoad && stride_of(e->args[0]->args[0], var) == 1) inner = var;
+  std::vector<E> outer = e->vars;
+  std::erase(outer, inner);
+  std::int64_t extent = inner->max - inner->min + 1, lanes = isa_.vector_lanes;
+  std::int64_t width = extent >= 8 * lanes ? 4 * lanes : extent >= 2 * lanes ? lanes : 1;
+
+  std::vector<Block> blocks(outer.size() + 1);
+  Block wrapper{.parent = &block};
+  Block* parent = &wrapper;
+  for (std::size_t i = 0; i < outer.size(); ++i) {
+    blocks[i].parent = parent, blocks[i].var = outer[i];
+    parent = &blocks[i];
+  }
+  std::string k = name_of(inner), loops;
+  auto body = [&](std::string_view target) {
+    Block at{.parent = parent, .var = inner};
+    std::string x = emit(e->args[0], at);
+    return at.text + fmt::format("{} = {};\n", target, combine(e->function, e->dtype, std::string(target), x));
+  };
+  std::string accumulators = fresh('a');
+  std::int64_t whole = width > 1 ? extent / width * width : 0;
+  if (width > 1) {
+    loops += fmt::format(
+        "for (int64_t o = {0}; o < {1}; o += {2}) {{\nfor (int64_t l = 0; l < {2}; ++l) {{\nconst int64_t {3} = o + "
+        "l;\n{4}}}\n}}\n",
+        inner->min, inner->min + whole, width, k, body(accumulators + "[l]"));
+  }
+  if (whole < extent)
+    loops += fmt::format("for (int64_t {0} = {1}; {0} < {2}; ++{0}) {{\n{3}}}\n", k, inner->min + whole, inner->max + 1,
+                         body(result));
+  for (std::size_t i = outer.size(); i-- > 0;) {
+    std::string v = name_of(outer[i]);
+    loops = fmt::format("for (int64_t {0} = {1}; {0} < {2}; ++{0}) {{\n{3}{4}}}\n", v, outer[i]->min, outer[i]->max + 1,
+                        blocks[i].text, loops);
+  }
+  std::string text = fmt::format("{} {} = {};\n{{\n{}", type, result, zero, wrapper.text);
+  if (width > 1)
+    text += fmt::format("{} {}[{}];\nfor (int64_t l = 0; l < {}; ++l) {}[l] = {};\n", type, accumulators, width, width,
+                        accumulators, zero);
+  text += loops;
+  if (width > 1)
+    text += fmt::format("for (int64_t l = 0; l < {}; ++l) {} = {};\n", width, result,
+                        combine(e->function, e->dtype, result, accumulators + "[l]"));
+  block.text += text + "}\n";
+  block.names.emplace(e, result);
+  return result;
+}
+
+std::string Printer::emit_arg_reduce(E e, Block& block) {
+  std::string best = fresh('r'), value = fresh('r'), k = name_of(e->vars[0]);
+  Block at{.parent = &block, .var = e->vars[0]};
+  std::string x = emit(e->args[0], at);
+  bool real = is_real(e->args[0]->dtype);
+  std::string better = fmt::format("{} {}{} {}", x, e->function == Fn::kMax ? ">" : "<", e->integer ? "=" : "", value);
+  if (real) better = fmt::format("({0}) | (({1} != {1}) & ({2} == {2}))", better, x, value);  // the first NaN wins
+  block.text += fmt::format(
+      "int64_t {0} = {1};\n{2} {3} = 0;\nfor (int64_t {4} = {1}; {4} < {5}; ++{4}) {{\n{6}if ({4} == {1} || ({7})) {0} "
+      "= {4}, {3} = {8};\n}}\n",
+      best, e->vars[0]->min, c_type(e->args[0]->dtype), value, k, e->vars[0]->max + 1, at.text, better, x);
+  block.names.emplace(e, best);
+  return best;
+}
+
+std::string Printer::emit_row(E e, Block& block) {
+  E var = e->vars[0];
+  std::string made = fresh('m'), k = name_of(var);
+  std::uint64_t bytes = static_cast<std::uint64_t>(var->max + 1) * tensor::size_of(e->dtype);
+  Block at{.parent = &block, .var = var};
+  std::string x = emit(e->args[0], at);
+  block.text += fmt::format(
+      "{0}* __restrict {1} = ({0}*)((char*)scratch + {2});\nfor (int64_t {3} = 0; {3} < {4}; ++{3}) {{\n{5}{1}[{3}] = "
+      "{6};\n}}\n",
+      c_type(e->dtype), made, reserve(bytes), k, var->max + 1, at.text, x);
+  block.names.emplace(e, made);
+  return made;
+}
+
+std::string Printer::emit(E e, Block& block) {
+  switch (e->op) {
+    case Op::kInt:
+      return int_literal(e->integer, e->dtype);
+    case Op::kReal:
+      return real_literal(e->real, e->dtype);
+    case Op::kVar:
+      return name_of(e);
+    default:
+      break;
+  }
+  if (auto it = tile_arrays_.find(e); it != tile_arrays_.end())
+    return fmt::format("{}[{} - {}]", it->second, name_of(tile_var_), tile_begin_);
+  for (Block* at = &block; at; at = at->parent)
+    if (auto it = at->names.find(e); it != at->names.end()) return it->second;
+  if (e->op == Op::kLinear && !e->has_load) return emit_index(e, block);
+  Block& own = home(e, block);
+  switch (e->op) {
+    case Op::kLinear:
+      return define(e, own, DType::kInt64, emit_index(e, own));
+    // Indices are never negative where a division is left, so C's rules and floor agree; else correct the quotient.
+    case Op::kDiv:
+      if (e->args[0]->min >= 0)
+        return define(e, own, DType::kInt64, fmt::format("{} / {}", emit(e->args[0], own), e->integer));
+      return define(e, own, DType::kInt64,
+                    fmt::format("({0} - ({0} % {1}ll + {1}ll) % {1}ll) / {1}ll", emit(e->args[0], own), e->integer));
+    case Op::kMod:
+      if (e->args[0]->min >= 0)
+        return define(e, own, DType::kInt64, fmt::format("{} % {}", emit(e->args[0], own), e->integer));
+      return define(e, own, DType::kInt64,
+                    fmt::format("({0} % {1}ll + {1}ll) % {1}ll", emit(e->args[0], own), e->integer));
+    case Op::kLoad:
+      return define(e, own, e->dtype, load_text(e, own));
+    case Op::kSelect:
+      return emit_select(e, own);
+    case Op::kCast: {
+      std::string x = emit(e->args[0], own);
+      bool to_bool = e->dtype == DType::kBool;
+      return define(e, own, e->dtype, to_bool ? fmt::format("{} != 0", x) : fmt::format("({}){}", c_type(e->dtype), x));
+    }
+    case Op::kReduce:
+      return emit_reduce(e, own);
+    case Op::kArgReduce:
+      return emit_arg_reduce(e, own);
+    case Op::kRow:
+      return emit_row(e, own);
+    case Op::kRowLoad: {
+      if (auto it = tile_arrays_.find(e->args[0]); it != tile_arrays_.end()) {
+        std::string index = emit(e->args[1], own);
+        return define(e, own, e->dtype,
+                      fmt::format("{}[{} * {} + {} - {}]", it->second, index, kTile, name_of(tile_var_), tile_begin_));
+      }
+      std::string row = emit(e->args[0], own), index = emit(e->args[1], own);
+      return define(e, own, e->dtype, fmt::format("{}[{}]", row, index));
+    }
+    default:
+      break;
+  }
+  std::vector<std::string> args;
+  for (E arg : e->args) args.push_back(emit(arg, own));
+  return define(e, own, e->dtype, call_text(e->function, e->args[0]->dtype, args));
+}
+
+void Printer::print_store(const Nest& nest, Block& block) {
+  std::string x = emit(nest.value, block);
+  if (auto small = small_float(output_.dtype); !small.to.empty()) x = fmt::format(fmt::runtime(small.to), x);
+  std::string offset = emit(nest.offset, block);
+  std::string store = fmt::format("out[{}] = {};\n", offset, x);
+  if (nest.guard) store = fmt::format("if ({}) {}", emit(nest.guard, block), store);
+  block.text += store;
+}
+
+std::string Printer::loop_pragma(const Nest& nest, E var) {
+  // Clang is told only what it cannot see: that stores alias no load. Gathers are left to its own judgement.
+  bool contiguous = stride_of(nest.offset, var) == 1;
+  std::unordered_set<E> seen;
+  auto visit = [&](auto& self, E e) -> void {
+    if (!seen.insert(e).second) return;
+    if (e->op == Op::kLoad && e->depends_on(var)) {
+      auto stride = stride_of(e->args[0], var);
+      contiguous &= stride && (*stride == 0 || *stride == 1);
+    }
+    if (e->op == Op::kReduce || e->op == Op::kArgReduce) contiguous &= !e->depends_on(var);
+    if (e->op == Op::kSelect) contiguous &= is_safe(e->args[1]) && is_safe(e->args[2]);
+    for (E arg : e->args) self(self, arg);
+  };
+  visit(visit, nest.value);
+  return contiguous ? "#pragma clang loop vectorize(assume_safety)\n" : "";
+}
+
+void Printer::print_inner(const Nest& nest, Block& block, E var, std::string_view from, std::string_view to) {
+  Block body{.parent = &block, .var = var};
+  print_store(nest, body);
+  block.text += fmt::format("{0}for (int64_t {1} = {2}; {1} < {3}; ++{1}) {{\n{4}}}\n", loop_pragma(nest, var),
+                            name_of(var), from, to, body.text);
+}
+
+// True where reductions are better run for neighbouring outputs side by side than each along its own elements.
+bool Printer::reduces_across(const Nest& nest) {
+  if (nest.vars.empty()) return false;
+  E var = nest.vars.back();
+  bool across = false, along = false;
+  std::unordered_set<E> seen;
+  auto visit = [&](auto& self, E e, E reduced) -> void {
+    if (!seen.insert(e).second) return;
+    if (e->op == Op::kReduce || e->op == Op::kRow) reduced = e->vars.back();
+    if (e->op == Op::kArgReduce && e->depends_on(var)) along = true;
+    if (e->op == Op::kLoad && reduced) {
+      if (stride_of(e->args[0], reduced) == 1) along = true;
+      if (stride_of(e->args[0], var) == 1 && e->depends_on(reduced)) across = true;
+    }
+    for (E arg : e->args) self(self, arg, reduced);
+  };
+  visit(visit, nest.value, nullptr);
+  return across && !along;
+}
+
+// The innermost loop in tiles: each reduction and row for a whole tile, then the elements.
+void Printer::print_tiled(const Nest& nest, Block& block, E var, std::string_view from, std::string_view to) {
+  std::vector<E> stages;  // arguments first
+  std::unordered_set<E> seen;
+  auto visit = [&](auto& self, E e) -> void {
+    if (!seen.insert(e).second) return;
+    for (E arg : e->args) self(self, arg);
+    if ((e->op == Op::kReduce || e->op == Op::kRow) && e->depends_on(var)) stages.push_back(e);
+  };
+  visit(visit, nest.value);
+
+  tile_var_ = var, tile_begin_ = fresh('v');
+  std::string end = fresh('n'), v = name_of(var);
+  Block tile{.parent = &block, .var = var};
+  auto tile_loop = [&](const std::string& body) {
+    return fmt::format(
+        "#pragma clang loop vectorize(assume_safety)\nfor (int64_t {0} = {1}; {0} < {2}; ++{0}) {{\n{3}}}\n", v,
+        tile_begin_, end, body);
+  };
+  for (E stage : stages) {
+    std::string array = fresh(stage->op == Op::kRow ? 'm' : 'a');
+    std::string_view type = c_type(stage->dtype);
+    std::vector<Block> loops(stage->vars.size());
+    Block* parent = &tile;
+    for (std::size_t i = 0; i < loops.size(); ++i)
+      loops[i].parent = parent, loops[i].var = stage->vars[i], parent = &loops[i];
+    Block body{.parent = parent, .var = var};
+    std::string x = emit(stage->args[0], body), text;
+    if (stage->op == Op::kRow) {
+      std::uint64_t bytes =
+          static_cast<std::uint64_t>((stage->vars[0]->max + 1) * kTile) * tensor::size_of(stage->dtype);
+      tile.text += fmt::format("{0}* __restrict {1} = ({0}*)((char*)scratch + {2});\n", type, array, reserve(bytes));
+      text = tile_loop(body.text + fmt::format("{}[{} * {} + {} - {}] = {};\n", array, name_of(stage->vars[0]), kTile,
+                                               v, tile_begin_, x));
+    } else {
+      std::string element = fmt::format("{}[{} - {}]", array, v, tile_begin_);
+      tile.text += fmt::format("{} {}[{}];\nfor (int64_t l = 0; l < {}; ++l) {}[l] = {};\n", type, array, kTile, kTile,
+                               array, neutral(stage->function, stage->dtype));
+      text =
+          tile_loop(body.text + fmt::format("{} = {};\n", element, combine(stage->function, stage->dtype, element, x)));
+    }
+    for (std::size_t i = loops.size(); i-- > 0;)
+      text = fmt::format("for (int64_t {0} = {1}; {0} < {2}; ++{0}) {{\n{3}{4}}}\n", name_of(stage->vars[i]),
+                         stage->vars[i]->min, stage->vars[i]->max + 1, loops[i].text, text);
+    tile.text += text;
+    tile_arrays_.emplace(stage, array);
+  }
+  Block body{.parent = &tile, .var = var};
+  print_store(nest, body);
+  tile.text += tile_loop(body.text);
+  block.text += fmt::format(
+      "for (int64_t {0} = {1}; {0} < {2}; {0} += {3}) {{\nconst int64_t {4} = {0} + {3} < {2} ? {0} + {3} : "
+      "{2};\n{5}}}\n",
+      tile_begin_, from, to, kTile, end, tile.text);
+  tile_arrays_.clear();
+  tile_var_ = nullptr;
+}
+
+double Printer::nest_cost(const Nest& nest) {
+  std::unordered_set<E> seen;
+  double total = 0;
+  auto trips = [&](E var) { return static_cast<double>(var->max - var->min + 1); };
+  auto visit = [&](auto& self, E e, const std::vector<E>& loops) -> void {
+    if (!seen.insert(e).second) return;
+    double count = 1;
+    for (E var : loops)
+      if (e->depends_on(var)) count *= trips(var);
+    total += count * cost_of(e);
+    std::vector<E> inside = loops;
+    inside.insert(inside.end(), e->vars.begin(), e->vars.end());
+    if (e->op == Op::kReduce || e->op == Op::kArgReduce) {
+      double folded = count;
+      for (E var : e->vars) folded *= trips(var);
+      total += folded;
+    }
+    for (E arg : e->args) self(self, arg, inside);
+  };
+  visit(visit, nest.value, nest.vars);
+  double stores = 1;
+  for (E var : nest.vars) stores *= trips(var);
+  return total + stores;
+}
+
+void Printer::print_nest(const Nest& nest, std::string& out, std::int64_t tasks) {
+  std::size_t count = nest.vars.size();
+  std::vector<Block> blocks(count + 1);
+  for (std::size_t i = 0; i < count; ++i) blocks[i + 1].parent = &blocks[i];
+  for (std::size_t i = 0; i + 1 < count; ++i) blocks[i + 1].var = nest.vars[i];
+  Block& function = blocks[0];
+  if (count == 0) {
+    print_store(nest, function);
+    out += tasks > 1 ? fmt::format("if (task_begin == 0) {{\n{}}}\n", function.text) : "{\n" + function.text + "}\n";
+    return;
+  }
+  // Tasks cut the outermost loops that have enough trips together; a single loop is cut itself.
+  auto extent = [&](std::size_t i) { return nest.vars[i]->max - nest.vars[i]->min + 1; };
+  std::size_t prefix = 0;
+  std::int64_t trips = 1;
+  while (tasks > 1 && prefix + 1 < count && trips < tasks) trips *= extent(prefix++);
+  bool cut_inner = tasks > 1 && prefix == 0;
+  E inner = nest.vars.back();
+  std::string from = std::to_string(inner->min), to = std::to_string(inner->max + 1);
+  if (cut_inner) {
+    from = fmt::format("({} + {} * task_begin / {})", inner->min, extent(count - 1), tasks);
+    to = fmt::format("({} + {} * task_end / {})", inner->min, extent(count - 1), tasks);
+  }
+  Block& last = blocks[count - 1];
+  if (reduces_across(nest))
+    print_tiled(nest, last, inner, from, to);
+  else
+    print_inner(nest, last, inner, from, to);
+  std::string text = last.text;
+  for (std::size_t i = count - 1; i-- > prefix;)
+    text = fmt::format("{4}for (int64_t {0} = {1}; {0} < {2}; ++{0}) {{\n{3}}}\n", name_of(nest.vars[i]),
+                       nest.vars[i]->min, nest.vars[i]->max + 1, text, blocks[i].text);
+  if (prefix > 0) {
+    // blocks[prefix].text is already in `text` unless no loop is left between; blocks before it hold hoisted
+    // statements.
+    std::string body;
+    std::int64_t stride = trips;
+    for (std::size_t i = 0; i < prefix; ++i) {
+      stride /= extent(i);
+      body += fmt::format("const int64_t {} = p / {} % {} + {};\n", name_of(nest.vars[i]), stride, extent(i),
+                          nest.vars[i]->min);
+      if (i + 1 < prefix) body += blocks[i + 1].text;
+    }
+    text = fmt::format("{3}for (int64_t p = {0} * task_begin / {1}; p < {0} * task_end / {1}; ++p) {{\n{2}", trips,
+                       tasks, body, blocks[0].text) +
+           text + "}\n";
+  }
+  out += "{\n" + text + "}\n";
+}
+
+// Operands that are only read at the very element that is about to be written may give their memory to the output.
+std::vector<std::size_t> Printer::in_place(const std::vector<Nest>& nests) {
+  const auto& operands = builder_.operands();
+  std::vector<bool> good(operands.size(), nests.size() == 1);
+  for (const Nest& nest : nests) {
+    std::unordered_set<E> seen;
+    auto visit = [&](auto& self, E e) -> void {
+      if (!seen.insert(e).second) return;
+      if (e->op == Op::kLoad && e->args[0] != nest.offset) good[static_cast<std::size_t>(e->integer)] = false;
+      for (E arg : e->args) self(self, arg);
+    };
+    visit(visit, nest.value);
+  }
+  std::vector<std::size_t> found;
+  for (std::size_t i = 0; i < operands.size(); ++i)
+    if (good[i] && operands[i].value != ir::kNoValue &&
+        memory_type(operands[i].storage.dtype) == memory_type(output_.dtype))
+      found.push_back(i);
+  return found;
+}
+
+PrintedKernel Printer::print(const std::vector<Nest>& nests) {
+  double bytes = 0;
+  for (const Nest& nest : nests) cost_ += nest_cost(nest);
+  std::int64_t tasks = std::clamp<std::int64_t>(static_cast<std::int64_t>(cost_ / kCostPerTask), 1, max_threads_);
+  std::int64_t most = 1;  // independent trips of the largest nest
+  for (const Nest& nest : nests) {
+    std::int64_t trips = 1;
+    for (std::size_t i = 0; i + 1 < std::max<std::size_t>(nest.vars.size(), 2) && i < nest.vars.size(); ++i)
+      trips *= nest.vars[i]->max - nest.vars[i]->min + 1;
+    most = std::max(most, trips);
+  }
+  tasks = std::min(tasks, most);
+  std::string body;
+  for (const Nest& nest : nests) print_nest(nest, body, tasks);
+  const auto& operands = builder_.operands();
+  std::string arguments;
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    std::string_view type = memory_type(operands[i].storage.dtype);
+    arguments += fmt::format("const {0}* __restrict b{1} = (const {0}*)buffers[{1}];\n", type, i);
+    bytes += static_cast<double>(operands[i].storage.capacity) *
+             static_cast<double>(tensor::size_of(operands[i].storage.dtype));
+  }
+  arguments += fmt::format("{0}* __restrict out = ({0}*)buffers[{1}];\n", memory_type(output_.dtype), operands.size());
+  bytes += static_cast<double>(output_.capacity) * static_cast<double>(tensor::size_of(output_.dtype));
+  std::string source = forge::cpu::prelude(isa_) + std::string(kLoopPrelude) +
+                       fmt::format(
+                           "XI_KERNEL void {}(void* const* buffers, int64_t* symbols, void* scratch, int64_t "
+                           "task_begin, int64_t task_end) {{\n{}{}}}\n",
+                           forge::cpu::kSymbolMark, arguments, body);
+  auto named = forge::cpu::with_symbol(std::move(source));
+  PrintedKernel printed;
+  printed.kernel = {std::move(named.symbol),
+                    std::move(named.source),
+                    tasks,
+                    scratch_bytes_,
+                    cost_,
+                    bytes,
+                    fmt::format("loop nest, {} part{}", nests.size(), nests.size() == 1 ? "" : "s")};
+  printed.in_place = in_place(nests);
+  return printed;
+}
+
+}  // namespace
+
+PrintedKernel print_kernel(NestBuilder& builder, const std::vector<Nest>& nests, const Storage& output,
+                           const target::CpuIsa& isa, int max_threads) {
+  return Printer(builder, output, isa, max_threads).print(nests);
+}
+
+}  // namespace xinfer::schedule
