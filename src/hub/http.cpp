@@ -20,9 +20,7 @@ using base::Result;
 
 constexpr std::size_t kMaxBodyBytes = std::size_t{64} << 20;  // of answers kept in memory
 
-bool starts_with(std::string_view text, std::string_view start) {
-  return text.substr(0, start.size()) == start;
-}
+bool starts_with(std::string_view text, std::string_view start) { return text.substr(0, start.size()) == start; }
 
 /// Host part of "scheme://host:port/…", brackets of IPv6 kept.
 std::string host_of(std::string_view url) {
@@ -58,9 +56,7 @@ base::Error error_of(const Response& response, const Request& request) {
           where};
 }
 
-bool is_transient(int status) {
-  return status == 429 || status == 502 || status == 503 || status == 504;
-}
+bool is_transient(int status) { return status == 429 || status == 502 || status == 503 || status == 504; }
 
 struct CurlLibrary {
   CurlLibrary() { curl_global_init(CURL_GLOBAL_DEFAULT); }
@@ -184,10 +180,8 @@ Result<void> Http::State::transfer(const Request& request, Sink& sink, bool& uns
   if (sink.too_large) return fail(Code::kLimit, "the answer is larger than {} bytes", kMaxBodyBytes);
   const std::string why = message[0] ? message : curl_easy_strerror(result);
   switch (result) {
-    case CURLE_ABORTED_BY_CALLBACK:
-      return fail(Code::kCancelled, "cancelled");
-    case CURLE_OPERATION_TIMEDOUT:
-      return fail(Code::kTimeout, "{} stopped answering: {}", base_url, why);
+    case CURLE_ABORTED_BY_CALLBACK: return fail(Code::kCancelled, "cancelled");
+    case CURLE_OPERATION_TIMEDOUT: return fail(Code::kTimeout, "{} stopped answering: {}", base_url, why);
     case CURLE_COULDNT_CONNECT:
     case CURLE_COULDNT_RESOLVE_HOST:
       return fail(Code::kUnavailable,
@@ -197,8 +191,7 @@ Result<void> Http::State::transfer(const Request& request, Sink& sink, bool& uns
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
       return fail(Code::kUntrusted, "the certificate of {} is not trusted: {}", base_url, why);
-    default:
-      return fail(Code::kUnavailable, "the connection to {} broke: {}", base_url, why);
+    default: return fail(Code::kUnavailable, "the connection to {} broke: {}", base_url, why);
   }
 }
 
@@ -221,9 +214,7 @@ Http::Http(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Http::Http(Http&&) noexcept = default;
 Http& Http::operator=(Http&&) noexcept = default;
 Http::~Http() = default;
-const std::string& Http::base_url() const {
-  return state_->base_url;
-}
+const std::string& Http::base_url() const { return state_->base_url; }
 
 Result<Http> Http::open(std::string base_url, HttpOptions options) {
   static const CurlLibrary library;  // curl wants one initialisation before any use; a local static is thread-safe
