@@ -15,6 +15,12 @@ const Entries& table() {
     add_convolution(all);
     add_matmul(all);
     add_pooling(all);
+    add_selection(all);
+    add_scatter(all);
+    add_resize(all);
+    add_recurrent(all);
+    add_quantized(all);
+    add_sequences(all);
     add_reduction(all);
     std::ranges::sort(all, {}, &Entries::value_type::first);
     return all;

@@ -64,7 +64,7 @@ Result<void> require_same_dtype(const ShapeContext& context, std::size_t first, 
 
 Result<DType> dtype_attribute(const ShapeContext& context, std::string_view name, DType fallback) {
   const auto* value = context.node.attributes.get<std::int64_t>(name);
-  if (!value) return fallback;
+  if (!value || (*value == 0 && fallback != DType::kUndefined)) return fallback;  // 0 stands for "not given"
   if (*value <= 0 || *value > 255 || tensor::name(static_cast<DType>(*value)) == "undefined")
     return fail(Code::kInvalidArgument, "attribute '{}': {} is no element type", name, *value);
   return static_cast<DType>(*value);

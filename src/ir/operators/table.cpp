@@ -13,6 +13,11 @@ const std::vector<OperatorInfo>& table() {
     rules::add_movement(all);
     rules::add_normalization(all);
     rules::add_contraction(all);
+    rules::add_selection(all);
+    rules::add_sampling(all);
+    rules::add_recurrent(all);
+    rules::add_quantized(all);
+    rules::add_control(all);
     rules::add_reduction(all);
     std::ranges::sort(all, {}, &OperatorInfo::name);
     return all;

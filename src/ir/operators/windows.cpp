@@ -90,8 +90,9 @@ Result<Window> resolve_transposed_window(const Attributes& attributes, const Sha
     if (!wanted.empty() || same) {
       const std::int64_t out = wanted.empty() ? input[i] * window.strides[i] : wanted[i];
       const std::int64_t total = full - out;
-      // SAME_UPPER puts the odd element at the end, everything else at the beginning.
-      begin = mode == "SAME_UPPER" ? total / 2 : total - total / 2;
+      // SAME_UPPER puts the odd element at the end, everything else at the beginning; a negative total grows the output.
+      const std::int64_t half = total >= 0 ? total / 2 : -((1 - total) / 2);
+      begin = mode == "SAME_UPPER" ? half : total - half;
       end = total - begin;
     }
     const std::int64_t out = full - begin - end;
