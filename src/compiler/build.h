@@ -20,6 +20,7 @@ struct BuildOptions {
   std::map<std::string, tensor::Shape> input_shapes;  // sizes for symbolic dimensions, by input name
   std::string model_name;                             // for the manifest; empty: the file's stem
   std::string license;                                // for the manifest, SPDX
+  std::string metadata;                               // for the manifest: JSON object of pre- and post-processing, or empty
   std::string secret_key;                             // Ed25519, 64 raw bytes; empty: unsigned local build
   std::filesystem::path cache_folder;                 // of compiled kernels; empty: no cache
   bool verify = true;                                 // run against the reference where this machine can

@@ -1,0 +1,233 @@
+#include "compiler/build.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+
+#include "base/digest.h"
+#include "codegen/cpu/compile.h"
+#include "compiler/report.h"
+#include "compiler/verify_engine.h"
+#include "engine/engine.h"
+#include "ir/operator.h"
+#include "onnx/import.h"
+#include "passes/pass.h"
+#include "schedule/schedule.h"
+#include "target/registry.h"
+
+namespace xinfer::compiler {
+namespace {
+
+using base::Code;
+using base::fail;
+using base::Result;
+
+constexpr std::string_view kVersion = "xinfer 0.1.0";
+
+// A size per dimension that the user can start from.
+std::string example_shape(const ir::ValueType& type) {
+  if (!type.dims) return "1x3x224x224";
+  std::string text;
+  for (std::size_t i = 0; i < type.dims->size(); ++i) {
+    const ir::Dim& dim = (*type.dims)[i];
+    const std::int64_t guess = i == 0 ? 1 : type.dims->size() == 4 ? (i == 1 ? 3 : 224) : 128;
+    text += (i == 0 ? "" : "x") + std::to_string(dim.is_static() ? dim.value : guess);
+  }
+  return text;
+}
+
+Result<void> require_static_inputs(const ir::Graph& graph) {
+  std::string problems, options;
+  for (ir::ValueId id : graph.inputs) {
+    const ir::Value& value = graph.value(id);
+    if (value.type.kind != ir::ValueType::Kind::kTensor || value.type.dtype == ir::DType::kString)
+      return fail(Code::kUnsupported, "input '{}' is {}: engines take tensors of numbers only", value.name, ir::to_string(value.type));
+    if (value.type.is_static()) continue;
+    problems += fmt::format("{}'{}' is {}", problems.empty() ? "" : ", ", value.name, ir::to_string(value.type));
+    options += fmt::format(" --shape {}={}", value.name, example_shape(value.type));
+  }
+  if (problems.empty()) return {};
+  return fail(Code::kInvalidArgument, "sizes of inputs are not fixed: input {}. Give them, for example:{}", problems, options);
+}
+
+class Build {
+ public:
+  Build(const std::filesystem::path& path, const BuildOptions& options) : path_(path), options_(options) {}
+
+  Result<BuildOutput> run() {
+    XI_CHECK(choose_target());
+    XI_TRY(const ir::Graph original, import());
+    ir::Graph graph = original;
+    XI_CHECK(run_passes(graph));
+    XI_TRY(schedule::Schedule schedule, make_schedule(graph));
+    XI_TRY(std::string code, compile(schedule));
+    engine::Contents contents = assemble(std::move(schedule), std::move(code));
+    XI_CHECK(verify(original, contents));
+    BuildOutput output;
+    XI_CHECK(write(contents, output));
+    output.report = std::move(report_);
+    return output;
+  }
+
+ private:
+  Result<void> begin(std::string_view stage) {
+    if (options_.cancelled && options_.cancelled()) return fail(Code::kCancelled, "cancelled before stage {}", stage);
+    stage_ = stage;
+    started_ = std::chrono::steady_clock::now();
+    progress(0);
+    return {};
+  }
+  void progress(double fraction) const {
+    if (options_.on_progress) options_.on_progress(stage_, fraction);
+  }
+  void end(std::string detail) {
+    progress(1);
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - started_;
+    report_.stages.push_back({stage_, took.count(), std::move(detail)});
+  }
+  void dump(std::string_view stage, const ir::Graph& graph) const {
+    if (options_.on_dump && (options_.dump_after == stage || options_.dump_after == "all")) options_.on_dump(stage, ir::print(graph));
+  }
+
+  Result<void> choose_target() {
+    std::string text = options_.target;
+    if (text.find(':') == std::string::npos) text += ":" + options_.precision;
+    XI_TRY(target_, target::parse(text));
+    XI_TRY(isa_, target::buildable_isa(*target_));
+    report_.target = target_->to_string();
+    return {};
+  }
+
+  Result<ir::Graph> import() {
+    XI_CHECK(begin("import"));
+    XI_TRY(report_.model_digest, base::sha256_file(path_));
+    onnx::ImportOptions import_options;
+    import_options.input_shapes = options_.input_shapes;
+    XI_TRY(ir::Graph graph, onnx::import_model(path_, import_options));
+    XI_CHECK(require_static_inputs(graph));
+    report_.nodes_imported = graph.nodes.size();
+    dump("import", graph);
+    end(fmt::format("{} nodes", graph.nodes.size()));
+    return graph;
+  }
+
+  Result<void> run_passes(ir::Graph& graph) {
+    XI_CHECK(begin("passes"));
+    passes::PipelineOptions pipeline;
+    pipeline.disabled = options_.disabled_passes;
+    pipeline.cancelled = options_.cancelled;
+    std::size_t done = 0;
+    pipeline.after = [&](std::string_view pass, const ir::Graph& after) {
+      progress(static_cast<double>(++done) / static_cast<double>(passes::pipeline().size()));
+      dump(pass, after);
+    };
+    XI_CHECK(check_dump_name());
+    XI_TRY(const auto runs, passes::run_pipeline(graph, pipeline));
+    std::vector<std::string> slow;
+    for (const passes::PassRun& run : runs)
+      if (run.changed) slow.push_back(fmt::format("{} {:.0f} ms", run.name, run.milliseconds));
+    report_.nodes_scheduled = graph.nodes.size();
+    end(fmt::format("{} nodes; {}", graph.nodes.size(), fmt::join(slow, ", ")));
+    return {};
+  }
+
+  Result<void> check_dump_name() const {
+    const std::string& name = options_.dump_after;
+    if (name.empty() || name == "all" || name == "import") return {};
+    const auto list = passes::pipeline();
+    if (std::any_of(list.begin(), list.end(), [&](const passes::Pass& pass) { return pass.name == name; })) return {};
+    std::vector<std::string_view> names{"all", "import"};
+    for (const passes::Pass& pass : list)
+      if (std::find(names.begin(), names.end(), pass.name) == names.end()) names.push_back(pass.name);
+    return fail(Code::kInvalidArgument, "there is no pass '{}' to dump after; known are {}", name, fmt::join(names, ", "));
+  }
+
+  Result<schedule::Schedule> make_schedule(const ir::Graph& graph) {
+    XI_CHECK(begin("schedule"));
+    schedule::Options schedule_options;
+    schedule_options.max_threads = options_.max_threads;
+    XI_TRY(schedule::Schedule schedule, schedule::make_schedule(graph, *isa_, schedule_options));
+    report_.kernels = schedule.kernels.size();
+    report_.launches = schedule.plan.launches.size();
+    report_.weight_bytes = schedule.weights.size();
+    report_.arena_bytes = schedule.plan.arena_bytes;
+    for (const engine::Launch& launch : schedule.plan.launches) report_.flops += launch.flops;
+    end(fmt::format("{} kernels, {} launches", report_.kernels, report_.launches));
+    return schedule;
+  }
+
+  Result<std::string> compile(schedule::Schedule& schedule) {
+    XI_CHECK(begin("compile"));
+    XI_TRY(report_.toolchain, codegen::cpu::compiler_version());
+    codegen::cpu::CompileOptions compile_options;
+    compile_options.cache_folder = options_.cache_folder;
+    compile_options.jobs = options_.jobs;
+    compile_options.cancelled = options_.cancelled;
+    compile_options.on_progress = [&](std::size_t ready, std::size_t all) {
+      progress(all == 0 ? 1 : static_cast<double>(ready) / static_cast<double>(all));
+    };
+    XI_TRY(codegen::cpu::CodeImage image, codegen::cpu::compile_kernels(schedule.kernels, *isa_, compile_options));
+    for (std::size_t k = 0; k < schedule.plan.kernels.size(); ++k) schedule.plan.kernels[k].code_offset = image.entry_offsets[k];
+    report_.code_bytes = image.code.size();
+    end(fmt::format("{} bytes of code", image.code.size()));
+    return std::move(image.code);
+  }
+
+  engine::Contents assemble(schedule::Schedule schedule, std::string code) const {
+    engine::Contents contents;
+    contents.manifest.architecture = target_->architecture();
+    contents.manifest.precision = target_->precision();
+    contents.manifest.model_name = options_.model_name.empty() ? path_.stem().string() : options_.model_name;
+    contents.manifest.model_digest = report_.model_digest;
+    contents.manifest.toolchain = fmt::format("{}, {}", kVersion, report_.toolchain);
+    contents.manifest.licence = options_.license;
+    contents.manifest.metadata = options_.metadata;
+    contents.plan = std::move(schedule.plan);
+    contents.code = std::move(code);
+    contents.weights = std::move(schedule.weights);
+    return contents;
+  }
+
+  Result<void> verify(const ir::Graph& original, const engine::Contents& contents) {
+    if (!options_.verify) {
+      report_.verification.reason = "not verified: not asked for";
+      return {};
+    }
+    XI_CHECK(begin("verify"));
+    XI_TRY(report_.verification, verify_engine(original, engine::write(contents, {}), target_->architecture()));
+    const Verification& verification = report_.verification;
+    for (const Verification::Output& output : verification.outputs)
+      if (!output.matches)
+        return fail(Code::kInternal, "verification failed: output '{}' differs from the reference by up to {:.3g} (relative {:.3g}, cosine {:.6f})",
+                    output.name, output.max_abs_error, output.max_rel_error, output.cosine);
+    double worst = 0;
+    for (const Verification::Output& output : verification.outputs) worst = std::max(worst, output.max_abs_error);
+    end(verification.ran ? fmt::format("largest error {:.3g}", worst) : verification.reason);
+    return {};
+  }
+
+  Result<void> write(engine::Contents& contents, BuildOutput& output) {
+    XI_CHECK(begin("write"));
+    contents.manifest.report = engine_report(report_);
+    output.engine = engine::write(contents, options_.secret_key);
+    report_.engine_bytes = output.engine.size();
+    end(fmt::format("{} bytes", output.engine.size()));
+    return {};
+  }
+
+  const std::filesystem::path& path_;
+  const BuildOptions& options_;
+  Report report_;
+  std::optional<HardwareTarget> target_;
+  const target::CpuIsa* isa_ = nullptr;
+  std::string stage_;
+  std::chrono::steady_clock::time_point started_;
+};
+
+}  // namespace
+
+Result<BuildOutput> build(const std::filesystem::path& onnx, const BuildOptions& options) { return Build(onnx, options).run(); }
+
+}  // namespace xinfer::compiler

@@ -1,0 +1,137 @@
+#include "compiler/verify_engine.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/engine.h"
+#include "forge/reference/reference.h"
+#include "runtime/session.h"
+#include "target/registry.h"
+
+namespace xinfer::compiler {
+namespace {
+
+using base::Code;
+using base::fail;
+using base::Result;
+using forge::reference::Value;
+using ir::DType;
+using tensor::Tensor;
+
+constexpr std::uint64_t kSeed = 0x9e3779b97f4a7c15;
+// |error| <= kAbsolute * max(1, largest expected) + kRelative * |expected|, for all but kOutliers of the elements:
+// a comparison or rounding on the way may fall on the other side of a threshold.
+constexpr double kAbsolute = 1e-4, kRelative = 1e-3, kOutliers = 1e-3;
+constexpr double kMinCosine = 0.9999, kMinCosineQuantised = 0.995;
+constexpr double kMinEqualIntegers = 0.99, kMinEqualQuantised = 0.9;
+
+// SplitMix64 (Steele, Lea, Flood 2014).
+std::uint64_t next(std::uint64_t& state) {
+  std::uint64_t z = (state += 0x9e3779b97f4a7c15);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+bool is_quantised(const ir::Graph& graph) {
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const ir::Node& node) {
+    return node.op.find("QLinear") != std::string::npos || node.op == "QuantizeLinear" || node.op == "DynamicQuantizeLinear";
+  });
+}
+
+bool is_random(const ir::Graph& graph) {
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const ir::Node& node) {
+    return node.op.starts_with("Random") || node.op == "Bernoulli" || node.op == "Multinomial";
+  });
+}
+
+Verification not_run(std::string reason) {
+  Verification verification;
+  verification.reason = std::move(reason);
+  return verification;
+}
+
+}  // namespace
+
+std::vector<Tensor> random_inputs(const ir::Graph& graph, std::uint64_t seed) {
+  std::vector<Tensor> inputs;
+  std::uint64_t state = seed;
+  for (ir::ValueId id : graph.inputs) {
+    const ir::ValueType& type = graph.value(id).type;
+    Tensor tensor(type.dtype, type.shape());
+    // Integers are mostly positions or token numbers, where only small ones are sure to be valid.
+    const bool wide = type.dtype == DType::kUint8 || type.dtype == DType::kInt8;
+    const bool real = tensor::is_float(type.dtype);
+    for (std::int64_t i = 0; i < tensor.num_elements() && type.dtype != DType::kString; ++i) {
+      const std::uint64_t bits = next(state);
+      if (real) tensor.set(i, static_cast<double>(bits >> 40) / (1 << 23) - 1);
+      else tensor.set(i, static_cast<double>(wide ? bits & 127 : bits & 1));
+    }
+    inputs.push_back(std::move(tensor));
+  }
+  return inputs;
+}
+
+Verification::Output compare(std::string name, const Tensor& actual, const Tensor& expected, bool quantised) {
+  Verification::Output result{std::move(name), 0, 0, 1, true};
+  if (actual.dtype() != expected.dtype() || actual.shape() != expected.shape() || actual.dtype() == DType::kString) {
+    result.matches = actual.dtype() == expected.dtype() && actual.shape() == expected.shape() && actual.strings() == expected.strings();
+    return result;
+  }
+  const std::int64_t count = actual.num_elements();
+  const bool real = tensor::is_float(actual.dtype());
+  double largest = 0, dot = 0, norm_a = 0, norm_b = 0;
+  for (std::int64_t i = 0; i < count; ++i)
+    if (const double b = expected.as_double(i); std::isfinite(b)) largest = std::max(largest, std::abs(b));
+  std::int64_t outliers = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const double a = actual.as_double(i), b = expected.as_double(i);
+    if (a == b || (std::isnan(a) && std::isnan(b))) {
+      dot += std::isfinite(a) ? a * b : 0, norm_a += std::isfinite(a) ? a * a : 0, norm_b += std::isfinite(b) ? b * b : 0;
+      continue;
+    }
+    const double error = std::abs(a - b);
+    if (!std::isfinite(error)) {
+      ++outliers;
+      result.max_abs_error = std::max(result.max_abs_error, largest);
+      continue;
+    }
+    dot += a * b, norm_a += a * a, norm_b += b * b;
+    result.max_abs_error = std::max(result.max_abs_error, error);
+    result.max_rel_error = std::max(result.max_rel_error, error / std::max(std::abs(b), 1e-3 * std::max(largest, 1e-30)));
+    outliers += !real || error > kAbsolute * std::max(1.0, largest) + kRelative * std::abs(b);
+  }
+  if (norm_a > 0 && norm_b > 0) result.cosine = dot / std::sqrt(norm_a * norm_b);
+  const double share = count == 0 ? 0 : static_cast<double>(outliers) / static_cast<double>(count);
+  if (!real) result.matches = share <= 1 - (quantised ? kMinEqualQuantised : kMinEqualIntegers);
+  else if (quantised) result.matches = result.cosine >= kMinCosineQuantised || share <= kOutliers;
+  else result.matches = share <= kOutliers && (result.cosine >= kMinCosine || outliers == 0);
+  return result;
+}
+
+Result<Verification> verify_engine(const ir::Graph& original, std::string_view engine, std::string_view architecture) {
+  auto host = target::host();
+  if (!host || !target::runs_on(architecture, host->architecture()))
+    return not_run("not verified on device: this machine does not run " + std::string(architecture));
+  if (is_random(original)) return not_run("not verified: the model draws random numbers");
+  const std::vector<Tensor> inputs = random_inputs(original, kSeed);
+  std::vector<Value> values;
+  for (const Tensor& input : inputs) values.emplace_back(input);
+  auto expected = forge::reference::evaluate(original, values);
+  if (!expected) return not_run("not verified: the reference cannot be evaluated: " + expected.error().text());
+
+  engine::Trust trust;
+  trust.allow_unsigned = true;
+  XI_TRY(auto loaded, engine::open_bytes(engine, trust));
+  std::vector<const Tensor*> pointers;
+  for (const Tensor& input : inputs) pointers.push_back(&input);
+  XI_TRY(const std::vector<Tensor> actual, runtime::run_once(loaded, pointers));
+  if (actual.size() != expected->size()) return fail(Code::kInternal, "the engine has {} outputs, the model {}", actual.size(), expected->size());
+  Verification verification;
+  verification.ran = true;
+  for (std::size_t i = 0; i < actual.size(); ++i)
+    verification.outputs.push_back(compare(original.value(original.outputs[i]).name, actual[i], *(*expected)[i].tensor, is_quantised(original)));
+  return verification;
+}
+
+}  // namespace xinfer::compiler
