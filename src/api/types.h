@@ -244,7 +244,7 @@ struct HeartbeatReply {
 };
 struct SignRequest {
   std::string token;
-  std::string digest;  // root digest of the engine, hexadecimal
+  std::string message;  // what the engine format signs: its prefix and the header page; hexadecimal
 };
 struct Signature {
   std::string signature, public_key;  // hexadecimal

@@ -40,6 +40,7 @@ const RoleInfo& info(Role role) { return roles()[static_cast<std::size_t>(role)]
 struct Token {
   Principal principal;
   std::int64_t expires_ms = 0;
+  std::string name;
 };
 
 }  // namespace
@@ -82,15 +83,15 @@ class Accounts::State {
         sql << "INSERT INTO organisations (id, name, weight, created_ms) VALUES (:i, :n, 1, :t) ON CONFLICT (id) DO NOTHING", soci::use(text),
             soci::use(text), soci::use(now);
       }
-      std::string digest, organisation, role, id;
+      std::string digest, organisation, role, id, title;
       long long expires = 0;
       soci::statement rows =
-          (sql.prepare << "SELECT digest, organisation, role, id, expires_ms FROM tokens WHERE revoked_ms = 0", soci::into(digest),
-           soci::into(organisation), soci::into(role), soci::into(id), soci::into(expires));
+          (sql.prepare << "SELECT digest, organisation, role, id, expires_ms, name FROM tokens WHERE revoked_ms = 0", soci::into(digest),
+           soci::into(organisation), soci::into(role), soci::into(id), soci::into(expires), soci::into(title));
       rows.execute();
       while (rows.fetch()) {
         XI_TRY(const Role parsed, parse_role(role));
-        tokens[digest] = {{parsed, organisation, id}, expires};
+        tokens[digest] = {{parsed, organisation, id}, expires, title};
       }
       return {};
     });
@@ -122,19 +123,19 @@ Result<std::string> Accounts::create_token(Role role, std::string_view organisat
     return {};
   }));
   const std::unique_lock lock(state_->mutex);
-  state_->tokens[digest] = {{role, owner, id}, expires_ms};
+  state_->tokens[digest] = {{role, owner, id}, expires_ms, title};
   return token;
 }
 
-Result<void> Accounts::revoke_all(Role role) {
-  const std::string role_name(accounts::name(role));
+Result<void> Accounts::revoke(std::string_view name_text) {
+  const std::string title(name_text);
   const long long now = state_->now_ms();
   XI_CHECK(state_->database.write([&](soci::session& sql) -> Result<void> {
-    sql << "UPDATE tokens SET revoked_ms = :t WHERE role = :r AND revoked_ms = 0", soci::use(now), soci::use(role_name);
+    sql << "UPDATE tokens SET revoked_ms = :t WHERE name = :n AND revoked_ms = 0", soci::use(now), soci::use(title);
     return {};
   }));
   const std::unique_lock lock(state_->mutex);
-  std::erase_if(state_->tokens, [&](const auto& item) { return item.second.principal.role == role; });
+  std::erase_if(state_->tokens, [&](const auto& item) { return item.second.name == title; });
   return {};
 }
 

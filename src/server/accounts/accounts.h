@@ -52,8 +52,8 @@ class Accounts {
 
   /// The new token's text. `expires_ms` 0: never.
   [[nodiscard]] base::Result<std::string> create_token(Role role, std::string_view organisation, std::string_view name, std::int64_t expires_ms);
-  /// Revokes every token of the role.
-  [[nodiscard]] base::Result<void> revoke_all(Role role);
+  /// Revokes every token of this name.
+  [[nodiscard]] base::Result<void> revoke(std::string_view name);
   bool has_token(Role role);
 
   /// The one gate: `authorization` is the request's header. Errors: kUnauthorized (no, unknown or expired token),

@@ -246,6 +246,22 @@ Result<std::vector<api::Engine>> Farm::engines(const std::string& organisation, 
   });
 }
 
+Result<std::string> Farm::engine_file(const std::string& organisation, const std::string& digest) {
+  return database_.read([&](soci::session& sql) -> Result<std::string> {
+    // Anybody may read engines of the public catalogue's own builds; others only who holds them.
+    api::Engine engine;
+    const std::string open = "public";
+    sql << "SELECT model, target, build_precision FROM jobs j WHERE engine = :d1 AND state = 'succeeded' AND (organisation = :p OR EXISTS (SELECT 1 FROM "
+           "blob_holders h WHERE h.digest = :d2 AND h.organisation = :o)) ORDER BY finished_ms LIMIT 1",
+        soci::into(engine.model), soci::into(engine.target), soci::into(engine.precision), soci::use(digest), soci::use(open), soci::use(digest),
+        soci::use(organisation);
+    if (!sql.got_data()) return std::string();
+    engine.digest = digest;
+    name_engine(engine);
+    return engine.file;
+  });
+}
+
 Result<bool> Farm::may_read_blob(const std::string& organisation, const std::string& digest) {
   return database_.read([&](soci::session& sql) -> Result<bool> {
     long long count = 0;

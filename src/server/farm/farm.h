@@ -81,6 +81,8 @@ class Farm {
   [[nodiscard]] base::Result<std::vector<api::Event>> events(const std::string& job, std::int64_t after, std::int64_t limit);
   /// Finished engines of a model for its default shapes, newest first per target and precision.
   [[nodiscard]] base::Result<std::vector<api::Engine>> engines(const std::string& organisation, const std::string& model);
+  /// The file name of an engine that is public or that the organisation holds; empty when there is none.
+  [[nodiscard]] base::Result<std::string> engine_file(const std::string& organisation, const std::string& digest);
   [[nodiscard]] base::Result<bool> may_read_blob(const std::string& organisation, const std::string& digest);
   [[nodiscard]] base::Result<void> hold_blob(const std::string& organisation, const std::string& digest, std::int64_t size_bytes);
 

@@ -198,8 +198,6 @@ Result<void> Farm::complete(const std::string& job, const api::Completion& compl
     sql << "INSERT INTO blob_holders (digest, organisation, created_ms) SELECT :d, organisation, :t FROM (SELECT organisation FROM jobs WHERE id = :j1 "
            "UNION SELECT organisation FROM builds WHERE job = :j2) x WHERE true ON CONFLICT (digest, organisation) DO NOTHING",
         soci::use(completion.engine), soci::use(now), soci::use(job), soci::use(job);
-    const std::string agents = "agents";
-    sql << "DELETE FROM blob_holders WHERE digest = :d AND organisation = :o", soci::use(completion.engine), soci::use(agents);
     set_state(sql, job, "succeeded", now);
     return {};
   }));

@@ -1,0 +1,59 @@
+// What agents use.
+#include "api/codec.h"
+#include "base/digest.h"
+#include "server/farm/feeds.h"
+#include "server/routes/route.h"
+#include "server/services.h"
+
+namespace xinfer::server::routes {
+
+using base::Code;
+using http::Response;
+
+void lease_job(Services& services, Call call, std::shared_ptr<http::Exchange> exchange) {
+  auto request = decode_body<api::LeaseRequest>(call);
+  if (!request) return exchange->respond(Response::error(request.error()));
+  if (request->agent.empty() || request->agent.size() > 100)
+    return exchange->respond(Response::error({Code::kInvalidArgument, "a name has 1 to 100 bytes", "agent"}));
+  const std::int64_t wait = std::clamp<std::int64_t>(request->wait_ms, 0, services.settings.farm_long_poll_ms);
+  services.leases.wait(std::move(exchange), std::move(*request), services.now_ms() + wait);
+}
+
+Reply get_input(Services& services, Call& call) {
+  XI_TRY(const farm::Farm::Leased leased, services.farm.check_lease(call.path["id"], call.request.header("x-lease-token")));
+  XI_TRY(const auto path, services.store.local_file(leased.onnx));
+  XI_TRY(const auto size, services.store.size(leased.onnx));
+  return file_response(call.request, path, size.value_or(0), leased.onnx, "application/octet-stream", "");
+}
+
+Reply heartbeat(Services& services, Call& call) {
+  XI_TRY(const api::Heartbeat beat, decode_body<api::Heartbeat>(call));
+  XI_TRY(const api::HeartbeatReply reply, services.farm.heartbeat(call.path["id"], beat));
+  return Response::json(200, api::encode(reply));
+}
+
+Reply sign(Services& services, Call& call) {
+  XI_TRY(const api::SignRequest request, decode_body<api::SignRequest>(call));
+  XI_TRY(const farm::Farm::Leased leased, services.farm.check_lease(call.path["id"], request.token));
+  XI_TRY(const std::string signature, services.key.sign_engine(request.message));
+  return Response::json(200, api::encode(api::Signature{signature, services.key.public_key_hex()}));
+}
+
+Reply complete_job(Services& services, Call& call) {
+  XI_TRY(const api::Completion completion, decode_body<api::Completion>(call));
+  if (!base::is_sha256(completion.engine)) return std::unexpected(base::Error{Code::kInvalidArgument, "expected the SHA-256 of an uploaded blob", "engine"});
+  // Two attempts that made the same bytes are one blob: whoever holds it, the store has it.
+  XI_TRY(const auto size, services.store.size(completion.engine));
+  XI_TRY(const bool uploaded, services.farm.may_read_blob(call.principal.organisation, completion.engine));
+  if (!size || !uploaded) return std::unexpected(base::Error{Code::kNotFound, "no such blob: upload the engine first", "engine"});
+  XI_CHECK(services.farm.complete(call.path["id"], completion, static_cast<std::int64_t>(*size)));
+  return Response{204, {}, {}, {}};
+}
+
+Reply fail_job(Services& services, Call& call) {
+  XI_TRY(const api::Failure failure, decode_body<api::Failure>(call));
+  XI_CHECK(services.farm.fail_attempt(call.path["id"], failure));
+  return Response{204, {}, {}, {}};
+}
+
+}  // namespace xinfer::server::routes

@@ -1,0 +1,143 @@
+// Builds: requests, state, cancelling, events.
+#include <charconv>
+
+#include "api/codec.h"
+#include "base/digest.h"
+#include "server/farm/feeds.h"
+#include "server/routes/route.h"
+#include "server/services.h"
+#include "target/registry.h"
+
+namespace xinfer::server::routes {
+
+using base::Code;
+using base::Error;
+using base::Result;
+using http::Response;
+
+namespace {
+
+constexpr std::size_t kRank = 16;
+constexpr std::int64_t kDimension = std::int64_t{1} << 31;
+
+std::unexpected<Error> bad(std::string where, std::string message) {
+  return std::unexpected(Error{Code::kInvalidArgument, std::move(message), std::move(where)});
+}
+
+Result<HardwareTarget> parse_target(const api::BuildRequest& request) {
+  std::string text = request.target;
+  if (!request.precision.empty()) {
+    const std::size_t colon = text.find(':');
+    if (colon != std::string::npos && text.substr(colon + 1) != request.precision) return bad("precision", "target and precision disagree");
+    text = text.substr(0, colon) + ":" + request.precision;
+  }
+  if (text.starts_with("host")) return bad("target", "\"host\" means the machine of the one who asks: name its target");
+  auto target = target::parse(text);
+  if (!target) return std::unexpected(std::move(target).error().in("target"));
+  // What no agent of this version can build is refused now, not after a wait.
+  if (auto isa = target::buildable_isa(*target); !isa) return std::unexpected(std::move(isa).error().in("target"));
+  return target;
+}
+
+Result<void> check_shapes(const api::Shapes& shapes, const Settings& settings) {
+  if (static_cast<std::int64_t>(shapes.size()) > settings.builds_inputs) return bad("shapes", "more inputs than builds.inputs allows");
+  for (const auto& [name, dimensions] : shapes) {
+    if (name.empty() || name.size() > 200) return bad("shapes", "an input's name has 1 to 200 bytes");
+    if (dimensions.size() > kRank) return bad("shapes." + name, fmt::format("more than {} dimensions", kRank));
+    for (std::int64_t dimension : dimensions)
+      if (dimension <= 0 || dimension > kDimension) return bad("shapes." + name, fmt::format("{} is no size", dimension));
+  }
+  return {};
+}
+
+Result<void> from_model(Services& services, const Call& call, const api::BuildRequest& request, farm::JobSpec& spec) {
+  if (request.metadata) return bad("metadata", "a model brings its own metadata");
+  auto model = services.catalogue.find(call.principal.organisation, request.model);
+  if (!model) return std::unexpected(std::move(model).error().in("model"));
+  if (model->sha256.empty())
+    return base::fail(Code::kConflict, "the digest of {}'s file is not known yet: an administrator confirms its source once, with POST /v1/models/{}/confirm", model->id, model->id);
+  spec.model = model->id;
+  spec.licence = model->licence;
+  spec.onnx = model->sha256;
+  spec.default_shapes = request.shapes.empty() || request.shapes == model->input_shapes;
+  if (spec.default_shapes) spec.shapes = model->input_shapes;
+  spec.metadata = std::move(model->metadata);
+  // The public catalogue's own engines are everybody's; what else is asked for stays in its organisation.
+  if (model->visibility == "public" && spec.default_shapes) spec.organisation = accounts::kPublicOrganisation;
+  return {};
+}
+
+Result<farm::JobSpec> to_spec(Services& services, const Call& call, const api::BuildRequest& request) {
+  if (request.model.empty() == request.onnx.empty()) return bad("model", "give either model or onnx");
+  XI_TRY(const HardwareTarget target, parse_target(request));
+  XI_CHECK(check_shapes(request.shapes, services.settings));
+  farm::JobSpec spec;
+  spec.organisation = call.principal.organisation;
+  spec.target = target.architecture();
+  spec.precision = target.precision();
+  spec.shapes = request.shapes;
+  if (!request.model.empty()) {
+    XI_CHECK(from_model(services, call, request, spec));
+  } else {
+    spec.onnx = request.onnx;
+    spec.metadata = request.metadata;
+    XI_TRY(const bool held, services.farm.may_read_blob(call.principal.organisation, request.onnx));
+    if (!held) return std::unexpected(Error{Code::kNotFound, "no such blob: upload the ONNX file first", "onnx"});
+  }
+  XI_TRY(const auto size, services.store.size(spec.onnx));
+  spec.ready = size.has_value();
+  return spec;
+}
+
+}  // namespace
+
+Reply create_build(Services& services, Call& call) {
+  XI_TRY(const api::BuildRequest request, decode_body<api::BuildRequest>(call));
+  XI_TRY(const farm::JobSpec spec, to_spec(services, call, request));
+  XI_TRY(const farm::Submitted submitted,
+         services.farm.submit(spec, call.principal.organisation, call.principal.token_id, request.name.substr(0, 200)));
+  if (submitted.fetch) services.wake_fetcher();
+  XI_TRY(const api::Build build, services.farm.build(call.principal.organisation, submitted.build));
+  Response response = Response::json(build.state == "succeeded" ? 200 : 202, api::encode(build));
+  response.headers.emplace_back("Location", "/v1/builds/" + build.id);
+  return response;
+}
+
+Reply list_builds(Services& services, Call& call) {
+  farm::BuildQuery query;
+  query.state = call.text("state");
+  query.model = call.text("model");
+  XI_TRY(query.offset, call.number("offset", 0, 0, INT32_MAX));
+  XI_TRY(query.limit, call.number("limit", services.settings.pages_size, 1, services.settings.pages_size));
+  XI_TRY(const api::BuildPage page, services.farm.builds(call.principal.organisation, query));
+  return Response::json(200, api::encode(page));
+}
+
+Reply get_build(Services& services, Call& call) {
+  XI_TRY(const api::Build build, services.farm.build(call.principal.organisation, call.path["id"]));
+  return Response::json(200, api::encode(build));
+}
+
+Reply cancel_build(Services& services, Call& call) {
+  XI_CHECK(services.farm.cancel(call.principal.organisation, call.path["id"]));
+  XI_TRY(const api::Build build, services.farm.build(call.principal.organisation, call.path["id"]));
+  return Response::json(200, api::encode(build));
+}
+
+void stream_events(Services& services, Call call, std::shared_ptr<http::Exchange> exchange) {
+  const auto build = services.farm.build(call.principal.organisation, call.path["id"]);
+  if (!build) return exchange->respond(Response::error(build.error()));
+  std::int64_t after = 0;
+  const std::string& last = call.request.header("last-event-id");
+  const std::string text = last.empty() ? call.text("after") : last;
+  if (!text.empty()) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), after);
+    if (error != std::errc() || end != text.data() + text.size() || after < 0)
+      return exchange->respond(Response::error({Code::kInvalidArgument, "expected an event's number", "Last-Event-ID"}));
+  }
+  Response head;
+  head.headers = {{"Content-Type", "text/event-stream"}, {"Cache-Control", "no-store"}, {"X-Accel-Buffering", "no"}};
+  services.feeds.open(exchange->stream(std::move(head)), call.principal.organisation, *build, after);
+}
+
+}  // namespace xinfer::server::routes
