@@ -54,7 +54,7 @@ Result<bool> decompose_gemm(Rewriter& rewriter, Node& node) {
     XI_CHECK(rewriter.keep(std::move(product)));
     return true;
   }
-  product.outputs = {rewriter.add_value(node.name + ".Gemm")};
+  product.outputs = {rewriter.add_value(node.name.empty() ? "Gemm" : node.name + ".Gemm")};
   const ValueId result = product.outputs[0];
   XI_CHECK(rewriter.keep(std::move(product)));
   XI_TRY(const ValueId addend, times(rewriter, node.inputs[2], beta));

@@ -74,7 +74,18 @@ bool foldable(const Graph& graph, const Node& node) {
   for (ValueId id : node.outputs)
     if (id != kNoValue && graph.value(id).type.kind != ir::ValueType::Kind::kTensor) return false;
   const ir::OperatorInfo* info = ir::find_operator(node.op);
-  return info != nullptr && (info->lowering == ir::Lowering::kFoldOnly || !too_large(graph, node));
+  return info != nullptr && !too_large(graph, node);
+}
+
+// A large fill is read from one element instead.
+Result<bool> spread_fill(Rewriter& rewriter, const Node& node) {
+  if (node.op != "ConstantOfShape" || !rewriter.type(node.outputs[0]).is_static()) return false;
+  const auto* value = node.attributes.get<std::shared_ptr<const Tensor>>("value");
+  if (value != nullptr && (*value)->num_elements() != 1) return false;
+  Tensor element(value == nullptr ? ir::DType::kFloat32 : (*value)->dtype(), {});
+  if (value != nullptr) std::copy((*value)->bytes().begin(), (*value)->bytes().end(), element.bytes().begin());
+  XI_CHECK(rewriter.add_as(node.outputs[0], "Expand", {rewriter.add_constant(std::move(element)), node.inputs[0]}));
+  return true;
 }
 
 }  // namespace
@@ -110,7 +121,8 @@ Result<bool> fold_node(Graph& graph, const Node& node) {
 Result<bool> fold_constants(Graph& graph) {
   return Rewriter(graph).run([](Rewriter& rewriter, Node& node) -> Result<bool> {
     XI_CHECK(ir::infer_node_types(rewriter.graph(), node));
-    return fold_node(rewriter.graph(), node);
+    XI_TRY(const bool folded, fold_node(rewriter.graph(), node));
+    return folded ? true : spread_fill(rewriter, node);
   });
 }
 
