@@ -75,15 +75,35 @@ base::Result<std::string> read_secret_key(const std::filesystem::path& path) { r
 base::Result<void> write_secret_key(const std::filesystem::path& path, std::string_view secret_key) {
   std::error_code ignored;
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), ignored);
-  // Closed to others from the first byte on; never over an existing key, whose engines would become untrusted.
-  int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (file < 0 && errno == EEXIST) return fail(Code::kConflict, "{} exists already", path.string());
+  // Written aside, closed to others from the first byte on, and linked into place: readers see all of it or nothing, and
+  // an existing key, whose engines would become untrusted, is never replaced.
+  std::string temporary = path.string() + ".XXXXXX";
+  int file = ::mkostemp(temporary.data(), O_CLOEXEC);
   if (file < 0) return fail(Code::kIo, "cannot create {}: {}", path.string(), std::strerror(errno));
   std::string text = base::to_hex(std::as_bytes(std::span(secret_key))) + "\n";
   bool written = ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(file) == 0;
   ::close(file);
-  if (!written) return fail(Code::kIo, "cannot write {}", path.string());
-  return {};
+  int linked = written ? ::link(temporary.c_str(), path.c_str()) : -1;
+  int number = errno;
+  ::unlink(temporary.c_str());
+  if (linked == 0) return {};
+  if (written && number == EEXIST) return fail(Code::kConflict, "{} exists already", path.string());
+  return fail(Code::kIo, "cannot write {}: {}", path.string(), std::strerror(number));
+}
+
+base::Result<std::string> own_secret_key(const std::filesystem::path& folder) {
+  auto path = folder.parent_path() / "own.key";
+  auto key = read_secret_key(path);
+  if (!key && key.error().code == Code::kNotFound) {
+    auto pair = base::make_key_pair();
+    auto written = write_secret_key(path, pair.secret_key);
+    // Another process of the same user may have been faster: then its key counts.
+    if (!written && written.error().code != Code::kConflict) return std::unexpected(std::move(written).error());
+    key = read_secret_key(path);
+  }
+  if (!key) return key;
+  XI_CHECK(add_trusted_key(key->substr(kPublicBytes), "this user's own builds", folder));
+  return key;
 }
 
 }  // namespace xinfer::engine

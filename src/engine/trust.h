@@ -33,4 +33,8 @@ std::string key_id(std::string_view public_key);
 [[nodiscard]] base::Result<std::string> read_secret_key(const std::filesystem::path& path);
 [[nodiscard]] base::Result<void> write_secret_key(const std::filesystem::path& path, std::string_view secret_key);
 
+/// This user's own signing key, own.key beside `folder`: made at first use, and trusted there. Engines that a user builds
+/// are signed with it, so that they load without further ado here and nowhere else.
+[[nodiscard]] base::Result<std::string> own_secret_key(const std::filesystem::path& folder = trusted_keys_folder());
+
 }  // namespace xinfer::engine

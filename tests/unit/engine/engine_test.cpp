@@ -147,5 +147,15 @@ TEST(Trust, SecretKeyFileIsPrivateAndNeverReplaced) {
   EXPECT_EQ(write_secret_key(path, pair.secret_key).error().code, base::Code::kConflict);
 }
 
+TEST(Trust, OwnKeyIsMadeOnceAndTrusted) {
+  base::TemporaryFolder folder;
+  auto keys = folder.path() / "xinfer/trusted_keys";
+  auto first = own_secret_key(keys);
+  ASSERT_TRUE(first) << first.error().text();
+  EXPECT_EQ(*own_secret_key(keys), *first);
+  auto trust = load_trust(keys);
+  EXPECT_TRUE(open_bytes(write(sample(), *first), *trust));
+}
+
 }  // namespace
 }  // namespace xinfer::engine

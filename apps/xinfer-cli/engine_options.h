@@ -1,0 +1,37 @@
+// Options that several commands share: which engines may be loaded, shapes, inputs from files.
+#pragma once
+#include <CLI/CLI.hpp>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "engine/trust.h"
+#include "tensor/tensor.h"
+#include "xinfer/core/inference_engine.h"
+
+namespace xinfer::cli {
+
+/// --allow-unsigned and --trust-key of commands that load engines.
+struct TrustOptions {
+  bool allow_unsigned = false;
+  std::vector<std::string> keys;  // hexadecimal, or the path of a .pub file
+
+  void add_to(CLI::App& command);
+  [[nodiscard]] base::Result<engine::Trust> trust() const;
+  [[nodiscard]] base::Result<core::EngineOptions> engine_options(int num_threads) const;
+};
+
+/// "image=1x3x224x224" to a shape by name.
+[[nodiscard]] base::Result<std::map<std::string, tensor::Shape>> parse_shapes(const std::vector<std::string>& texts);
+/// "224x224" or "[1,3,224]" as "1x3x224x224"; "scalar" for a scalar.
+std::string format_shape(const std::vector<std::int64_t>& shape);
+
+/// Values for an input: seeded uniform numbers in [-1, 1], 0 or 1 for integers and bool.
+core::Tensor random_input(const core::TensorDescription& input, unsigned seed);
+/// Reads NAME=FILE (.npy, .pb, .jpg, .jpeg, .png; NAME= may be left out for the only input) in the input's type and shape.
+[[nodiscard]] base::Result<std::map<std::string, core::Tensor>> read_inputs(const core::InferenceEngine& engine,
+                                                                            const std::vector<std::string>& arguments);
+
+}  // namespace xinfer::cli

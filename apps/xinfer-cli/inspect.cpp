@@ -1,0 +1,157 @@
+// xinfer-cli inspect and verify: what an engine file holds, and whether it is whole and whose it is.
+#include <nlohmann/json.hpp>
+
+#include "base/digest.h"
+#include "command.h"
+#include "engine/engine.h"
+#include "engine_options.h"
+#include "target/registry.h"
+
+namespace xinfer::cli {
+
+namespace {
+
+struct Options {
+  std::string file;
+  TrustOptions trust;
+  bool launches = false;
+};
+
+using Json = nlohmann::ordered_json;
+
+Json to_json(const std::vector<engine::TensorInfo>& infos) {
+  Json list = Json::array();
+  for (const auto& info : infos) list.push_back({{"name", info.name}, {"dtype", tensor::name(info.dtype)}, {"shape", info.shape}});
+  return list;
+}
+
+// A JSON text that the engine carries, as JSON.
+Json embedded(const std::string& text) {
+  auto json = Json::parse(text, nullptr, false);
+  return json.is_discarded() ? Json::object() : json;
+}
+
+std::string signer_of(const engine::Engine& engine) { return engine.signer().empty() ? "" : engine::key_id(engine.signer()); }
+
+bool runs_here(const engine::Engine& engine) {
+  auto host = target::host();
+  return host && target::runs_on(engine.manifest().architecture, host->architecture());
+}
+
+Json describe(const engine::Engine& engine) {
+  const auto& manifest = engine.manifest();
+  const auto& plan = engine.plan();
+  double flops = 0;
+  for (const auto& launch : plan.launches) flops += launch.flops;
+  return {{"model", manifest.model_name},
+          {"model_digest", manifest.model_digest},
+          {"licence", manifest.licence},
+          {"architecture", manifest.architecture},
+          {"precision", manifest.precision},
+          {"runs_here", runs_here(engine)},
+          {"toolchain", manifest.toolchain},
+          {"format", engine.format_version()},
+          {"digest", engine.digest()},
+          {"signed_by", signer_of(engine)},
+          {"file_bytes", engine.file_bytes()},
+          {"code_bytes", engine.code().size()},
+          {"weights_bytes", engine.weights().size()},
+          {"arena_bytes", plan.arena_bytes},
+          {"kernels", plan.kernels.size()},
+          {"launches", plan.launches.size()},
+          {"flops", flops},
+          {"inputs", to_json(plan.inputs)},
+          {"outputs", to_json(plan.outputs)},
+          {"metadata", embedded(manifest.metadata)},
+          {"report", embedded(manifest.report)}};
+}
+
+void print(const engine::Engine& engine, bool launches) {
+  const auto& manifest = engine.manifest();
+  const auto& plan = engine.plan();
+  double flops = 0;
+  for (const auto& launch : plan.launches) flops += launch.flops;
+  auto line = [](std::string_view label, const std::string& value) {
+    if (!value.empty()) fmt::print("{:<14}{}\n", label, value);
+  };
+  const auto* row = target::find_canonical(manifest.architecture);
+  line("model", manifest.model_name);
+  line("model digest", manifest.model_digest);
+  line("licence", manifest.licence);
+  line("target", fmt::format("{}:{} ({}){}", manifest.architecture, manifest.precision, row ? row->display_name : "unknown",
+                             runs_here(engine) ? "" : ", does not run on this machine"));
+  line("toolchain", manifest.toolchain);
+  line("signed by", engine.signer().empty() ? "nobody" : signer_of(engine));
+  line("digest", engine.digest());
+  line("file", fmt::format("format {}, {} bytes: code {}, weights {}", engine.format_version(), engine.file_bytes(),
+                           engine.code().size(), engine.weights().size()));
+  line("plan", fmt::format("{} launches of {} kernels, {:.3f} GFLOP, arena {} bytes", plan.launches.size(), plan.kernels.size(),
+                           flops / 1e9, plan.arena_bytes));
+  for (const auto& input : plan.inputs) line("input", fmt::format("{} {} {}", input.name, tensor::name(input.dtype), format_shape(input.shape)));
+  for (const auto& output : plan.outputs)
+    line("output", fmt::format("{} {} {}", output.name, tensor::name(output.dtype), format_shape(output.shape)));
+  if (launches)
+    for (std::size_t i = 0; i < plan.launches.size(); ++i)
+      fmt::print("{:4}  {:>8.3f} MFLOP  {:>5} tasks  {}  [{}]\n", i, plan.launches[i].flops / 1e6, plan.launches[i].num_tasks,
+                 plan.launches[i].name, plan.launches[i].choice);
+}
+
+base::Result<int> inspect(const Options& options, bool json) {
+  XI_TRY(engine::Trust trust, options.trust.trust());
+  XI_TRY(auto engine, engine::open(options.file, trust));
+  if (!json) {
+    print(*engine, options.launches);
+    return 0;
+  }
+  Json document = describe(*engine);
+  if (options.launches) {
+    document["launch_list"] = Json::array();
+    for (const auto& launch : engine->plan().launches)
+      document["launch_list"].push_back({{"name", launch.name}, {"choice", launch.choice}, {"tasks", launch.num_tasks},
+                                         {"flops", launch.flops}, {"bytes", launch.bytes}});
+  }
+  fmt::print("{}\n", document.dump(2, ' ', false, Json::error_handler_t::replace));
+  return 0;
+}
+
+base::Result<int> verify(const Options& options, bool json) {
+  XI_TRY(engine::Trust trust, options.trust.trust());
+  XI_TRY(auto engine, engine::open(options.file, trust));
+  if (json) {
+    Json document = {{"verified", true},
+                     {"signed_by", signer_of(*engine)},
+                     {"architecture", engine->manifest().architecture},
+                     {"runs_here", runs_here(*engine)},
+                     {"digest", engine->digest()},
+                     {"file_bytes", engine->file_bytes()}};
+    fmt::print("{}\n", document.dump(2));
+  } else {
+    fmt::print("{}: whole, {}, for {}{}\n", options.file,
+               engine->signer().empty() ? "not signed" : "signed by trusted key " + signer_of(*engine),
+               engine->manifest().architecture, runs_here(*engine) ? "" : " (does not run on this machine)");
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_inspect_command(CLI::App& app, Invocation& invocation) {
+  auto options = std::make_shared<Options>();
+  auto* command = add_command(app, invocation, "inspect", "Shows what an engine holds",
+                              "xinfer-cli inspect yolox.engine\nxinfer-cli inspect --launches yolox.engine");
+  command->add_option("file", options->file, "Engine file")->required();
+  command->add_flag("--launches", options->launches, "List every kernel launch with its choice");
+  options->trust.add_to(*command);
+  command->callback([options, &invocation] { invocation.action = [options, &invocation] { return inspect(*options, invocation.json); }; });
+}
+
+void add_verify_command(CLI::App& app, Invocation& invocation) {
+  auto options = std::make_shared<Options>();
+  auto* command = add_command(app, invocation, "verify", "Checks that an engine is whole and signed by a trusted key",
+                              "xinfer-cli verify yolox.engine\nxinfer-cli verify --trust-key hub.pub yolox.engine");
+  command->add_option("file", options->file, "Engine file")->required();
+  options->trust.add_to(*command);
+  command->callback([options, &invocation] { invocation.action = [options, &invocation] { return verify(*options, invocation.json); }; });
+}
+
+}  // namespace xinfer::cli
