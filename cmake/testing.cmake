@@ -14,6 +14,7 @@ foreach(label ${labels})
         add_executable(${label}_${name} ${sources})
         set_target_properties(${label}_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
         target_link_libraries(${label}_${name} PRIVATE xi_${module} GTest::gtest GTest::gmock GTest::gtest_main)
+        compile_fast(${label}_${name})
         target_compile_definitions(${label}_${name} PRIVATE XI_SOURCE_DIR="${CMAKE_SOURCE_DIR}" XI_BINARY_DIR="${CMAKE_BINARY_DIR}")
         gtest_discover_tests(${label}_${name} TEST_PREFIX ${label}/${name}/ WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} DISCOVERY_TIMEOUT 60
           PROPERTIES LABELS ${label} TIMEOUT 600 RESOURCE_LOCK ${label}_${name})
