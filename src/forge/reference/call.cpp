@@ -42,7 +42,8 @@ std::vector<N> numbers(const Tensor& tensor) {
   if (!with_elements(tensor, [&](auto data) {
         for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<N>(data[i]);
       }))
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<N>(tensor.as_double(static_cast<std::int64_t>(i)));
+    for (std::size_t i = 0; i < out.size(); ++i)
+      out[i] = static_cast<N>(tensor.as_double(static_cast<std::int64_t>(i)));
   return out;
 }
 
@@ -91,7 +92,8 @@ void store(Tensor& tensor, std::span<const std::int64_t> values) {
         using T = std::remove_reference_t<decltype(data[0])>;
         for (std::size_t i = 0; i < values.size(); ++i) data[i] = static_cast<T>(values[i]);
       }))
-    for (std::size_t i = 0; i < values.size(); ++i) tensor.set(static_cast<std::int64_t>(i), static_cast<double>(values[i]));
+    for (std::size_t i = 0; i < values.size(); ++i)
+      tensor.set(static_cast<std::int64_t>(i), static_cast<double>(values[i]));
 }
 
 Tensor from_doubles(DType dtype, Shape shape, std::span<const double> values) {
@@ -129,7 +131,8 @@ void copy_run(Tensor& out, std::int64_t to, const Tensor& in, std::int64_t from,
     return;
   }
   const std::size_t size = tensor::size_of(in.dtype());
-  std::memcpy(out.bytes().data() + index_of(to) * size, in.bytes().data() + index_of(from) * size, index_of(count) * size);
+  std::memcpy(out.bytes().data() + index_of(to) * size, in.bytes().data() + index_of(from) * size,
+              index_of(count) * size);
 }
 
 void parallel_for(std::int64_t count, double work_per_item, const std::function<void(std::int64_t, std::int64_t)>& f) {

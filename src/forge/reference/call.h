@@ -31,9 +31,13 @@ struct Call {
   /// A zeroed tensor of output i's type, which the shape rule knew in full.
   Tensor make(std::size_t i = 0) const { return Tensor(types[i].dtype, types[i].shape()); }
 
-  std::int64_t integer(std::string_view name, std::int64_t fallback) const { return node.attributes.integer(name, fallback); }
+  std::int64_t integer(std::string_view name, std::int64_t fallback) const {
+    return node.attributes.integer(name, fallback);
+  }
   double real(std::string_view name, float fallback) const { return node.attributes.real(name, fallback); }
-  std::string text(std::string_view name, std::string_view fallback) const { return node.attributes.string(name, fallback); }
+  std::string text(std::string_view name, std::string_view fallback) const {
+    return node.attributes.string(name, fallback);
+  }
   std::vector<std::int64_t> integers(std::string_view name, std::vector<std::int64_t> fallback = {}) const {
     return node.attributes.integers(name, std::move(fallback));
   }

@@ -29,7 +29,8 @@ Spatial last_three(std::span<const std::int64_t> sizes, std::int64_t fill) {
 Shape spatial_shape(const Tensor& tensor) { return Shape(tensor.shape().begin() + 2, tensor.shape().end()); }
 
 Result<Window> window_of(const Call& call, const Tensor& x, const Tensor& w) {
-  if (x.rank() > 5) return fail(Code::kUnsupported, "a convolution over {} spatial axes; at most 3 are supported", x.rank() - 2);
+  if (x.rank() > 5)
+    return fail(Code::kUnsupported, "a convolution over {} spatial axes; at most 3 are supported", x.rank() - 2);
   return ir::resolve_window(call.node.attributes, spatial_shape(x), spatial_shape(w));
 }
 
@@ -38,7 +39,8 @@ Result<Window> window_of(const Call& call, const Tensor& x, const Tensor& w) {
 struct Tap {
   std::int64_t begin, end, offset;  // outputs [begin, end) read input at out * stride + offset
 };
-Tap tap(std::int64_t k, std::int64_t in, std::int64_t out, std::int64_t stride, std::int64_t dilation, std::int64_t pad) {
+Tap tap(std::int64_t k, std::int64_t in, std::int64_t out, std::int64_t stride, std::int64_t dilation,
+        std::int64_t pad) {
   const std::int64_t offset = k * dilation - pad;
   std::int64_t begin = offset >= 0 ? 0 : (-offset + stride - 1) / stride;
   std::int64_t end = in - 1 - offset < 0 ? 0 : (in - 1 - offset) / stride + 1;
@@ -49,11 +51,13 @@ Tap tap(std::int64_t k, std::int64_t in, std::int64_t out, std::int64_t stride, 
 }  // namespace
 
 // y[n, m, ...] = sum over c and the window of x[n, c, ...] * w[m, c, ...], double accumulation.
-std::vector<double> convolve(const std::vector<double>& x, const Shape& x_shape, const std::vector<double>& w, const Shape& w_shape,
-                             const Window& window, std::int64_t group) {
+std::vector<double> convolve(const std::vector<double>& x, const Shape& x_shape, const std::vector<double>& w,
+                             const Shape& w_shape, const Window& window, std::int64_t group) {
   const std::span<const std::int64_t> xs(x_shape), ws(w_shape);
-  const Spatial in = last_three(xs.subspan(2), 1), kernel = last_three(ws.subspan(2), 1), out = last_three(window.output, 1);
-  const Spatial stride = last_three(window.strides, 1), dilation = last_three(window.dilations, 1), pad = last_three(window.pads_begin, 0);
+  const Spatial in = last_three(xs.subspan(2), 1), kernel = last_three(ws.subspan(2), 1),
+                out = last_three(window.output, 1);
+  const Spatial stride = last_three(window.strides, 1), dilation = last_three(window.dilations, 1),
+                pad = last_three(window.pads_begin, 0);
   const std::int64_t channels = x_shape[1], maps = w_shape[0], per_group = w_shape[1], maps_per_group = maps / group;
   std::vector<double> y(index_of(x_shape[0] * maps * out.size()), 0.0);
   const double work = 2.0 * static_cast<double>(per_group * kernel.size() * out.size());
@@ -76,17 +80,22 @@ std::vector<double> convolve(const std::vector<double>& x, const Shape& x_shape,
           for (std::int64_t kh = 0; kh < kernel.h; ++kh)
             for (std::int64_t kw = 0; kw < kernel.w; ++kw) {
               const std::int64_t at = (kd * kernel.h + kh) * kernel.w + kw;
-              const Tap td = tap(kd, in.d, out.d, stride.d, dilation.d, pad.d), th = tap(kh, in.h, out.h, stride.h, dilation.h, pad.h),
+              const Tap td = tap(kd, in.d, out.d, stride.d, dilation.d, pad.d),
+                        th = tap(kh, in.h, out.h, stride.h, dilation.h, pad.h),
                         tw = tap(kw, in.w, out.w, stride.w, dilation.w, pad.w);
               const double factors[kBlock] = {weights[0][at], weights[1][at], weights[2][at], weights[3][at]};
               // A 1x1 kernel without stride is one long row.
-              const bool flat = kernel.size() == 1 && stride.h == 1 && stride.w == 1 && stride.d == 1 && in.size() == out.size() && tw.offset == 0;
+              const bool flat = kernel.size() == 1 && stride.h == 1 && stride.w == 1 && stride.d == 1 &&
+                                in.size() == out.size() && tw.offset == 0;
               for (std::int64_t od = td.begin; od < (flat ? 1 : td.end); ++od)
                 for (std::int64_t oh = th.begin; oh < (flat ? 1 : th.end); ++oh) {
-                  const double* source = plane + ((od * stride.d + td.offset) * in.h + oh * stride.h + th.offset) * in.w + tw.begin * stride.w + tw.offset;
+                  const double* source = plane +
+                                         ((od * stride.d + td.offset) * in.h + oh * stride.h + th.offset) * in.w +
+                                         tw.begin * stride.w + tw.offset;
                   const std::int64_t to = (od * out.h + oh) * out.w + tw.begin;
                   double* targets[kBlock] = {rows[0] + to, rows[1] + to, rows[2] + to, rows[3] + to};
-                  accumulate_rows(targets, factors, static_cast<int>(count), source, flat ? out.size() : tw.end - tw.begin, stride.w);
+                  accumulate_rows(targets, factors, static_cast<int>(count), source,
+                                  flat ? out.size() : tw.end - tw.begin, stride.w);
                 }
             }
       }
@@ -108,7 +117,8 @@ void add_bias(std::vector<double>& y, const Tensor& bias, std::int64_t batch, st
 Values conv(const Call& call) {
   XI_TRY(Window window, window_of(call, call.in(0), call.in(1)));
   Tensor out = call.make();
-  auto y = convolve(doubles(call.in(0)), call.in(0).shape(), doubles(call.in(1)), call.in(1).shape(), window, call.integer("group", 1));
+  auto y = convolve(doubles(call.in(0)), call.in(0).shape(), doubles(call.in(1)), call.in(1).shape(), window,
+                    call.integer("group", 1));
   if (call.has(2)) add_bias(y, call.in(2), out.shape()[0], out.shape()[1]);
   store(out, y);
   return result(std::move(out));
@@ -135,7 +145,8 @@ Values conv_integer(const Call& call) {
 Values qlinear_conv(const Call& call) {
   XI_TRY(Window window, window_of(call, call.in(0), call.in(3)));
   auto x = doubles(call.in(0)), w = doubles(call.in(3)), w_scale = doubles(call.in(4)), w_zero = doubles(call.in(5));
-  const double x_scale = call.in(1).as_double(0), x_zero = call.in(2).as_double(0), y_scale = call.in(6).as_double(0), y_zero = call.in(7).as_double(0);
+  const double x_scale = call.in(1).as_double(0), x_zero = call.in(2).as_double(0), y_scale = call.in(6).as_double(0),
+               y_zero = call.in(7).as_double(0);
   for (double& v : x) v -= x_zero;
   const std::size_t maps = index_of(call.in(3).shape()[0]), size = w.size() / std::max<std::size_t>(1, maps);
   for (std::size_t i = 0; i < w.size(); ++i) w[i] -= w_zero[w_zero.size() == 1 ? 0 : i / size];
@@ -155,13 +166,18 @@ Values qlinear_conv(const Call& call) {
 // Every input element is spread over a window of the output: weights are [C, M/group, ...].
 Values conv_transpose(const Call& call) {
   const Tensor &xt = call.in(0), &wt = call.in(1);
-  if (xt.rank() > 5) return fail(Code::kUnsupported, "a transposed convolution over {} spatial axes; at most 3 are supported", xt.rank() - 2);
+  if (xt.rank() > 5)
+    return fail(Code::kUnsupported, "a transposed convolution over {} spatial axes; at most 3 are supported",
+                xt.rank() - 2);
   XI_TRY(Window window, ir::resolve_transposed_window(call.node.attributes, spatial_shape(xt), spatial_shape(wt)));
   Tensor result_tensor = call.make();
   auto x = doubles(xt), w = doubles(wt);
-  const Spatial in = last_three(spatial_shape(xt), 1), kernel = last_three(spatial_shape(wt), 1), out = last_three(window.output, 1);
-  const Spatial stride = last_three(window.strides, 1), dilation = last_three(window.dilations, 1), pad = last_three(window.pads_begin, 0);
-  const std::int64_t group = call.integer("group", 1), channels = xt.shape()[1], per_group = channels / group, maps_per_group = wt.shape()[1];
+  const Spatial in = last_three(spatial_shape(xt), 1), kernel = last_three(spatial_shape(wt), 1),
+                out = last_three(window.output, 1);
+  const Spatial stride = last_three(window.strides, 1), dilation = last_three(window.dilations, 1),
+                pad = last_three(window.pads_begin, 0);
+  const std::int64_t group = call.integer("group", 1), channels = xt.shape()[1], per_group = channels / group,
+                     maps_per_group = wt.shape()[1];
   const std::int64_t maps = maps_per_group * group;
   std::vector<double> y(index_of(xt.shape()[0] * maps * out.size()), 0.0);
   const double work = 2.0 * static_cast<double>(per_group * kernel.size() * in.size());
@@ -219,19 +235,25 @@ Values deform_conv(const Call& call) {
   auto mask = call.has(4) ? doubles(call.in(4)) : std::vector<double>{};
   const Shape &xs = call.in(0).shape(), &ws = call.in(1).shape(), &os = out.shape();
   const std::int64_t group = call.integer("group", 1), offset_groups = call.integer("offset_group", 1);
-  const std::int64_t taps = ws[2] * ws[3], plane = os[2] * os[3], maps_per_group = ws[0] / group, per_offset = xs[1] / offset_groups;
-  if (call.in(2).num_elements() != xs[0] * offset_groups * taps * 2 * plane) return fail(Code::kInvalidArgument, "the offsets have the wrong size");
-  if (call.has(4) && call.in(4).num_elements() != xs[0] * offset_groups * taps * plane) return fail(Code::kInvalidArgument, "the mask has the wrong size");
+  const std::int64_t taps = ws[2] * ws[3], plane = os[2] * os[3], maps_per_group = ws[0] / group,
+                     per_offset = xs[1] / offset_groups;
+  if (call.in(2).num_elements() != xs[0] * offset_groups * taps * 2 * plane)
+    return fail(Code::kInvalidArgument, "the offsets have the wrong size");
+  if (call.has(4) && call.in(4).num_elements() != xs[0] * offset_groups * taps * plane)
+    return fail(Code::kInvalidArgument, "the mask has the wrong size");
   std::vector<double> y(index_of(out.num_elements()), 0.0);
   for (std::int64_t n = 0; n < xs[0]; ++n)
     for (std::int64_t c = 0; c < xs[1]; ++c)
       for (std::int64_t t = 0; t < taps; ++t)
         for (std::int64_t p = 0; p < plane; ++p) {
           const std::int64_t og = n * offset_groups + c / per_offset, oh = p / os[3], ow = p % os[3];
-          const double dy = offset[index_of(((og * taps + t) * 2) * plane + p)], dx = offset[index_of(((og * taps + t) * 2 + 1) * plane + p)];
-          double value = bilinear(x.data() + (n * xs[1] + c) * xs[2] * xs[3], xs[2], xs[3],
-                                  static_cast<double>(oh * window.strides[0] - window.pads_begin[0] + t / ws[3] * window.dilations[0]) + dy,
-                                  static_cast<double>(ow * window.strides[1] - window.pads_begin[1] + t % ws[3] * window.dilations[1]) + dx);
+          const double dy = offset[index_of(((og * taps + t) * 2) * plane + p)],
+                       dx = offset[index_of(((og * taps + t) * 2 + 1) * plane + p)];
+          double value = bilinear(
+              x.data() + (n * xs[1] + c) * xs[2] * xs[3], xs[2], xs[3],
+              static_cast<double>(oh * window.strides[0] - window.pads_begin[0] + t / ws[3] * window.dilations[0]) + dy,
+              static_cast<double>(ow * window.strides[1] - window.pads_begin[1] + t % ws[3] * window.dilations[1]) +
+                  dx);
           if (!mask.empty()) value *= mask[index_of((og * taps + t) * plane + p)];
           const std::int64_t g = c / ws[1];
           for (std::int64_t m = g * maps_per_group; m < (g + 1) * maps_per_group; ++m)
@@ -248,7 +270,8 @@ Values col2im(const Call& call) {
   auto x = doubles(call.in(0));
   auto image = call.in(1).as_int64s(), block = call.in(2).as_int64s();
   const std::size_t rank = image.size();
-  auto dilations = call.integers("dilations", std::vector<std::int64_t>(rank, 1)), strides = call.integers("strides", std::vector<std::int64_t>(rank, 1));
+  auto dilations = call.integers("dilations", std::vector<std::int64_t>(rank, 1)),
+       strides = call.integers("strides", std::vector<std::int64_t>(rank, 1));
   auto pads = call.integers("pads", std::vector<std::int64_t>(2 * rank, 0));
   Shape windows, at_strides = tensor::strides_of(image);
   std::int64_t count = 1;
@@ -256,8 +279,10 @@ Values col2im(const Call& call) {
     windows.push_back((image[d] + pads[d] + pads[d + rank] - dilations[d] * (block[d] - 1) - 1) / strides[d] + 1);
     count *= windows.back();
   }
-  if (count != call.in(0).shape()[2]) return fail(Code::kInvalidArgument, "{} columns for {} windows", call.in(0).shape()[2], count);
-  const std::int64_t taps = tensor::num_elements(block), planes = out.shape()[0] * out.shape()[1], size = tensor::num_elements(image);
+  if (count != call.in(0).shape()[2])
+    return fail(Code::kInvalidArgument, "{} columns for {} windows", call.in(0).shape()[2], count);
+  const std::int64_t taps = tensor::num_elements(block), planes = out.shape()[0] * out.shape()[1],
+                     size = tensor::num_elements(image);
   std::vector<double> y(index_of(out.num_elements()), 0.0);
   for (std::int64_t p = 0; p < planes; ++p)
     for (std::int64_t t = 0; t < taps; ++t)

@@ -66,7 +66,8 @@ class Walk {
   Result<const Value*> read(ir::ValueId id) {
     Value& value = values_[id];
     if (value.kind == Value::Kind::kTensor && !value.tensor) {
-      if (!graph_.values[id].constant) return fail(Code::kInternal, "value '{}' is read before it is made", graph_.values[id].name);
+      if (!graph_.values[id].constant)
+        return fail(Code::kInternal, "value '{}' is read before it is made", graph_.values[id].name);
       value.tensor = graph_.values[id].constant;
     }
     return &value;
@@ -139,7 +140,8 @@ class Walk {
     std::vector<Value> state;
     for (std::size_t i = 2; i < inputs.size(); ++i) state.push_back(inputs[i] ? *inputs[i] : Value());
     if (body->outputs.size() < state.size() + 1)
-      return fail(Code::kInvalidArgument, "the loop body has {} outputs for {} state variables", body->outputs.size(), state.size());
+      return fail(Code::kInvalidArgument, "the loop body has {} outputs for {} state variables", body->outputs.size(),
+                  state.size());
     std::vector<std::vector<Value>> scanned(body->outputs.size() - 1 - state.size());
     for (std::int64_t trip = 0; trip < trips && going; ++trip) {
       std::vector<Value> arguments{Tensor::scalar(trip), condition(going)};
@@ -164,7 +166,8 @@ class Walk {
   }
 
   // Joins per-iteration tensors along a new axis.
-  static Result<Value> stack(const std::vector<Value>& slices, const ir::ValueType& type, std::int64_t axis, bool reversed) {
+  static Result<Value> stack(const std::vector<Value>& slices, const ir::ValueType& type, std::int64_t axis,
+                             bool reversed) {
     if (slices.empty()) {
       Shape shape{0};
       if (type.dims)
@@ -174,14 +177,16 @@ class Walk {
     Shape shape = slices[0].tensor->shape();
     axis = positive_axis(axis, static_cast<std::int64_t>(shape.size()) + 1);
     for (const Value& slice : slices)
-      if (!slice.tensor || slice.tensor->shape() != shape) return fail(Code::kInvalidArgument, "iterations give different shapes");
+      if (!slice.tensor || slice.tensor->shape() != shape)
+        return fail(Code::kInvalidArgument, "iterations give different shapes");
     AxisView view = view_axes(shape, axis, axis);
     auto count = static_cast<std::int64_t>(slices.size());
     shape.insert(shape.begin() + axis, count);
     Tensor out(slices[0].tensor->dtype(), shape);
     for (std::int64_t i = 0; i < count; ++i)
       for (std::int64_t o = 0; o < view.outer; ++o)
-        copy_run(out, (o * count + (reversed ? count - 1 - i : i)) * view.inner, *slices[index_of(i)].tensor, o * view.inner, view.inner);
+        copy_run(out, (o * count + (reversed ? count - 1 - i : i)) * view.inner, *slices[index_of(i)].tensor,
+                 o * view.inner, view.inner);
     return Value(std::move(out));
   }
 
@@ -206,7 +211,8 @@ class Walk {
     const std::size_t outs = body->outputs.size() - states;
     auto out_axes = node.attributes.integers("scan_output_axes", std::vector<std::int64_t>(outs, 0));
     auto out_directions = node.attributes.integers("scan_output_directions", std::vector<std::int64_t>(outs, 0));
-    if (in_axes.size() != scans || in_directions.size() != scans || out_axes.size() != outs || out_directions.size() != outs)
+    if (in_axes.size() != scans || in_directions.size() != scans || out_axes.size() != outs ||
+        out_directions.size() != outs)
       return fail(Code::kInvalidArgument, "scan axes or directions do not match the number of scanned values");
     std::vector<Value> state;
     for (std::size_t i = 0; i < states; ++i) state.push_back(*inputs[i]);
@@ -216,7 +222,8 @@ class Walk {
       in_axes[i] = positive_axis(in_axes[i], tensor.rank());
       if (in_axes[i] < 0 || in_axes[i] >= tensor.rank()) return fail(Code::kInvalidArgument, "scan axis out of range");
       std::int64_t size = tensor.shape()[index_of(in_axes[i])];
-      if (length >= 0 && size != length) return fail(Code::kInvalidArgument, "scanned inputs have lengths {} and {}", length, size);
+      if (length >= 0 && size != length)
+        return fail(Code::kInvalidArgument, "scanned inputs have lengths {} and {}", length, size);
       length = size;
     }
     std::vector<std::vector<Value>> scanned(outs);
@@ -229,7 +236,8 @@ class Walk {
       for (std::size_t i = 0; i < outs; ++i) scanned[i].push_back(std::move(produced[states + i]));
     }
     for (std::size_t i = 0; i < outs; ++i) {
-      XI_TRY(Value stacked, stack(scanned[i], body->value(body->outputs[states + i]).type, out_axes[i], out_directions[i] != 0));
+      XI_TRY(Value stacked,
+             stack(scanned[i], body->value(body->outputs[states + i]).type, out_axes[i], out_directions[i] != 0));
       state.push_back(std::move(stacked));
     }
     return state;

@@ -13,9 +13,10 @@
 
 namespace xinfer::forge::reference {
 
-XI_WIDE void accumulate_rows(double* const* targets, const double* factors, int count, const double* source, std::int64_t length, std::int64_t step) {
+XI_WIDE void accumulate_rows(double* const* targets, const double* factors, int count, const double* source,
+                             std::int64_t length, std::int64_t step) {
   if (count == 4 && step == 1) {
-    double *__restrict t0 = targets[0], *__restrict t1 = targets[1], *__restrict t2 = targets[2], *__restrict t3 = targets[3];
+    double* __restrict t0 = targets[0], * __restrict t1 = targets[1], * __restrict t2 = targets[2], * __restrict t3 = targets[3];
     const double f0 = factors[0], f1 = factors[1], f2 = factors[2], f3 = factors[3];
     for (std::int64_t i = 0; i < length; ++i) {
       const double x = source[i];

@@ -11,7 +11,8 @@ namespace xinfer::forge::reference {
 namespace {
 
 // numpy's matmul: leading axes broadcast, vectors are promoted.
-std::vector<double> batched_product(const std::vector<double>& a, Shape a_shape, const std::vector<double>& b, Shape b_shape) {
+std::vector<double> batched_product(const std::vector<double>& a, Shape a_shape, const std::vector<double>& b,
+                                    Shape b_shape) {
   if (a_shape.size() == 1) a_shape.insert(a_shape.begin(), 1);
   if (b_shape.size() == 1) b_shape.push_back(1);
   const std::int64_t m = a_shape[a_shape.size() - 2], k = a_shape.back(), n = b_shape.back();
@@ -31,7 +32,8 @@ std::vector<double> batched_product(const std::vector<double>& a, Shape a_shape,
 
 Values matmul(const Call& call) {
   Tensor out = call.make();
-  if (!is_real(out.dtype()) && tensor::size_of(out.dtype()) == 8) return fail(Code::kUnsupported, "MatMul of 64-bit integers");
+  if (!is_real(out.dtype()) && tensor::size_of(out.dtype()) == 8)
+    return fail(Code::kUnsupported, "MatMul of 64-bit integers");
   store(out, batched_product(doubles(call.in(0)), call.in(0).shape(), doubles(call.in(1)), call.in(1).shape()));
   return result(std::move(out));
 }
@@ -45,7 +47,8 @@ void subtract_zero(std::vector<double>& values, const Shape& shape, const Tensor
     std::size_t at = 0;
     if (zeros.size() > 1) {
       at = per_row ? i / columns % rows : i % columns;
-      if (zeros.size() > (per_row ? rows : columns)) at = per_row ? i / columns : i / (rows * columns) * columns + i % columns;
+      if (zeros.size() > (per_row ? rows : columns))
+        at = per_row ? i / columns : i / (rows * columns) * columns + i % columns;
     }
     values[i] -= zeros[std::min(at, zeros.size() - 1)];
   }
@@ -67,12 +70,15 @@ Values qlinear_matmul(const Call& call) {
   subtract_zero(b, call.in(3).shape(), call.in(5), false);
   Tensor out = call.make();
   auto y = batched_product(a, call.in(0).shape(), b, call.in(3).shape());
-  auto a_scale = doubles(call.in(1)), b_scale = doubles(call.in(4)), y_scale = doubles(call.in(6)), y_zero = doubles(call.in(7));
-  const std::size_t columns = out.rank() ? index_of(out.shape().back()) : 1, rows = out.rank() > 1 ? index_of(out.shape()[out.shape().size() - 2]) : 1;
+  auto a_scale = doubles(call.in(1)), b_scale = doubles(call.in(4)), y_scale = doubles(call.in(6)),
+       y_zero = doubles(call.in(7));
+  const std::size_t columns = out.rank() ? index_of(out.shape().back()) : 1,
+                    rows = out.rank() > 1 ? index_of(out.shape()[out.shape().size() - 2]) : 1;
   const bool is_signed = out.dtype() == DType::kInt8;
   for (std::size_t i = 0; i < y.size(); ++i) {
     const std::size_t row = i / columns % rows, column = i % columns;
-    const double scale = a_scale[a_scale.size() == 1 ? 0 : row % a_scale.size()] * b_scale[b_scale.size() == 1 ? 0 : column % b_scale.size()] /
+    const double scale = a_scale[a_scale.size() == 1 ? 0 : row % a_scale.size()] *
+                         b_scale[b_scale.size() == 1 ? 0 : column % b_scale.size()] /
                          y_scale[y_scale.size() == 1 ? 0 : row % y_scale.size()];
     const double zero = y_zero[y_zero.size() == 1 ? 0 : row % y_zero.size()];
     y[i] = std::clamp(std::nearbyint(y[i] * scale) + zero, is_signed ? -128.0 : 0.0, is_signed ? 127.0 : 255.0);
@@ -115,7 +121,8 @@ std::string expand_ellipsis(std::string_view term, std::size_t rank) {
   if (dots == term.npos) return std::string(term);
   const std::size_t extra = rank - (term.size() - 3);
   out = term.substr(0, dots);
-  for (std::size_t i = extra; i-- > 0;) out += static_cast<char>('0' + i);  // numbered from the right, as broadcasting aligns
+  for (std::size_t i = extra; i-- > 0;)
+    out += static_cast<char>('0' + i);  // numbered from the right, as broadcasting aligns
   return out + std::string(term.substr(dots + 3));
 }
 
@@ -130,7 +137,8 @@ Values einsum(const Call& call) {
   for (std::size_t begin = 0, n = 0; begin <= left.size(); ++n) {
     const std::size_t end = std::min(left.find(',', begin), left.size());
     terms.push_back(expand_ellipsis(std::string_view(left).substr(begin, end - begin), call.in(n).shape().size()));
-    for (std::size_t i = 0; i < terms[n].size(); ++i) sizes[terms[n][i]] = std::max(sizes[terms[n][i]], call.in(n).shape()[i]);
+    for (std::size_t i = 0; i < terms[n].size(); ++i)
+      sizes[terms[n][i]] = std::max(sizes[terms[n][i]], call.in(n).shape()[i]);
     begin = end + 1;
   }
   std::string right;
@@ -167,7 +175,9 @@ Values einsum(const Call& call) {
   const auto& second = inputs.size() > 1 ? inputs[1] : one;
   if (terms.size() <= 2) {
     std::array<Shape, 3> two{strides[0], terms.size() > 1 ? strides[1] : Shape(letters.size(), 0), strides.back()};
-    for_each_index(shape, two, [&](auto, auto a, auto b, auto o) { y[index_of(o)] += inputs[0][index_of(a)] * second[index_of(b)]; });
+    for_each_index(shape, two, [&](auto, auto a, auto b, auto o) {
+      y[index_of(o)] += inputs[0][index_of(a)] * second[index_of(b)];
+    });
   } else {
     std::vector<std::int64_t> index(shape.size(), 0);
     for (std::int64_t i = 0; i < tensor::num_elements(shape); ++i) {

@@ -38,7 +38,8 @@ Values slice(const Call& call) {
   auto starts = call.in(1).as_int64s();
   std::int64_t offset = 0;
   for (std::size_t i = 0; i < starts.size(); ++i) {
-    const std::size_t axis = call.has(3) ? index_of(positive_axis(call.in(3).as_int64(static_cast<std::int64_t>(i)), in.rank())) : i;
+    const std::size_t axis =
+        call.has(3) ? index_of(positive_axis(call.in(3).as_int64(static_cast<std::int64_t>(i)), in.rank())) : i;
     const std::int64_t step = call.has(4) ? call.in(4).as_int64(static_cast<std::int64_t>(i)) : 1;
     const std::int64_t size = in.shape()[axis];
     std::int64_t start = starts[i] < 0 ? std::max<std::int64_t>(starts[i] + size, step < 0 ? -1 : 0) : starts[i];
@@ -50,7 +51,9 @@ Values slice(const Call& call) {
   return strided(call, strides, offset);
 }
 
-Values expand(const Call& call) { return strided(call, broadcast_strides(call.in(0).shape(), call.types[0].shape()), 0); }
+Values expand(const Call& call) {
+  return strided(call, broadcast_strides(call.in(0).shape(), call.types[0].shape()), 0);
+}
 
 Values tile(const Call& call) {
   Tensor out = call.make();
@@ -63,9 +66,8 @@ Values tile(const Call& call) {
     strides.push_back(0);
     strides.push_back(dense[i]);
   }
-  with_copier(out, call.in(0), [&](auto copy) {
-    for_each_index(shape, std::array{strides}, [&](auto o, auto i) { copy(o, i); });
-  });
+  with_copier(out, call.in(0),
+              [&](auto copy) { for_each_index(shape, std::array{strides}, [&](auto o, auto i) { copy(o, i); }); });
   return result(std::move(out));
 }
 
@@ -120,7 +122,8 @@ Values pad(const Call& call) {
   std::vector<std::int64_t> before(index_of(in.rank()), 0);
   const std::size_t count = pads.size() / 2;
   for (std::size_t i = 0; i < count; ++i)
-    before[call.has(3) ? index_of(positive_axis(call.in(3).as_int64(static_cast<std::int64_t>(i)), in.rank())) : i] = pads[i];
+    before[call.has(3) ? index_of(positive_axis(call.in(3).as_int64(static_cast<std::int64_t>(i)), in.rank())) : i] =
+        pads[i];
   Tensor fill(in.dtype(), {});
   if (call.has(2) && call.in(2).num_elements() > 0) copy_run(fill, 0, call.in(2), 0, 1);
   // Per axis: where each output coordinate comes from.
@@ -199,7 +202,8 @@ Values gather_nd(const Call& call) {
   auto values = indices.as_int64s();
   Shape strides = tensor::strides_of(in.shape());
   const std::int64_t run = view_axes(in.shape(), batch + depth, batch + depth).inner;
-  const std::int64_t batches = view_axes(in.shape(), batch, batch).outer, batch_size = view_axes(in.shape(), batch, batch).inner;
+  const std::int64_t batches = view_axes(in.shape(), batch, batch).outer,
+                     batch_size = view_axes(in.shape(), batch, batch).inner;
   const std::int64_t rows = indices.num_elements() / std::max<std::int64_t>(1, depth);
   const std::int64_t rows_per_batch = rows / std::max<std::int64_t>(1, batches);
   for (std::int64_t row = 0; row < rows; ++row) {
@@ -207,7 +211,8 @@ Values gather_nd(const Call& call) {
     for (std::int64_t d = 0; d < depth; ++d) {
       const std::int64_t size = in.shape()[index_of(batch + d)];
       std::int64_t at = values[index_of(row * depth + d)];
-      if (at < -size || at >= size) return fail(Code::kInvalidArgument, "index {} is out of range for size {}", at, size);
+      if (at < -size || at >= size)
+        return fail(Code::kInvalidArgument, "index {} is out of range for size {}", at, size);
       from += (at < 0 ? at + size : at) * strides[index_of(batch + d)];
     }
     copy_run(out, row * run, in, from, run);
@@ -223,16 +228,16 @@ std::vector<Value> permuted(const Call& call, const Shape& shape, const std::vec
     strides.push_back(dense[axis]);
     sizes.push_back(shape[axis]);
   }
-  with_copier(out, call.in(0), [&](auto copy) {
-    for_each_index(sizes, std::array{strides}, [&](auto o, auto i) { copy(o, i); });
-  });
+  with_copier(out, call.in(0),
+              [&](auto copy) { for_each_index(sizes, std::array{strides}, [&](auto o, auto i) { copy(o, i); }); });
   return result(std::move(out));
 }
 
 Values depth_to_space(const Call& call) {
   const Shape& s = call.in(0).shape();
   const std::int64_t b = call.integer("blocksize", 1);
-  if (call.text("mode", "DCR") == "DCR") return permuted(call, {s[0], b, b, s[1] / (b * b), s[2], s[3]}, {0, 3, 4, 1, 5, 2});
+  if (call.text("mode", "DCR") == "DCR")
+    return permuted(call, {s[0], b, b, s[1] / (b * b), s[2], s[3]}, {0, 3, 4, 1, 5, 2});
   return permuted(call, {s[0], s[1] / (b * b), b, b, s[2], s[3]}, {0, 1, 4, 2, 5, 3});
 }
 
@@ -315,7 +320,8 @@ Values constant(const Call& call) {
   if (const auto* v = a.get<std::int64_t>("value_int")) out.data<std::int64_t>()[0] = *v;
   if (const auto* v = a.get<std::string>("value_string")) out.strings()[0] = *v;
   if (const auto* v = a.get<std::vector<float>>("value_floats")) std::ranges::copy(*v, out.data<float>().begin());
-  if (const auto* v = a.get<std::vector<std::int64_t>>("value_ints")) std::ranges::copy(*v, out.data<std::int64_t>().begin());
+  if (const auto* v = a.get<std::vector<std::int64_t>>("value_ints"))
+    std::ranges::copy(*v, out.data<std::int64_t>().begin());
   if (const auto* v = a.get<std::vector<std::string>>("value_strings")) out.strings() = *v;
   return result(std::move(out));
 }

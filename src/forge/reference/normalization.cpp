@@ -18,9 +18,11 @@ std::vector<Value> map_lines(const Call& call, F f) {
   std::vector<double> line(index_of(view.size));
   for (std::int64_t o = 0; o < view.outer; ++o)
     for (std::int64_t i = 0; i < view.inner; ++i) {
-      for (std::int64_t a = 0; a < view.size; ++a) line[index_of(a)] = x[index_of((o * view.size + a) * view.inner + i)];
+      for (std::int64_t a = 0; a < view.size; ++a)
+        line[index_of(a)] = x[index_of((o * view.size + a) * view.inner + i)];
       f(line);
-      for (std::int64_t a = 0; a < view.size; ++a) x[index_of((o * view.size + a) * view.inner + i)] = line[index_of(a)];
+      for (std::int64_t a = 0; a < view.size; ++a)
+        x[index_of((o * view.size + a) * view.inner + i)] = line[index_of(a)];
     }
   store(out, x);
   return result(std::move(out));
@@ -73,7 +75,8 @@ void channel_statistics(const std::vector<double>& x, std::int64_t batch, std::i
       for (std::int64_t i = 0; i < size; ++i) sum += x[index_of((n * channels + c) * size + i)];
     const double average = sum / count;
     for (std::int64_t n = 0; n < batch; ++n)
-      for (std::int64_t i = 0; i < size; ++i) squares += std::pow(x[index_of((n * channels + c) * size + i)] - average, 2);
+      for (std::int64_t i = 0; i < size; ++i)
+        squares += std::pow(x[index_of((n * channels + c) * size + i)] - average, 2);
     mean[index_of(c)] = average;
     variance[index_of(c)] = squares / count;
   }
@@ -81,13 +84,15 @@ void channel_statistics(const std::vector<double>& x, std::int64_t batch, std::i
 
 Values batch_normalization(const Call& call) {
   Tensor out = call.make();
-  auto x = doubles(call.in(0)), scale = doubles(call.in(1)), bias = doubles(call.in(2)), mean = doubles(call.in(3)), variance = doubles(call.in(4));
+  auto x = doubles(call.in(0)), scale = doubles(call.in(1)), bias = doubles(call.in(2)), mean = doubles(call.in(3)),
+       variance = doubles(call.in(4));
   const double epsilon = call.real("epsilon", 1e-5f);
   const bool training = call.integer("training_mode", 0) != 0;
   const Shape& shape = out.shape();
   const std::int64_t batch = shape[0], channels = shape.size() > 1 ? shape[1] : 1;
   const std::int64_t size = batch > 0 && channels > 0 ? out.num_elements() / (batch * channels) : 0;
-  if (static_cast<std::int64_t>(scale.size()) != channels) return fail(Code::kInvalidArgument, "{} scales for {} channels", scale.size(), channels);
+  if (static_cast<std::int64_t>(scale.size()) != channels)
+    return fail(Code::kInvalidArgument, "{} scales for {} channels", scale.size(), channels);
   auto running_mean = mean, running_variance = variance;
   if (training) {
     const double momentum = call.real("momentum", 0.9f);
@@ -168,11 +173,15 @@ Values layer_normalization(const Call& call) {
   }
   const Shape bias_shape = call.has(2) ? call.in(2).shape() : Shape{};
   std::array<Shape, 2> strides{broadcast_strides(call.in(1).shape(), shape), broadcast_strides(bias_shape, shape)};
-  for_each_index(shape, strides, [&](auto i, auto s, auto b) { x[index_of(i)] = x[index_of(i)] * scale[index_of(s)] + bias[index_of(b)]; });
+  for_each_index(shape, strides, [&](auto i, auto s, auto b) {
+    x[index_of(i)] = x[index_of(i)] * scale[index_of(s)] + bias[index_of(b)];
+  });
   store(out, x);
   std::vector<Value> values = result(std::move(out));
-  if (kCentred && call.num_outputs() > 1) values.emplace_back(from_doubles(call.types[1].dtype, call.types[1].shape(), means));
-  if (call.num_outputs() > values.size()) values.emplace_back(from_doubles(call.types.back().dtype, call.types.back().shape(), deviations));
+  if (kCentred && call.num_outputs() > 1)
+    values.emplace_back(from_doubles(call.types[1].dtype, call.types[1].shape(), means));
+  if (call.num_outputs() > values.size())
+    values.emplace_back(from_doubles(call.types.back().dtype, call.types.back().shape(), deviations));
   return values;
 }
 
@@ -196,8 +205,12 @@ Values mean_variance_normalization(const Call& call) {
   const double count = groups ? static_cast<double>(x.size()) / static_cast<double>(groups) : 1;
   std::array all{strides};
   for_each_index(shape, all, [&](auto i, auto g) { sum[index_of(g)] += x[index_of(i)] / count; });
-  for_each_index(shape, all, [&](auto i, auto g) { squares[index_of(g)] += std::pow(x[index_of(i)] - sum[index_of(g)], 2) / count; });
-  for_each_index(shape, all, [&](auto i, auto g) { x[index_of(i)] = (x[index_of(i)] - sum[index_of(g)]) / (std::sqrt(squares[index_of(g)]) + 1e-9); });
+  for_each_index(shape, all, [&](auto i, auto g) {
+    squares[index_of(g)] += std::pow(x[index_of(i)] - sum[index_of(g)], 2) / count;
+  });
+  for_each_index(shape, all, [&](auto i, auto g) {
+    x[index_of(i)] = (x[index_of(i)] - sum[index_of(g)]) / (std::sqrt(squares[index_of(g)]) + 1e-9);
+  });
   store(out, x);
   return result(std::move(out));
 }
@@ -213,9 +226,12 @@ Values lrn(const Call& call) {
     for (std::int64_t c = 0; c < view.size; ++c)
       for (std::int64_t i = 0; i < view.inner; ++i) {
         double squares = 0;
-        const std::int64_t begin = std::max<std::int64_t>(0, c - (size - 1) / 2), end = std::min(view.size - 1, c + size / 2);
-        for (std::int64_t k = begin; k <= end; ++k) squares += std::pow(x[index_of((o * view.size + k) * view.inner + i)], 2);
-        y[index_of((o * view.size + c) * view.inner + i)] /= std::pow(bias + alpha / static_cast<double>(size) * squares, beta);
+        const std::int64_t begin = std::max<std::int64_t>(0, c - (size - 1) / 2),
+                           end = std::min(view.size - 1, c + size / 2);
+        for (std::int64_t k = begin; k <= end; ++k)
+          squares += std::pow(x[index_of((o * view.size + k) * view.inner + i)], 2);
+        y[index_of((o * view.size + c) * view.inner + i)] /=
+            std::pow(bias + alpha / static_cast<double>(size) * squares, beta);
       }
   store(out, y);
   return result(std::move(out));
@@ -233,7 +249,8 @@ Result<Tensor> likelihood_loss(const Call& call, const std::vector<double>& log_
   for (std::int64_t at = 0; at < labels.num_elements(); ++at) {
     const std::int64_t label = labels.as_int64(at);
     if (ignored && label == *ignored) continue;
-    if (label < 0 || label >= view.size) return fail(Code::kInvalidArgument, "label {} is out of range for {} classes", label, view.size);
+    if (label < 0 || label >= view.size)
+      return fail(Code::kInvalidArgument, "label {} is out of range for {} classes", label, view.size);
     const std::int64_t o = at / view.inner, i = at % view.inner;
     const double weight = weights[index_of(label)];
     loss[index_of(at)] = -log_probabilities[index_of((o * view.size + label) * view.inner + i)] * weight;
@@ -255,9 +272,11 @@ Values softmax_cross_entropy(const Call& call) {
   std::vector<double> line(index_of(view.size));
   for (std::int64_t o = 0; o < view.outer; ++o)
     for (std::int64_t i = 0; i < view.inner; ++i) {
-      for (std::int64_t a = 0; a < view.size; ++a) line[index_of(a)] = x[index_of((o * view.size + a) * view.inner + i)];
+      for (std::int64_t a = 0; a < view.size; ++a)
+        line[index_of(a)] = x[index_of((o * view.size + a) * view.inner + i)];
       log_softmax_line(line);
-      for (std::int64_t a = 0; a < view.size; ++a) x[index_of((o * view.size + a) * view.inner + i)] = line[index_of(a)];
+      for (std::int64_t a = 0; a < view.size; ++a)
+        x[index_of((o * view.size + a) * view.inner + i)] = line[index_of(a)];
     }
   XI_TRY(Tensor loss, likelihood_loss(call, x));
   return results(std::move(loss), from_doubles(call.dtype(0), call.in(0).shape(), x));

@@ -47,8 +47,10 @@ std::vector<U> broadcast_pairs(const Call& call, const std::vector<T>& a, const 
   if (call.in(0).shape() == call.in(1).shape()) {
     for (std::size_t i = 0; i < out.size(); ++i) out[i] = f(a[i], b[i]);
   } else {
-    std::array<Shape, 2> strides{broadcast_strides(call.in(0).shape(), shape), broadcast_strides(call.in(1).shape(), shape)};
-    for_each_index(shape, strides, [&](auto i, auto x, auto y) { out[index_of(i)] = f(a[index_of(x)], b[index_of(y)]); });
+    std::array<Shape, 2> strides{broadcast_strides(call.in(0).shape(), shape),
+                                 broadcast_strides(call.in(1).shape(), shape)};
+    for_each_index(shape, strides,
+                   [&](auto i, auto x, auto y) { out[index_of(i)] = f(a[index_of(x)], b[index_of(y)]); });
   }
   return out;
 }
@@ -61,8 +63,9 @@ Values binary(const Call& call) {
     store(out, broadcast_pairs<double, double>(call, doubles(call.in(0)), doubles(call.in(1)), R));
   } else {
     const bool wide = call.dtype(0) == DType::kUint64;
-    store(out, broadcast_pairs<std::int64_t, std::int64_t>(call, ints(call.in(0)), ints(call.in(1)),
-                                                           [wide](std::int64_t a, std::int64_t b) { return I(a, b, wide); }));
+    store(out, broadcast_pairs<std::int64_t, std::int64_t>(
+                   call, ints(call.in(0)), ints(call.in(1)),
+                   [wide](std::int64_t a, std::int64_t b) { return I(a, b, wide); }));
   }
   return result(std::move(out));
 }
@@ -95,8 +98,7 @@ std::int64_t integer_max(std::int64_t a, std::int64_t b, bool wide) { return les
 std::int64_t integer_min(std::int64_t a, std::int64_t b, bool wide) { return less(b, a, wide) ? b : a; }
 
 Values modulo(const Call& call) {
-  if (call.integer("fmod", 0) != 0)
-    return binary<[](double a, double b) { return std::fmod(a, b); }, remainder>(call);
+  if (call.integer("fmod", 0) != 0) return binary<[](double a, double b) { return std::fmod(a, b); }, remainder>(call);
   return binary<floor_modulo_real, floor_modulo>(call);
 }
 
@@ -110,9 +112,11 @@ std::int64_t integer_power(std::int64_t base, std::int64_t exponent) {
 
 Values power(const Call& call) {
   if (!is_real(call.dtype(0)) && !is_real(call.dtype(1)))
-    return binary<[](double a, double b) { return std::pow(a, b); }, [](std::int64_t a, std::int64_t b, bool) { return integer_power(a, b); }>(call);
+    return binary<[](double a, double b) { return std::pow(a, b); },
+                  [](std::int64_t a, std::int64_t b, bool) { return integer_power(a, b); }>(call);
   Tensor out = call.make();
-  store(out, broadcast_pairs<double, double>(call, doubles(call.in(0)), doubles(call.in(1)), [](double a, double b) { return std::pow(a, b); }));
+  store(out, broadcast_pairs<double, double>(call, doubles(call.in(0)), doubles(call.in(1)),
+                                             [](double a, double b) { return std::pow(a, b); }));
   return result(std::move(out));
 }
 
@@ -122,11 +126,13 @@ Values comparison(const Call& call) {
   Tensor out = call.make();
   std::vector<std::int64_t> truth;
   if (is_real(call.dtype(0))) {
-    truth = broadcast_pairs<double, std::int64_t>(call, doubles(call.in(0)), doubles(call.in(1)), [](double a, double b) { return std::int64_t{R(a, b)}; });
+    truth = broadcast_pairs<double, std::int64_t>(call, doubles(call.in(0)), doubles(call.in(1)),
+                                                  [](double a, double b) { return std::int64_t{R(a, b)}; });
   } else {
     const bool wide = call.dtype(0) == DType::kUint64;
-    truth = broadcast_pairs<std::int64_t, std::int64_t>(call, ints(call.in(0)), ints(call.in(1)),
-                                                        [wide](std::int64_t a, std::int64_t b) { return std::int64_t{I(a, b, wide)}; });
+    truth = broadcast_pairs<std::int64_t, std::int64_t>(
+        call, ints(call.in(0)), ints(call.in(1)),
+        [wide](std::int64_t a, std::int64_t b) { return std::int64_t{I(a, b, wide)}; });
   }
   store(out, truth);
   return result(std::move(out));
@@ -134,19 +140,24 @@ Values comparison(const Call& call) {
 
 Values equal(const Call& call) {
   if (call.dtype(0) != DType::kString)
-    return comparison<[](double a, double b) { return a == b; }, [](std::int64_t a, std::int64_t b, bool) { return a == b; }>(call);
+    return comparison<[](double a, double b) { return a == b; },
+                      [](std::int64_t a, std::int64_t b, bool) { return a == b; }>(call);
   Tensor out = call.make();
-  store(out, broadcast_pairs<std::string, std::int64_t>(call, call.in(0).strings(), call.in(1).strings(),
-                                                        [](const auto& a, const auto& b) { return std::int64_t{a == b}; }));
+  store(out,
+        broadcast_pairs<std::string, std::int64_t>(call, call.in(0).strings(), call.in(1).strings(),
+                                                   [](const auto& a, const auto& b) { return std::int64_t{a == b}; }));
   return result(std::move(out));
 }
 
 Values bit_shift(const Call& call) {
   if (call.text("direction", "LEFT") == "LEFT")
     return binary<[](double a, double) { return a; },
-                  [](std::int64_t a, std::int64_t b, bool) { return (bits(b) > 63) ? 0 : value_of(bits(a) << bits(b)); }>(call);
+                  [](std::int64_t a, std::int64_t b, bool) {
+                    return (bits(b) > 63) ? 0 : value_of(bits(a) << bits(b));
+                  }>(call);
   return binary<[](double a, double) { return a; },
-                [](std::int64_t a, std::int64_t b, bool) { return (bits(b) > 63) ? 0 : value_of(bits(a) >> bits(b)); }>(call);
+                [](std::int64_t a, std::int64_t b, bool) { return (bits(b) > 63) ? 0 : value_of(bits(a) >> bits(b)); }>(
+      call);
 }
 
 // Folds all inputs, broadcast, from the first on.
@@ -157,7 +168,8 @@ Values fold(const Call& call) {
   auto run = [&](auto load, auto combine) {
     auto first = load(call.in(0));
     decltype(first) total(index_of(out.num_elements()));
-    for_each_index(shape, std::array{broadcast_strides(call.in(0).shape(), shape)}, [&](auto i, auto x) { total[index_of(i)] = first[index_of(x)]; });
+    for_each_index(shape, std::array{broadcast_strides(call.in(0).shape(), shape)},
+                   [&](auto i, auto x) { total[index_of(i)] = first[index_of(x)]; });
     for (std::size_t n = 1; n < call.inputs.size(); ++n) {
       auto other = load(call.in(n));
       for_each_index(shape, std::array{broadcast_strides(call.in(n).shape(), shape)},
@@ -197,7 +209,8 @@ Values where(const Call& call) {
 Values clip(const Call& call) {
   Tensor out = call.make();
   if (is_real(out.dtype())) {
-    const double low = call.has(1) ? call.in(1).as_double(0) : -INFINITY, high = call.has(2) ? call.in(2).as_double(0) : INFINITY;
+    const double low = call.has(1) ? call.in(1).as_double(0) : -INFINITY,
+                 high = call.has(2) ? call.in(2).as_double(0) : INFINITY;
     auto x = doubles(call.in(0));
     for (double& v : x) v = std::isnan(v) ? v : std::min(std::max(v, low), high);
     store(out, x);
@@ -229,7 +242,8 @@ Values is_inf(const Call& call) {
 
 Values gelu(const Call& call) {
   if (call.text("approximate", "none") == "tanh")
-    return unary<[](double x) { return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); }>(call);
+    return unary<[](double x) { return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); }>(
+        call);
   return unary<[](double x) { return 0.5 * x * (1 + std::erf(x / M_SQRT2)); }>(call);
 }
 
@@ -246,7 +260,7 @@ std::string to_text(const Tensor& tensor, std::int64_t i) {
   if (std::isinf(value)) return value < 0 ? "-INF" : "INF";
   char buffer[64];  // the shortest text that reads back as the same number
   auto end = tensor.dtype() == DType::kFloat64 ? std::to_chars(buffer, buffer + 64, value)
-                                                : std::to_chars(buffer, buffer + 64, static_cast<float>(value));
+                                               : std::to_chars(buffer, buffer + 64, static_cast<float>(value));
   std::string text(buffer, end.ptr);
   return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
 }
@@ -263,7 +277,8 @@ Values cast_strings(const Call& call, Tensor out) {
       Tensor one = from_ints(out.dtype(), {}, std::vector{number});
       copy_run(out, i, one, 0, 1);
     }
-    if (text.empty() || *end != '\0') return fail(Code::kInvalidArgument, "cannot cast the string '{}' to a number", text);
+    if (text.empty() || *end != '\0')
+      return fail(Code::kInvalidArgument, "cannot cast the string '{}' to a number", text);
   }
   return result(std::move(out));
 }
@@ -334,15 +349,21 @@ Values identity(const Call& call) { return std::vector<Value>{call.value(0)}; }
 
 void add_unary(Entries& e) {
   e.emplace_back("Identity", identity);
-  e.emplace_back("Abs", unary_exact<[](double x) { return std::fabs(x); }, [](std::int64_t x) { return x < 0 ? value_of(-bits(x)) : x; }>);
+  e.emplace_back("Abs", unary_exact<[](double x) { return std::fabs(x); },
+                                    [](std::int64_t x) { return x < 0 ? value_of(-bits(x)) : x; }>);
   e.emplace_back("Neg", unary_exact<[](double x) { return -x; }, [](std::int64_t x) { return value_of(-bits(x)); }>);
   e.emplace_back("Sign", [](const Call& call) -> Values {
     if (call.dtype(0) == DType::kUint64)
       return unary_exact<[](double x) { return x; }, [](std::int64_t x) { return std::int64_t{x != 0}; }>(call);
-    return unary_exact<[](double x) { return (x > 0) ? 1.0 : (x < 0) ? -1.0 : x; }, [](std::int64_t x) { return std::int64_t{(x > 0) - (x < 0)}; }>(call);
+    return unary_exact<[](double x) { return (x > 0)   ? 1.0
+                                             : (x < 0) ? -1.0
+                                                       : x; },
+                       [](std::int64_t x) { return std::int64_t{(x > 0) - (x < 0)}; }>(call);
   });
-  e.emplace_back("Relu", unary_exact<[](double x) { return x < 0 ? 0.0 : x; }, [](std::int64_t x) { return x < 0 ? 0 : x; }>);
-  e.emplace_back("Not", unary_exact<[](double x) { return double(x == 0); }, [](std::int64_t x) { return std::int64_t{x == 0}; }>);
+  e.emplace_back("Relu",
+                 unary_exact<[](double x) { return x < 0 ? 0.0 : x; }, [](std::int64_t x) { return x < 0 ? 0 : x; }>);
+  e.emplace_back(
+      "Not", unary_exact<[](double x) { return double(x == 0); }, [](std::int64_t x) { return std::int64_t{x == 0}; }>);
   e.emplace_back("BitwiseNot", unary_exact<[](double x) { return x; }, [](std::int64_t x) { return ~x; }>);
   e.emplace_back("Acos", unary<[](double x) { return std::acos(x); }>);
   e.emplace_back("Acosh", unary<[](double x) { return std::acosh(x); }>);
@@ -380,10 +401,12 @@ void add_unary(Entries& e) {
 
 void add_parametric(Entries& e) {
   e.emplace_back("Elu", [](const Call& c) -> Values {
-    return parametric<[](double x, double a, double) { return x < 0 ? a * std::expm1(x) : x; }>(c, c.real("alpha", 1.0f), 0);
+    return parametric<[](double x, double a, double) { return x < 0 ? a * std::expm1(x) : x; }>(
+        c, c.real("alpha", 1.0f), 0);
   });
   e.emplace_back("Celu", [](const Call& c) -> Values {
-    return parametric<[](double x, double a, double) { return std::fmax(0, x) + std::fmin(0, a * std::expm1(x / a)); }>(c, c.real("alpha", 1.0f), 0);
+    return parametric<[](double x, double a, double) { return std::fmax(0, x) + std::fmin(0, a * std::expm1(x / a)); }>(
+        c, c.real("alpha", 1.0f), 0);
   });
   e.emplace_back("Selu", [](const Call& c) -> Values {
     return parametric<[](double x, double a, double g) { return g * ((x > 0) ? x : a * std::expm1(x)); }>(
@@ -396,11 +419,13 @@ void add_parametric(Entries& e) {
     return parametric<[](double x, double a, double) { return (x > a) ? x : 0.0; }>(c, c.real("alpha", 1.0f), 0);
   });
   e.emplace_back("HardSigmoid", [](const Call& c) -> Values {
-    return parametric<[](double x, double a, double b) { return clamp_unit(a * x + b); }>(c, c.real("alpha", 0.2f), c.real("beta", 0.5f));
+    return parametric<[](double x, double a, double b) { return clamp_unit(a * x + b); }>(c, c.real("alpha", 0.2f),
+                                                                                          c.real("beta", 0.5f));
   });
   e.emplace_back("Shrink", [](const Call& c) -> Values {
-    return parametric<[](double x, double bias, double lambd) { return x < -lambd ? x + bias : (x > lambd) ? x - bias : 0.0; }>(
-        c, c.real("bias", 0.0f), c.real("lambd", 0.5f));
+    return parametric<[](double x, double bias, double lambd) {
+      return x < -lambd ? x + bias : (x > lambd) ? x - bias : 0.0;
+    }>(c, c.real("bias", 0.0f), c.real("lambd", 0.5f));
   });
   e.emplace_back("Swish", [](const Call& c) -> Values {
     return parametric<[](double x, double a, double) { return x * sigmoid(a * x); }>(c, c.real("alpha", 1.0f), 0);
@@ -412,29 +437,48 @@ void add_parametric(Entries& e) {
 void add_pointwise(Entries& e) {
   add_unary(e);
   add_parametric(e);
-  e.emplace_back("Add", binary<[](double a, double b) { return a + b; }, [](std::int64_t a, std::int64_t b, bool) { return value_of(bits(a) + bits(b)); }>);
-  e.emplace_back("Sub", binary<[](double a, double b) { return a - b; }, [](std::int64_t a, std::int64_t b, bool) { return value_of(bits(a) - bits(b)); }>);
-  e.emplace_back("Mul", binary<[](double a, double b) { return a * b; }, [](std::int64_t a, std::int64_t b, bool) { return value_of(bits(a) * bits(b)); }>);
+  e.emplace_back("Add", binary<[](double a, double b) { return a + b; },
+                               [](std::int64_t a, std::int64_t b, bool) { return value_of(bits(a) + bits(b)); }>);
+  e.emplace_back("Sub", binary<[](double a, double b) { return a - b; },
+                               [](std::int64_t a, std::int64_t b, bool) { return value_of(bits(a) - bits(b)); }>);
+  e.emplace_back("Mul", binary<[](double a, double b) { return a * b; },
+                               [](std::int64_t a, std::int64_t b, bool) { return value_of(bits(a) * bits(b)); }>);
   e.emplace_back("Div", binary<[](double a, double b) { return a / b; }, divide>);
-  e.emplace_back("And", binary<[](double a, double b) { return double(a != 0 && b != 0); }, [](std::int64_t a, std::int64_t b, bool) { return std::int64_t{a && b}; }>);
-  e.emplace_back("Or", binary<[](double a, double b) { return double(a != 0 || b != 0); }, [](std::int64_t a, std::int64_t b, bool) { return std::int64_t{a || b}; }>);
-  e.emplace_back("Xor", binary<[](double a, double b) { return double((a != 0) != (b != 0)); }, [](std::int64_t a, std::int64_t b, bool) { return std::int64_t{!a != !b}; }>);
-  e.emplace_back("BitwiseAnd", binary<[](double a, double) { return a; }, [](std::int64_t a, std::int64_t b, bool) { return a & b; }>);
-  e.emplace_back("BitwiseOr", binary<[](double a, double) { return a; }, [](std::int64_t a, std::int64_t b, bool) { return a | b; }>);
-  e.emplace_back("BitwiseXor", binary<[](double a, double) { return a; }, [](std::int64_t a, std::int64_t b, bool) { return a ^ b; }>);
+  e.emplace_back("And", binary<[](double a, double b) { return double(a != 0 && b != 0); },
+                               [](std::int64_t a, std::int64_t b, bool) { return std::int64_t{a && b}; }>);
+  e.emplace_back("Or", binary<[](double a, double b) { return double(a != 0 || b != 0); },
+                              [](std::int64_t a, std::int64_t b, bool) { return std::int64_t{a || b}; }>);
+  e.emplace_back("Xor", binary<[](double a, double b) { return double((a != 0) != (b != 0)); },
+                               [](std::int64_t a, std::int64_t b, bool) { return std::int64_t{!a != !b}; }>);
+  e.emplace_back(
+      "BitwiseAnd",
+      binary<[](double a, double) { return a; }, [](std::int64_t a, std::int64_t b, bool) { return a & b; }>);
+  e.emplace_back(
+      "BitwiseOr",
+      binary<[](double a, double) { return a; }, [](std::int64_t a, std::int64_t b, bool) { return a | b; }>);
+  e.emplace_back(
+      "BitwiseXor",
+      binary<[](double a, double) { return a; }, [](std::int64_t a, std::int64_t b, bool) { return a ^ b; }>);
   e.emplace_back("BitShift", bit_shift);
   e.emplace_back("Mod", modulo);
   e.emplace_back("Pow", power);
   e.emplace_back("PRelu", prelu);
   e.emplace_back("Equal", equal);
-  e.emplace_back("Greater", comparison<[](double a, double b) { return (a > b); }, [](std::int64_t a, std::int64_t b, bool w) { return less(b, a, w); }>);
-  e.emplace_back("GreaterOrEqual", comparison<[](double a, double b) { return (a >= b); }, [](std::int64_t a, std::int64_t b, bool w) { return !less(a, b, w); }>);
+  e.emplace_back("Greater", comparison<[](double a, double b) { return (a > b); },
+                                       [](std::int64_t a, std::int64_t b, bool w) { return less(b, a, w); }>);
+  e.emplace_back("GreaterOrEqual", comparison<[](double a, double b) { return (a >= b); },
+                                              [](std::int64_t a, std::int64_t b, bool w) { return !less(a, b, w); }>);
   e.emplace_back("Less", comparison<[](double a, double b) { return a < b; }, less>);
-  e.emplace_back("LessOrEqual", comparison<[](double a, double b) { return a <= b; }, [](std::int64_t a, std::int64_t b, bool w) { return !less(b, a, w); }>);
+  e.emplace_back("LessOrEqual", comparison<[](double a, double b) { return a <= b; },
+                                           [](std::int64_t a, std::int64_t b, bool w) { return !less(b, a, w); }>);
   e.emplace_back("Max", fold<propagate_max, integer_max>);
   e.emplace_back("Min", fold<propagate_min, integer_min>);
-  e.emplace_back("Sum", fold<[](double a, double b) { return a + b; }, [](std::int64_t a, std::int64_t b, bool) { return a + b; }>);
-  e.emplace_back("Mean", fold<[](double a, double b) { return a + b; }, [](std::int64_t a, std::int64_t b, bool) { return a + b; }, true>);
+  e.emplace_back(
+      "Sum",
+      fold<[](double a, double b) { return a + b; }, [](std::int64_t a, std::int64_t b, bool) { return a + b; }>);
+  e.emplace_back(
+      "Mean",
+      fold<[](double a, double b) { return a + b; }, [](std::int64_t a, std::int64_t b, bool) { return a + b; }, true>);
   e.emplace_back("Where", where);
   e.emplace_back("Clip", clip);
 }

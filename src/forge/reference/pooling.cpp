@@ -16,14 +16,16 @@ using ir::Window;
 template <class Visit>
 void for_each_window(const Shape& input, const Window& window, std::int64_t planes, Visit visit) {
   const std::size_t rank = window.kernel.size();
-  const std::int64_t outs = tensor::num_elements(window.output), ins = tensor::num_elements(input), taps = tensor::num_elements(window.kernel);
+  const std::int64_t outs = tensor::num_elements(window.output), ins = tensor::num_elements(input),
+                     taps = tensor::num_elements(window.kernel);
   std::vector<std::int64_t> at(rank, 0);
   for (std::int64_t o = 0; o < outs; ++o) {
     for (std::int64_t t = 0; t < taps; ++t) {
       std::int64_t rest_out = o, rest_tap = t, offset = 0, stride = 1;
       bool inside = true, padded = true;
       for (std::size_t d = rank; d-- > 0;) {
-        const std::int64_t position = rest_out % window.output[d] * window.strides[d] - window.pads_begin[d] + rest_tap % window.kernel[d] * window.dilations[d];
+        const std::int64_t position = rest_out % window.output[d] * window.strides[d] - window.pads_begin[d] +
+                                      rest_tap % window.kernel[d] * window.dilations[d];
         rest_out /= window.output[d];
         rest_tap /= window.kernel[d];
         inside = inside && position >= 0 && position < input[d];
@@ -40,7 +42,8 @@ void for_each_window(const Shape& input, const Window& window, std::int64_t plan
 Shape spatial(const Tensor& tensor) { return Shape(tensor.shape().begin() + 2, tensor.shape().end()); }
 
 Result<Window> window_of(const Call& call) {
-  return ir::resolve_window(call.node.attributes, spatial(call.in(0)), call.integers("kernel_shape"), call.integer("ceil_mode", 0) != 0);
+  return ir::resolve_window(call.node.attributes, spatial(call.in(0)), call.integers("kernel_shape"),
+                            call.integer("ceil_mode", 0) != 0);
 }
 
 std::int64_t planes_of(const Call& call) { return call.in(0).shape()[0] * call.in(0).shape()[1]; }
@@ -130,7 +133,8 @@ Values max_unpool(const Call& call) {
       to += rest % inferred[d] * out_strides[d];
       rest /= inferred[d];
     }
-    if (indices[i] < 0 || to >= out.num_elements()) return fail(Code::kInvalidArgument, "index {} lies outside the output", indices[i]);
+    if (indices[i] < 0 || to >= out.num_elements())
+      return fail(Code::kInvalidArgument, "index {} lies outside the output", indices[i]);
     y[index_of(to)] = x[i];
   }
   store(out, y);
@@ -149,16 +153,23 @@ Values max_roi_pool(const Call& call) {
     const auto batch = static_cast<std::int64_t>(roi[0]);
     if (batch < 0 || batch >= xs[0]) return fail(Code::kInvalidArgument, "region {} names image {}", r, batch);
     const std::int64_t left = std::lround(roi[1] * scale), top = std::lround(roi[2] * scale);
-    const std::int64_t width = std::max<std::int64_t>(std::lround(roi[3] * scale) - left + 1, 1), height = std::max<std::int64_t>(std::lround(roi[4] * scale) - top + 1, 1);
+    const std::int64_t width = std::max<std::int64_t>(std::lround(roi[3] * scale) - left + 1, 1),
+                       height = std::max<std::int64_t>(std::lround(roi[4] * scale) - top + 1, 1);
     for (std::int64_t i = 0; i < os[1] * os[2] * os[3]; ++i) {
       const std::int64_t c = i / (os[2] * os[3]), ph = i / os[3] % os[2], pw = i % os[3];
-      const double bin_h = static_cast<double>(height) / static_cast<double>(os[2]), bin_w = static_cast<double>(width) / static_cast<double>(os[3]);
-      auto edge = [](double at, std::int64_t start, std::int64_t limit) { return std::clamp<std::int64_t>(static_cast<std::int64_t>(at) + start, 0, limit); };
-      const std::int64_t h0 = edge(std::floor(static_cast<double>(ph) * bin_h), top, xs[2]), h1 = edge(std::ceil(static_cast<double>(ph + 1) * bin_h), top, xs[2]);
-      const std::int64_t w0 = edge(std::floor(static_cast<double>(pw) * bin_w), left, xs[3]), w1 = edge(std::ceil(static_cast<double>(pw + 1) * bin_w), left, xs[3]);
+      const double bin_h = static_cast<double>(height) / static_cast<double>(os[2]),
+                   bin_w = static_cast<double>(width) / static_cast<double>(os[3]);
+      auto edge = [](double at, std::int64_t start, std::int64_t limit) {
+        return std::clamp<std::int64_t>(static_cast<std::int64_t>(at) + start, 0, limit);
+      };
+      const std::int64_t h0 = edge(std::floor(static_cast<double>(ph) * bin_h), top, xs[2]),
+                         h1 = edge(std::ceil(static_cast<double>(ph + 1) * bin_h), top, xs[2]);
+      const std::int64_t w0 = edge(std::floor(static_cast<double>(pw) * bin_w), left, xs[3]),
+                         w1 = edge(std::ceil(static_cast<double>(pw + 1) * bin_w), left, xs[3]);
       double best = h0 < h1 && w0 < w1 ? -INFINITY : 0;
       for (std::int64_t h = h0; h < h1; ++h)
-        for (std::int64_t w = w0; w < w1; ++w) best = std::max(best, x[index_of(((batch * xs[1] + c) * xs[2] + h) * xs[3] + w)]);
+        for (std::int64_t w = w0; w < w1; ++w)
+          best = std::max(best, x[index_of(((batch * xs[1] + c) * xs[2] + h) * xs[3] + w)]);
       y[index_of(r * os[1] * os[2] * os[3] + i)] = best;
     }
   }

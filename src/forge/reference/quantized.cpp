@@ -70,7 +70,8 @@ Values quantize_linear(const Call& call) {
     else y[i] = std::clamp(std::nearbyint(static_cast<double>(quotient)) + z, limits.low, limits.high);
   }
   if (to_float && tensor::size_of(out.dtype()) == 1 && out.dtype() != DType::kFloat4E2M1) {
-    for (std::size_t i = 0; i < y.size(); ++i) out.data<std::uint8_t>()[i] = tensor::to_float8(out.dtype(), static_cast<float>(y[i]), saturate);
+    for (std::size_t i = 0; i < y.size(); ++i)
+      out.data<std::uint8_t>()[i] = tensor::to_float8(out.dtype(), static_cast<float>(y[i]), saturate);
   } else {
     store(out, y);
   }
@@ -99,7 +100,8 @@ Values dynamic_quantize_linear(const Call& call) {
   const float zero = std::nearbyint(std::clamp(0.0f - low / scale, 0.0f, 255.0f));
   Tensor out = call.make(0);
   for (std::size_t i = 0; i < x.size(); ++i)
-    out.data<std::uint8_t>()[i] = static_cast<std::uint8_t>(std::clamp(std::nearbyint(x[i] / scale) + zero, 0.0f, 255.0f));
+    out.data<std::uint8_t>()[i] =
+        static_cast<std::uint8_t>(std::clamp(std::nearbyint(x[i] / scale) + zero, 0.0f, 255.0f));
   Tensor zero_point(DType::kUint8, {});
   zero_point.data<std::uint8_t>()[0] = static_cast<std::uint8_t>(zero);
   return results(std::move(out), Tensor::scalar(scale), std::move(zero_point));

@@ -27,24 +27,29 @@ struct Activation {
   }
 };
 
-Result<std::vector<Activation>> activations_of(const Call& call, std::size_t per_direction, std::vector<std::string> defaults, std::size_t directions) {
+Result<std::vector<Activation>> activations_of(const Call& call, std::size_t per_direction,
+                                               std::vector<std::string> defaults, std::size_t directions) {
   std::vector<std::string> names;
   if (const auto* given = call.node.attributes.get<std::vector<std::string>>("activations")) names = *given;
   if (names.empty())
     for (std::size_t d = 0; d < directions; ++d) names.insert(names.end(), defaults.begin(), defaults.end());
-  if (names.size() != per_direction * directions) return fail(Code::kInvalidArgument, "{} activations, {} wanted", names.size(), per_direction * directions);
+  if (names.size() != per_direction * directions)
+    return fail(Code::kInvalidArgument, "{} activations, {} wanted", names.size(), per_direction * directions);
   const auto* alphas = call.node.attributes.get<std::vector<float>>("activation_alpha");
   const auto* betas = call.node.attributes.get<std::vector<float>>("activation_beta");
   static constexpr std::pair<std::string_view, std::pair<double, double>> kKnown[] = {
-      {"sigmoid", {0, 0}},    {"tanh", {0, 0}},   {"relu", {0, 0}},          {"affine", {1, 0}},          {"leakyrelu", {0.01, 0}}, {"thresholdedrelu", {1, 0}},
-      {"scaledtanh", {1, 1}}, {"elu", {1, 0}},    {"hardsigmoid", {0.2, 0.5}}, {"softsign", {0, 0}},      {"softplus", {0, 0}}};
+      {"sigmoid", {0, 0}},    {"tanh", {0, 0}},         {"relu", {0, 0}},
+      {"affine", {1, 0}},     {"leakyrelu", {0.01, 0}}, {"thresholdedrelu", {1, 0}},
+      {"scaledtanh", {1, 1}}, {"elu", {1, 0}},          {"hardsigmoid", {0.2, 0.5}},
+      {"softsign", {0, 0}},   {"softplus", {0, 0}}};
   std::vector<Activation> out;
   for (std::size_t i = 0; i < names.size(); ++i) {
     std::string name = names[i];
     std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     auto known = std::ranges::find(kKnown, name, &std::pair<std::string_view, std::pair<double, double>>::first);
     if (known == std::end(kKnown)) return fail(Code::kInvalidArgument, "activation '{}' is not known", names[i]);
-    out.push_back({name, alphas && i < alphas->size() ? (*alphas)[i] : known->second.first, betas && i < betas->size() ? (*betas)[i] : known->second.second});
+    out.push_back({name, alphas && i < alphas->size() ? (*alphas)[i] : known->second.first,
+                   betas && i < betas->size() ? (*betas)[i] : known->second.second});
   }
   return out;
 }
@@ -89,11 +94,13 @@ void run_layer(Layer& layer, const std::vector<double>& x, bool batch_first, Cel
 
 // Gate order: one gate.
 void rnn_step(const Layer& l, const Activation* f, const double* x, const double* hr, double* h) {
-  for (std::int64_t i = 0; i < l.hidden; ++i) h[i] = f[0](l.clipped(x[i] + hr[i] + l.b[index_of(i)] + l.b[index_of(l.hidden + i)]));
+  for (std::int64_t i = 0; i < l.hidden; ++i)
+    h[i] = f[0](l.clipped(x[i] + hr[i] + l.b[index_of(i)] + l.b[index_of(l.hidden + i)]));
 }
 
 // Gate order: z, r, h.
-void gru_step(const Layer& l, const Activation* f, bool linear_before_reset, const double* x, const double* hr, double* h) {
+void gru_step(const Layer& l, const Activation* f, bool linear_before_reset, const double* x, const double* hr,
+              double* h) {
   const std::int64_t n = l.hidden;
   const double *wb = l.b.data(), *rb = wb + 3 * n;
   std::vector<double> z(index_of(n)), reset(index_of(n)), candidate(index_of(n));
@@ -115,10 +122,13 @@ void gru_step(const Layer& l, const Activation* f, bool linear_before_reset, con
 }
 
 // Gate order: i, o, f, c; peepholes i, o, f.
-void lstm_step(const Layer& l, const Activation* f, bool input_forget, const double* x, const double* hr, double* h, double* c) {
+void lstm_step(const Layer& l, const Activation* f, bool input_forget, const double* x, const double* hr, double* h,
+               double* c) {
   const std::int64_t n = l.hidden;
   const double *wb = l.b.data(), *rb = wb + 4 * n, *p = l.peephole.data();
-  auto gate = [&](std::int64_t g, std::int64_t i) { return x[g * n + i] + hr[g * n + i] + wb[g * n + i] + rb[g * n + i]; };
+  auto gate = [&](std::int64_t g, std::int64_t i) {
+    return x[g * n + i] + hr[g * n + i] + wb[g * n + i] + rb[g * n + i];
+  };
   for (std::int64_t i = 0; i < n; ++i) {
     const double in = f[0](l.clipped(gate(0, i) + p[i] * c[i]));
     const double forget = input_forget ? 1 - in : f[0](l.clipped(gate(2, i) + p[2 * n + i] * c[i]));
@@ -133,18 +143,20 @@ std::vector<double> slice_or_zero(const Call& call, std::size_t input, std::int6
   std::vector<double> out(index_of(size), 0.0);
   if (!call.has(input)) return out;
   auto all = doubles(call.in(input));
-  if (static_cast<std::int64_t>(all.size()) >= (direction + 1) * size) std::copy_n(all.begin() + direction * size, size, out.begin());
+  if (static_cast<std::int64_t>(all.size()) >= (direction + 1) * size)
+    std::copy_n(all.begin() + direction * size, size, out.begin());
   return out;
 }
 
 // Initial states are [directions, batch, hidden], or [batch, directions, hidden] in layout 1.
-std::vector<double> initial_state(const Call& call, std::size_t input, std::int64_t direction, std::int64_t directions, std::int64_t batch, std::int64_t hidden,
-                                  bool batch_first) {
+std::vector<double> initial_state(const Call& call, std::size_t input, std::int64_t direction, std::int64_t directions,
+                                  std::int64_t batch, std::int64_t hidden, bool batch_first) {
   if (!batch_first) return slice_or_zero(call, input, direction, batch * hidden);
   std::vector<double> out(index_of(batch * hidden), 0.0);
   if (!call.has(input)) return out;
   auto all = doubles(call.in(input));
-  for (std::int64_t n = 0; n < batch; ++n) std::copy_n(all.begin() + (n * directions + direction) * hidden, hidden, out.begin() + n * hidden);
+  for (std::int64_t n = 0; n < batch; ++n)
+    std::copy_n(all.begin() + (n * directions + direction) * hidden, hidden, out.begin() + n * hidden);
   return out;
 }
 
@@ -152,15 +164,21 @@ template <int kGates>
 Values recurrent(const Call& call) {
   const bool batch_first = call.integer("layout", 0) != 0;
   const Shape &xs = call.in(0).shape(), &rs = call.in(2).shape();
-  const std::int64_t time = xs[batch_first ? 1 : 0], batch = xs[batch_first ? 0 : 1], hidden = rs[2], directions = rs[0];
-  if (call.in(1).shape()[1] != kGates * hidden || rs[1] != kGates * hidden) return fail(Code::kInvalidArgument, "the weights have {} rows, {} wanted", rs[1], kGates * hidden);
+  const std::int64_t time = xs[batch_first ? 1 : 0], batch = xs[batch_first ? 0 : 1], hidden = rs[2],
+                     directions = rs[0];
+  if (call.in(1).shape()[1] != kGates * hidden || rs[1] != kGates * hidden)
+    return fail(Code::kInvalidArgument, "the weights have {} rows, {} wanted", rs[1], kGates * hidden);
   const std::string direction = call.text("direction", "forward");
-  std::vector<std::string> defaults = kGates == 1 ? std::vector<std::string>{"Tanh"} : kGates == 3 ? std::vector<std::string>{"Sigmoid", "Tanh"} : std::vector<std::string>{"Sigmoid", "Tanh", "Tanh"};
+  std::vector<std::string> defaults = kGates == 1   ? std::vector<std::string>{"Tanh"}
+                                      : kGates == 3 ? std::vector<std::string>{"Sigmoid", "Tanh"}
+                                                    : std::vector<std::string>{"Sigmoid", "Tanh", "Tanh"};
   XI_TRY(auto activations, activations_of(call, defaults.size(), defaults, index_of(directions)));
   auto x = doubles(call.in(0));
-  std::vector<double> all(index_of(time * directions * batch * hidden), 0.0), last_h(index_of(directions * batch * hidden)), last_c(last_h.size());
+  std::vector<double> all(index_of(time * directions * batch * hidden), 0.0),
+      last_h(index_of(directions * batch * hidden)), last_c(last_h.size());
   for (std::int64_t d = 0; d < directions; ++d) {
-    Layer l{time, batch, xs[2], hidden, kGates, {}, {}, {}, {}, {}, {}, std::vector<std::int64_t>(index_of(batch), time)};
+    Layer l{time, batch, xs[2], hidden, kGates, {},
+            {},   {},    {},    {},     {},     std::vector<std::int64_t>(index_of(batch), time)};
     l.w = slice_or_zero(call, 1, d, kGates * hidden * xs[2]);
     l.r = slice_or_zero(call, 2, d, kGates * hidden * hidden);
     l.b = slice_or_zero(call, 3, d, 2 * kGates * hidden);
@@ -170,7 +188,8 @@ Values recurrent(const Call& call) {
     l.reverse = direction == "reverse" || d == 1;
     l.clip = call.real("clip", 0.0f);
     if (call.has(4))
-      for (std::int64_t n = 0; n < batch; ++n) l.lengths[index_of(n)] = std::clamp<std::int64_t>(call.in(4).as_int64(n), 0, time);
+      for (std::int64_t n = 0; n < batch; ++n)
+        l.lengths[index_of(n)] = std::clamp<std::int64_t>(call.in(4).as_int64(n), 0, time);
     const Activation* f = activations.data() + d * static_cast<std::int64_t>(defaults.size());
     const bool linear = call.integer("linear_before_reset", 0) != 0, coupled = call.integer("input_forget", 0) != 0;
     auto cell = [&](const double* from_x, const double* from_h, double* h, std::int64_t n) {

@@ -77,7 +77,8 @@ Values reduce_l1(const Call& call) {
   return reduce_real<0.0, [](double t, double x) { return t + std::fabs(x); }, keep>(call);
 }
 Values reduce_l2(const Call& call) {
-  return reduce_real<0.0, [](double t, double x) { return t + x * x; }, [](double t, double) { return std::sqrt(t); }>(call);
+  return reduce_real<0.0, [](double t, double x) { return t + x * x; }, [](double t, double) { return std::sqrt(t); }>(
+      call);
 }
 Values reduce_log_sum(const Call& call) {
   return reduce_real<0.0, [](double t, double x) { return t + x; }, [](double t, double) { return std::log(t); }>(call);
@@ -102,9 +103,12 @@ Values reduce_extreme(const Call& call) {
   const auto bits = static_cast<unsigned>(tensor::size_of(out.dtype()) * 8);
   const bool is_signed = tensor::is_signed(out.dtype());
   const std::int64_t least = is_signed ? static_cast<std::int64_t>(~std::uint64_t{0} << (bits - 1)) : 0;
-  const auto greatest = static_cast<std::int64_t>(out.dtype() == DType::kBool ? 1 : ~std::uint64_t{0} >> (64 - bits + (is_signed ? 1 : 0)));
+  const auto greatest = static_cast<std::int64_t>(
+      out.dtype() == DType::kBool ? 1 : ~std::uint64_t{0} >> (64 - bits + (is_signed ? 1 : 0)));
   std::vector<std::int64_t> total(index_of(out.num_elements()), kMax ? least : greatest);
-  auto less = [wide](std::int64_t a, std::int64_t b) { return wide ? static_cast<std::uint64_t>(a) < static_cast<std::uint64_t>(b) : a < b; };
+  auto less = [wide](std::int64_t a, std::int64_t b) {
+    return wide ? static_cast<std::uint64_t>(a) < static_cast<std::uint64_t>(b) : a < b;
+  };
   for_each_reduced(call, folded, [&](auto o, auto i) {
     if (kMax ? less(total[o], x[i]) : less(x[i], total[o])) total[o] = x[i];
   });
@@ -118,8 +122,10 @@ Values reduce_log_sum_exp(const Call& call) {
   auto x = doubles(call.in(0));
   std::vector<double> largest(index_of(out.num_elements()), -INFINITY), total(largest.size(), 0);
   for_each_reduced(call, folded, [&](auto o, auto i) { largest[o] = std::max(largest[o], x[i]); });
-  for_each_reduced(call, folded, [&](auto o, auto i) { total[o] += std::isinf(largest[o]) ? 0 : std::exp(x[i] - largest[o]); });
-  for (std::size_t i = 0; i < total.size(); ++i) total[i] = std::isinf(largest[i]) ? largest[i] : std::log(total[i]) + largest[i];
+  for_each_reduced(call, folded,
+                   [&](auto o, auto i) { total[o] += std::isinf(largest[o]) ? 0 : std::exp(x[i] - largest[o]); });
+  for (std::size_t i = 0; i < total.size(); ++i)
+    total[i] = std::isinf(largest[i]) ? largest[i] : std::log(total[i]) + largest[i];
   store(out, total);
   return result(std::move(out));
 }
@@ -135,7 +141,8 @@ Values arg_extreme(const Call& call) {
       for (std::int64_t i = 0; i < view.inner; ++i) {
         std::int64_t best = 0;
         for (std::int64_t a = 1; a < view.size; ++a) {
-          const auto candidate = x[index_of((o * view.size + a) * view.inner + i)], current = x[index_of((o * view.size + best) * view.inner + i)];
+          const auto candidate = x[index_of((o * view.size + a) * view.inner + i)],
+                     current = x[index_of((o * view.size + best) * view.inner + i)];
           if ((kMax ? candidate > current : candidate < current) || (last && candidate == current)) best = a;
         }
         out.data<std::int64_t>()[index_of(o * view.inner + i)] = best;
@@ -207,11 +214,15 @@ void add_reduction(Entries& e) {
     return global_pool(c, 0, [](double t, double x) { return t + x; }, [](double t, double n) { return t / n; });
   });
   e.emplace_back("GlobalMaxPool", [](const Call& c) -> Values {
-    return global_pool(c, -INFINITY, [](double t, double x) { return std::isnan(x) || x > t ? x : t; }, [](double t, double) { return t; });
+    return global_pool(
+        c, -INFINITY, [](double t, double x) { return std::isnan(x) || x > t ? x : t; },
+        [](double t, double) { return t; });
   });
   e.emplace_back("GlobalLpPool", [](const Call& c) -> Values {
     const auto p = static_cast<double>(c.integer("p", 2));
-    return global_pool(c, 0, [p](double t, double x) { return t + std::pow(std::fabs(x), p); }, [p](double t, double) { return std::pow(t, 1 / p); });
+    return global_pool(
+        c, 0, [p](double t, double x) { return t + std::pow(std::fabs(x), p); },
+        [p](double t, double) { return std::pow(t, 1 / p); });
   });
 }
 

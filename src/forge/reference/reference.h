@@ -17,8 +17,8 @@ using ir::Tensor;
 struct Value {
   enum class Kind : std::uint8_t { kTensor, kSequence, kOptional };
   Kind kind = Kind::kTensor;
-  std::shared_ptr<const Tensor> tensor;  // kTensor
-  std::vector<Value> elements;           // of a kSequence; none or one of a kOptional
+  std::shared_ptr<const Tensor> tensor;             // kTensor
+  std::vector<Value> elements;                      // of a kSequence; none or one of a kOptional
   tensor::DType dtype = tensor::DType::kUndefined;  // of a sequence's or optional's tensors, where known
 
   Value() = default;

@@ -11,11 +11,13 @@ namespace xinfer::forge::reference {
 namespace {
 
 // Where output coordinate `x` lies in the input. `width` is the resized length before rounding down.
-double original_position(std::string_view mode, double x, double scale, double in, double out, double begin, double end) {
+double original_position(std::string_view mode, double x, double scale, double in, double out, double begin,
+                         double end) {
   const double width = scale * in;
   if (mode == "align_corners") return width == 1 ? 0 : x * (in - 1) / (width - 1);
   if (mode == "asymmetric") return x / scale;
-  if (mode == "tf_crop_and_resize") return width == 1 ? (begin + end) * (in - 1) / 2 : begin * (in - 1) + x * (end - begin) * (in - 1) / (width - 1);
+  if (mode == "tf_crop_and_resize")
+    return width == 1 ? (begin + end) * (in - 1) / 2 : begin * (in - 1) + x * (end - begin) * (in - 1) / (width - 1);
   if (mode == "pytorch_half_pixel") return width == 1 ? -0.5 : (x + 0.5) / scale - 0.5;
   if (mode == "half_pixel_symmetric") return in / 2 * (1 - out / width) + (x + 0.5) / scale - 0.5;
   return (x + 0.5) / scale - 0.5;  // half_pixel
@@ -37,14 +39,18 @@ bool takes_right_neighbour(std::string_view mode, double ratio) {
 
 }  // namespace
 
-AxisWeights resize_weights(const ir::Attributes& attributes, std::int64_t in, std::int64_t out, double scale, double roi_begin, double roi_end) {
-  const std::string mode = attributes.string("mode", "nearest"), transform = attributes.string("coordinate_transformation_mode", "half_pixel"),
+AxisWeights resize_weights(const ir::Attributes& attributes, std::int64_t in, std::int64_t out, double scale,
+                           double roi_begin, double roi_end) {
+  const std::string mode = attributes.string("mode", "nearest"),
+                    transform = attributes.string("coordinate_transformation_mode", "half_pixel"),
                     nearest = attributes.string("nearest_mode", "round_prefer_floor");
-  const bool antialias = attributes.integer("antialias", 0) != 0 && scale < 1, exclude = attributes.integer("exclude_outside", 0) != 0;
+  const bool antialias = attributes.integer("antialias", 0) != 0 && scale < 1,
+             exclude = attributes.integer("exclude_outside", 0) != 0;
   const double a = attributes.real("cubic_coeff_a", -0.75f), stretch = antialias ? scale : 1;
   AxisWeights weights;
   for (std::int64_t o = 0; o < out; ++o) {
-    const double at = original_position(transform, static_cast<double>(o), scale, static_cast<double>(in), static_cast<double>(out), roi_begin, roi_end);
+    const double at = original_position(transform, static_cast<double>(o), scale, static_cast<double>(in),
+                                        static_cast<double>(out), roi_begin, roi_end);
     weights.outside.push_back(transform == "tf_crop_and_resize" && (at < 0 || at > static_cast<double>(in - 1)));
     // ratio in (0, 1]: the element on the left is preferred.
     const double left = std::ceil(at) - 1, ratio = at - left;
@@ -88,7 +94,8 @@ Values resize(const Call& call) {
   Shape shape = in.shape();
   std::vector<std::vector<bool>> outside(shape.size());
   for (std::size_t d = 0; d < shape.size(); ++d) {
-    AxisWeights weights = resize_weights(call.node.attributes, shape[d], plan.output[d], plan.scales[d], plan.roi_begin[d], plan.roi_end[d]);
+    AxisWeights weights = resize_weights(call.node.attributes, shape[d], plan.output[d], plan.scales[d],
+                                         plan.roi_begin[d], plan.roi_end[d]);
     outside[d] = weights.outside;
     if (plan.output[d] == shape[d] && plan.scales[d] == 1 && plan.roi_begin[d] == 0 && plan.roi_end[d] == 1) continue;
     AxisView view = view_axis(shape, static_cast<std::int64_t>(d));

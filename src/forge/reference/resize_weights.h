@@ -10,10 +10,11 @@ namespace xinfer::forge::reference {
 
 struct AxisWeights {
   std::vector<std::vector<std::pair<std::int64_t, double>>> taps;  // per output coordinate: input coordinate, weight
-  std::vector<bool> outside;                                       // per output coordinate: takes the extrapolation value
+  std::vector<bool> outside;  // per output coordinate: takes the extrapolation value
 };
 
 /// For an axis of size `in` resized to `out` by `scale`, as Resize-19 defines its modes.
-AxisWeights resize_weights(const ir::Attributes& attributes, std::int64_t in, std::int64_t out, double scale, double roi_begin, double roi_end);
+AxisWeights resize_weights(const ir::Attributes& attributes, std::int64_t in, std::int64_t out, double scale,
+                           double roi_begin, double roi_end);
 
 }  // namespace xinfer::forge::reference

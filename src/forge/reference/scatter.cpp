@@ -17,7 +17,9 @@ Result<void> with_writer(const Call& call, Tensor& out, const Tensor& updates, F
     return {};
   }
   auto reduce = [&](auto total, auto updates_as_numbers, auto combine) {
-    place([&](std::int64_t to, std::int64_t from) { total[index_of(to)] = combine(total[index_of(to)], updates_as_numbers[index_of(from)]); });
+    place([&](std::int64_t to, std::int64_t from) {
+      total[index_of(to)] = combine(total[index_of(to)], updates_as_numbers[index_of(from)]);
+    });
     store(out, total);
   };
   auto dispatch = [&](auto combine) {
@@ -43,7 +45,8 @@ Values scatter_elements(const Call& call) {
     if (v < 0) v += size;
   }
   for (std::size_t d = 0; d < out.shape().size(); ++d)
-    if (d != axis && indices.shape()[d] > out.shape()[d]) return fail(Code::kInvalidArgument, "the indices are larger than the data along axis {}", d);
+    if (d != axis && indices.shape()[d] > out.shape()[d])
+      return fail(Code::kInvalidArgument, "the indices are larger than the data along axis {}", d);
   Shape strides = tensor::strides_of(out.shape());
   const std::int64_t step = strides[axis];
   strides[axis] = 0;
@@ -59,14 +62,16 @@ Values scatter_nd(const Call& call) {
   const std::int64_t depth = indices.shape().back(), rows = depth ? indices.num_elements() / depth : 0;
   Shape strides = tensor::strides_of(out.shape());
   const std::int64_t run = view_axes(out.shape(), depth, depth).inner;
-  if (updates.num_elements() != rows * run) return fail(Code::kInvalidArgument, "{} updates for {} places of {}", updates.num_elements(), rows, run);
+  if (updates.num_elements() != rows * run)
+    return fail(Code::kInvalidArgument, "{} updates for {} places of {}", updates.num_elements(), rows, run);
   auto values = indices.as_int64s();
   std::vector<std::int64_t> places;
   for (std::int64_t row = 0; row < rows; ++row) {
     std::int64_t to = 0;
     for (std::int64_t d = 0; d < depth; ++d) {
       const std::int64_t size = out.shape()[index_of(d)], at = values[index_of(row * depth + d)];
-      if (at < -size || at >= size) return fail(Code::kInvalidArgument, "index {} is out of range for size {}", at, size);
+      if (at < -size || at >= size)
+        return fail(Code::kInvalidArgument, "index {} is out of range for size {}", at, size);
       to += (at < 0 ? at + size : at) * strides[index_of(d)];
     }
     places.push_back(to);
@@ -86,7 +91,8 @@ Values tensor_scatter(const Call& call) {
   const bool circular = call.text("mode", "linear") == "circular";
   if (axis < 1) return fail(Code::kInvalidArgument, "axis 0 is the batch");
   for (std::size_t d = 0; d < out.shape().size(); ++d)
-    if (static_cast<std::int64_t>(d) != axis && out.shape()[d] != update.shape()[d]) return fail(Code::kInvalidArgument, "cache and update differ along axis {}", d);
+    if (static_cast<std::int64_t>(d) != axis && out.shape()[d] != update.shape()[d])
+      return fail(Code::kInvalidArgument, "cache and update differ along axis {}", d);
   AxisView cache = view_axis(out.shape(), axis), part = view_axis(update.shape(), axis);
   const std::int64_t per_batch = out.shape()[0] ? cache.outer / out.shape()[0] : 1;
   for (std::int64_t o = 0; o < part.outer; ++o) {
@@ -94,7 +100,8 @@ Values tensor_scatter(const Call& call) {
     for (std::int64_t i = 0; i < part.size; ++i) {
       std::int64_t to = start + i;
       if (circular && cache.size > 0) to %= cache.size;
-      if (to < 0 || to >= cache.size) return fail(Code::kInvalidArgument, "position {} lies outside a cache of {}", to, cache.size);
+      if (to < 0 || to >= cache.size)
+        return fail(Code::kInvalidArgument, "position {} lies outside a cache of {}", to, cache.size);
       copy_run(out, (o * cache.size + to) * cache.inner, update, (o * part.size + i) * part.inner, part.inner);
     }
   }

@@ -22,9 +22,10 @@ Values top_k(const Call& call) {
       for (std::int64_t i = 0; i < view.inner; ++i) {
         std::iota(order.begin(), order.end(), 0);
         auto at = [&](std::int64_t a) { return x[index_of((o * view.size + a) * view.inner + i)]; };
-        std::ranges::partial_sort(order, order.begin() + k, [&](std::int64_t a, std::int64_t b) {  // equal: the lower index first
-          return at(a) != at(b) ? (largest ? at(a) > at(b) : at(a) < at(b)) : a < b;
-        });
+        std::ranges::partial_sort(order, order.begin() + k,
+                                  [&](std::int64_t a, std::int64_t b) {  // equal: the lower index first
+                                    return at(a) != at(b) ? (largest ? at(a) > at(b) : at(a) < at(b)) : a < b;
+                                  });
         for (std::int64_t n = 0; n < k; ++n) {
           const std::int64_t to = (o * k + n) * view.inner + i;
           positions[index_of(to)] = order[index_of(n)];
@@ -34,7 +35,8 @@ Values top_k(const Call& call) {
   };
   with_copier(values, in, [&](auto copy) {
     if (is_real(in.dtype())) run(doubles(in), copy);
-    else if (in.dtype() == DType::kUint64) run(std::vector<std::uint64_t>(in.data<std::uint64_t>().begin(), in.data<std::uint64_t>().end()), copy);
+    else if (in.dtype() == DType::kUint64)
+      run(std::vector<std::uint64_t>(in.data<std::uint64_t>().begin(), in.data<std::uint64_t>().end()), copy);
     else run(ints(in), copy);
   });
   return results(std::move(values), std::move(indices));
@@ -54,7 +56,8 @@ Values non_zero(const Call& call) {
   Tensor out(DType::kInt64, {in.rank(), static_cast<std::int64_t>(found.size())});
   Shape strides = tensor::strides_of(in.shape());
   for (std::size_t d = 0; d < strides.size(); ++d)
-    for (std::size_t n = 0; n < found.size(); ++n) out.data<std::int64_t>()[d * found.size() + n] = found[n] / strides[d] % in.shape()[d];
+    for (std::size_t n = 0; n < found.size(); ++n)
+      out.data<std::int64_t>()[d * found.size() + n] = found[n] / strides[d] % in.shape()[d];
   return result(std::move(out));
 }
 
@@ -69,7 +72,8 @@ Box box_of(const double* b, bool centred) {
 }
 
 double overlap(const Box& a, const Box& b) {
-  const double height = std::min(a.y2, b.y2) - std::max(a.y1, b.y1), width = std::min(a.x2, b.x2) - std::max(a.x1, b.x1);
+  const double height = std::min(a.y2, b.y2) - std::max(a.y1, b.y1),
+               width = std::min(a.x2, b.x2) - std::max(a.x1, b.x1);
   if (height <= 0 || width <= 0 || a.area() <= 0 || b.area() <= 0) return 0;
   const double common = height * width;
   return common / (a.area() + b.area() - common);
@@ -83,7 +87,9 @@ Values non_max_suppression(const Call& call) {
   const bool by_score = call.has(4) && call.in(4).num_elements() > 0;
   const double score_limit = by_score ? call.in(4).as_double(0) : 0;
   const bool centred = call.integer("center_point_box", 0) != 0;
-  if (ss[0] != bs[0] || ss[2] != bs[1] || bs[2] != 4) return fail(Code::kInvalidArgument, "boxes {} and scores {} do not match", tensor::to_string(bs), tensor::to_string(ss));
+  if (ss[0] != bs[0] || ss[2] != bs[1] || bs[2] != 4)
+    return fail(Code::kInvalidArgument, "boxes {} and scores {} do not match", tensor::to_string(bs),
+                tensor::to_string(ss));
   std::vector<std::int64_t> selected;
   for (std::int64_t batch = 0; batch < ss[0]; ++batch)
     for (std::int64_t c = 0; c < ss[1]; ++c) {
@@ -114,7 +120,8 @@ struct SliceOrder {
   int compare(std::int64_t a, std::int64_t b) const {
     for (std::int64_t o = 0; o < view.outer; ++o)
       for (std::int64_t i = 0; i < view.inner; ++i) {
-        const std::size_t x = index_of((o * view.size + a) * view.inner + i), y = index_of((o * view.size + b) * view.inner + i);
+        const std::size_t x = index_of((o * view.size + a) * view.inner + i),
+                          y = index_of((o * view.size + b) * view.inner + i);
         int order = 0;
         if (tensor.dtype() == DType::kString) order = tensor.strings()[x].compare(tensor.strings()[y]);
         else if (!whole.empty()) order = (whole[x] > whole[y]) - (whole[x] < whole[y]);
@@ -129,7 +136,8 @@ Values unique(const Call& call) {
   const Tensor& in = call.in(0);
   const bool by_axis = call.node.attributes.has("axis");
   const std::int64_t axis = by_axis ? positive_axis(call.integer("axis", 0), in.rank()) : 0;
-  SliceOrder order{in, is_real(in.dtype()) ? doubles(in) : std::vector<double>{}, is_real(in.dtype()) ? std::vector<std::int64_t>{} : ints(in),
+  SliceOrder order{in, is_real(in.dtype()) ? doubles(in) : std::vector<double>{},
+                   is_real(in.dtype()) ? std::vector<std::int64_t>{} : ints(in),
                    by_axis ? view_axis(in.shape(), axis) : AxisView{1, in.num_elements(), 1}};
   std::vector<std::int64_t> sorted(index_of(order.view.size));
   std::iota(sorted.begin(), sorted.end(), 0);
@@ -165,7 +173,8 @@ Values unique(const Call& call) {
   Tensor out(in.dtype(), shape);
   for (std::int64_t o = 0; o < order.view.outer; ++o)
     for (std::int64_t n = 0; n < count; ++n)
-      copy_run(out, (o * count + n) * order.view.inner, in, (o * order.view.size + first[index_of(n)]) * order.view.inner, order.view.inner);
+      copy_run(out, (o * count + n) * order.view.inner, in,
+               (o * order.view.size + first[index_of(n)]) * order.view.inner, order.view.inner);
   return results(std::move(out), Tensor::from_int64s(first), Tensor::from_int64s(group), Tensor::from_int64s(counts));
 }
 
@@ -186,7 +195,8 @@ Values compress(const Call& call) {
   }
   Tensor out(in.dtype(), shape);
   for (std::int64_t o = 0; o < view.outer; ++o)
-    for (std::int64_t n = 0; n < count; ++n) copy_run(out, (o * count + n) * view.inner, in, (o * view.size + kept[index_of(n)]) * view.inner, view.inner);
+    for (std::int64_t n = 0; n < count; ++n)
+      copy_run(out, (o * count + n) * view.inner, in, (o * view.size + kept[index_of(n)]) * view.inner, view.inner);
   return result(std::move(out));
 }
 

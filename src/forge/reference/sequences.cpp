@@ -20,7 +20,8 @@ Result<std::int64_t> position_of(const Call& call, std::size_t input, std::size_
   const auto size = static_cast<std::int64_t>(count);
   std::int64_t at = call.has(input) ? call.in(input).as_int64(0) : (past ? size : size - 1);
   if (at < 0) at += size;
-  if (at < 0 || at > size || (at == size && !past)) return fail(Code::kInvalidArgument, "position {} lies outside a sequence of {}", at, size);
+  if (at < 0 || at > size || (at == size && !past))
+    return fail(Code::kInvalidArgument, "position {} lies outside a sequence of {}", at, size);
   return at;
 }
 
@@ -43,7 +44,9 @@ Values erase(const Call& call) {
   return std::vector<Value>{Value::sequence(std::move(elements), call.types[0].dtype)};
 }
 
-Values length(const Call& call) { return result(Tensor::scalar(static_cast<std::int64_t>(call.value(0).elements.size()))); }
+Values length(const Call& call) {
+  return result(Tensor::scalar(static_cast<std::int64_t>(call.value(0).elements.size())));
+}
 
 Values split_to_sequence(const Call& call) {
   const Tensor& in = call.in(0);
@@ -65,7 +68,8 @@ Values split_to_sequence(const Call& call) {
   std::vector<Value> elements;
   std::int64_t start = 0;
   for (auto size : sizes) {
-    if (size < 0 || start + size > view.size) return fail(Code::kInvalidArgument, "the parts do not sum to {}", view.size);
+    if (size < 0 || start + size > view.size)
+      return fail(Code::kInvalidArgument, "the parts do not sum to {}", view.size);
     Shape shape = in.shape();
     if (keep) shape[index_of(axis)] = size;
     else shape.erase(shape.begin() + axis);
@@ -128,7 +132,8 @@ Values optional_get(const Call& call) {
 
 Values optional_has(const Call& call) {
   Tensor out(DType::kBool, {});
-  out.data<std::uint8_t>()[0] = call.has(0) && (call.value(0).kind != Value::Kind::kOptional || !call.value(0).elements.empty());
+  out.data<std::uint8_t>()[0] =
+      call.has(0) && (call.value(0).kind != Value::Kind::kOptional || !call.value(0).elements.empty());
   return result(std::move(out));
 }
 

@@ -78,7 +78,8 @@ Result<std::vector<Value>> Function::operator()(const ir::Node& node, const ir::
   }
   int count = static_cast<int>(inputs.size());
   if (count < info->min_inputs || count > info->max_inputs)
-    return fail(Code::kInvalidArgument, "{} takes {} to {} inputs, not {}", node.op, info->min_inputs, info->max_inputs, count);
+    return fail(Code::kInvalidArgument, "{} takes {} to {} inputs, not {}", node.op, info->min_inputs, info->max_inputs,
+                count);
   for (int i = 0; i < info->min_inputs && info->max_inputs < ir::kVariadic; ++i)
     if (!inputs[index_of(i)]) return fail(Code::kInvalidArgument, "{} needs input {}", node.op, i);
   XI_TRY(auto types, info->shape_rule(ir::ShapeContext{around, alone}));

@@ -14,7 +14,8 @@ Result<Dims> windowed(const Dims& in, Dim channels, const std::optional<Shape>& 
   Dims out{in[0], std::move(channels)};
   // An axis that is unknown leaves the others computable: unknown sizes are resolved with a large stand-in.
   Shape input;
-  for (std::size_t i = 2; i < in.size(); ++i) input.push_back(in[i].is_static() ? in[i].value : (std::int64_t{1} << 30));
+  for (std::size_t i = 2; i < in.size(); ++i)
+    input.push_back(in[i].is_static() ? in[i].value : (std::int64_t{1} << 30));
   if (!kernel) {
     out.resize(in.size());
     return out;
@@ -40,11 +41,13 @@ std::optional<Shape> kernel_shape(const ShapeContext& context, std::size_t weigh
 // Checks channels against groups; w is [M, C/group, ...].
 Result<void> check_channels(const ShapeContext& context, const Dims& x, const Dims& w) {
   const std::int64_t group = context.node.attributes.integer("group", 1);
-  if (x.size() != w.size()) return fail(Code::kInvalidArgument, "the input has rank {}, the weights {}", x.size(), w.size());
+  if (x.size() != w.size())
+    return fail(Code::kInvalidArgument, "the input has rank {}, the weights {}", x.size(), w.size());
   if (x.size() < 3) return fail(Code::kInvalidArgument, "the input needs at least rank 3, not {}", x.size());
   if (group <= 0) return fail(Code::kInvalidArgument, "group is {}", group);
   if (x[1].is_static() && w[1].is_static() && x[1].value != w[1].value * group)
-    return fail(Code::kInvalidArgument, "the input has {} channels, the weights take {} in {} groups", x[1].value, w[1].value, group);
+    return fail(Code::kInvalidArgument, "the input has {} channels, the weights take {} in {} groups", x[1].value,
+                w[1].value, group);
   if (w[0].is_static() && w[0].value % group != 0)
     return fail(Code::kInvalidArgument, "{} output channels are not divisible into {} groups", w[0].value, group);
   return {};
@@ -56,7 +59,8 @@ Result<ValueType> conv_type(const ShapeContext& context, DType dtype) {
   if (!x) return unknown_rank(dtype);
   if (!w) return tensor_type(dtype, Dims(x->size()));
   XI_CHECK(check_channels(context, *x, *w));
-  XI_TRY(auto dims, windowed(*x, (*w)[0], kernel_shape(context, kWeights), [&](const Shape& input, const Shape& kernel) {
+  XI_TRY(auto dims,
+         windowed(*x, (*w)[0], kernel_shape(context, kWeights), [&](const Shape& input, const Shape& kernel) {
            return resolve_window(context.node.attributes, input, kernel);
          }));
   return tensor_type(dtype, std::move(dims));
@@ -95,12 +99,14 @@ Types conv_transpose(const ShapeContext& context) {
   if (!x) return output(context, unknown_rank(dtype));
   if (!w) return output(context, tensor_type(dtype, Dims(x->size())));
   const std::int64_t group = context.node.attributes.integer("group", 1);
-  if (x->size() != w->size() || x->size() < 3) return fail(Code::kInvalidArgument, "the input has rank {}, the weights {}", x->size(), w->size());
+  if (x->size() != w->size() || x->size() < 3)
+    return fail(Code::kInvalidArgument, "the input has rank {}, the weights {}", x->size(), w->size());
   if (group <= 0) return fail(Code::kInvalidArgument, "group is {}", group);
   XI_TRY(Dim channels, merge_dim((*x)[1], (*w)[0], "channels of input and weights"));
   if (channels.is_static() && channels.value % group != 0)
     return fail(Code::kInvalidArgument, "{} channels are not divisible into {} groups", channels.value, group);
-  XI_TRY(auto dims, windowed(*x, multiply((*w)[1], group), kernel_shape(context, 1), [&](const Shape& input, const Shape& kernel) {
+  XI_TRY(auto dims,
+         windowed(*x, multiply((*w)[1], group), kernel_shape(context, 1), [&](const Shape& input, const Shape& kernel) {
            return resolve_transposed_window(context.node.attributes, input, kernel);
          }));
   return output(context, tensor_type(dtype, std::move(dims)));
@@ -113,9 +119,10 @@ Types pool(const ShapeContext& context) {
   if (x) {
     XI_CHECK(require_min_rank(context, 0, 3));
     const bool ceil = context.node.attributes.integer("ceil_mode", 0) != 0;
-    XI_TRY(auto dims, windowed(*x, (*x)[1], context.node.attributes.integers("kernel_shape"), [&](const Shape& input, const Shape& kernel) {
-             return resolve_window(context.node.attributes, input, kernel, ceil);
-           }));
+    XI_TRY(auto dims, windowed(*x, (*x)[1], context.node.attributes.integers("kernel_shape"),
+                               [&](const Shape& input, const Shape& kernel) {
+                                 return resolve_window(context.node.attributes, input, kernel, ceil);
+                               }));
     type = tensor_type(dtype, std::move(dims));
   }
   return outputs(context, {type, tensor_type(DType::kInt64, type.dims)});
@@ -128,7 +135,8 @@ Types max_unpool(const ShapeContext& context) {
   XI_CHECK(require_min_rank(context, 0, 3));
   if (context.has_input(2)) {
     auto shape = constant_integers(context, 2);
-    if (shape && shape->size() != x->size()) return fail(Code::kInvalidArgument, "output_shape has {} entries", shape->size());
+    if (shape && shape->size() != x->size())
+      return fail(Code::kInvalidArgument, "output_shape has {} entries", shape->size());
     return output(context, shape ? static_type(dtype, *shape) : tensor_type(dtype, Dims(x->size())));
   }
   auto kernel = context.node.attributes.integers("kernel_shape");
@@ -139,7 +147,8 @@ Types max_unpool(const ShapeContext& context) {
   Dims out{(*x)[0], (*x)[1]};
   for (std::size_t i = 0; i < kernel.size(); ++i) {
     const Dim& dim = (*x)[i + 2];
-    out.push_back(dim.is_static() ? Dim((dim.value - 1) * strides[i] - pads[i] - pads[i + kernel.size()] + kernel[i]) : Dim{});
+    out.push_back(dim.is_static() ? Dim((dim.value - 1) * strides[i] - pads[i] - pads[i + kernel.size()] + kernel[i])
+                                  : Dim{});
   }
   return output(context, tensor_type(dtype, std::move(out)));
 }
@@ -150,7 +159,8 @@ Types max_roi_pool(const ShapeContext& context) {
   auto pooled = context.node.attributes.integers("pooled_shape");
   if (pooled.size() != 2) return fail(Code::kInvalidArgument, "pooled_shape needs two sizes");
   const Dims *x = dims_of(context, 0), *rois = dims_of(context, 1);
-  return output(context, tensor_type(dtype_of(context, 0), Dims{rois ? (*rois)[0] : Dim{}, x ? (*x)[1] : Dim{}, pooled[0], pooled[1]}));
+  return output(context, tensor_type(dtype_of(context, 0),
+                                     Dims{rois ? (*rois)[0] : Dim{}, x ? (*x)[1] : Dim{}, pooled[0], pooled[1]}));
 }
 
 // numpy's matmul of inputs a and b.
@@ -191,7 +201,8 @@ Types gemm(const ShapeContext& context) {
   XI_CHECK(require_rank(context, 1, 2));
   const Dims *a = dims_of(context, 0), *b = dims_of(context, 1);
   if (!a || !b) return output(context, tensor_type(dtype_of(context, 0), Dims(2)));
-  const std::size_t ta = context.node.attributes.integer("transA", 0) != 0, tb = context.node.attributes.integer("transB", 0) != 0;
+  const std::size_t ta = context.node.attributes.integer("transA", 0) != 0,
+                    tb = context.node.attributes.integer("transB", 0) != 0;
   XI_CHECK(merge_dim((*a)[1 - ta], (*b)[tb], "the summed dimension of the two inputs"));
   Dims out{(*a)[ta], (*b)[1 - tb]};
   if (const Dims* c = dims_of(context, 2)) XI_CHECK(broadcast_dims(out, *c));
@@ -207,7 +218,8 @@ Result<void> bind_subscripts(std::string_view term, const Dims& dims, std::map<c
   const std::size_t extra = dims.size() - letters;
   for (std::size_t i = 0, d = 0; i < term.size();) {
     if (i == dots) {
-      XI_TRY(ellipsis, broadcast_dims(ellipsis, Dims(dims.begin() + static_cast<std::ptrdiff_t>(d), dims.begin() + static_cast<std::ptrdiff_t>(d + extra))));
+      XI_TRY(ellipsis, broadcast_dims(ellipsis, Dims(dims.begin() + static_cast<std::ptrdiff_t>(d),
+                                                     dims.begin() + static_cast<std::ptrdiff_t>(d + extra))));
       d += extra;
       i += 3;
       continue;
@@ -235,7 +247,8 @@ Types einsum(const ShapeContext& context) {
   for (std::size_t begin = 0; begin <= left.size(); ++input) {
     const std::size_t end = std::min(left.find(',', begin), left.size());
     std::string_view term = left.substr(begin, end - begin);
-    if (input >= context.num_inputs()) return fail(Code::kInvalidArgument, "the equation '{}' has more terms than inputs", equation);
+    if (input >= context.num_inputs())
+      return fail(Code::kInvalidArgument, "the equation '{}' has more terms than inputs", equation);
     const Dims* dims = dims_of(context, input);
     if (!dims) return output(context, unknown_rank(dtype));
     XI_CHECK(bind_subscripts(term, *dims, sizes, ellipsis));
@@ -243,7 +256,9 @@ Types einsum(const ShapeContext& context) {
       if (c != '.') ++seen[c];
     begin = end + 1;
   }
-  if (input != context.num_inputs()) return fail(Code::kInvalidArgument, "the equation '{}' has {} terms for {} inputs", equation, input, context.num_inputs());
+  if (input != context.num_inputs())
+    return fail(Code::kInvalidArgument, "the equation '{}' has {} terms for {} inputs", equation, input,
+                context.num_inputs());
   std::string right;
   if (arrow == equation.npos) {  // implicit: the ellipsis, then the letters that occur once, in order
     right = left.find("...") == left.npos ? "" : "...";
@@ -274,14 +289,17 @@ Types col2im(const ShapeContext& context) {
   XI_CHECK(require_rank(context, 0, 3));
   std::int64_t kernel = 1;
   for (auto size : *block) kernel *= size;
-  if (kernel <= 0 || ((*x)[1].is_static() && (*x)[1].value % kernel != 0)) return fail(Code::kInvalidArgument, "the columns do not hold blocks of {}", kernel);
+  if (kernel <= 0 || ((*x)[1].is_static() && (*x)[1].value % kernel != 0))
+    return fail(Code::kInvalidArgument, "the columns do not hold blocks of {}", kernel);
   Dims out{(*x)[0], (*x)[1].is_static() ? Dim((*x)[1].value / kernel) : Dim{}};
   for (auto size : *image) out.emplace_back(size);
   return output(context, tensor_type(dtype_of(context, 0), std::move(out)));
 }
 
 std::vector<AttributeInfo> window_attributes(std::vector<AttributeInfo> more) {
-  for (auto info : {text("auto_pad"), integers("kernel_shape"), integers("strides"), integers("dilations"), integers("pads")}) more.push_back(info);
+  for (auto info :
+       {text("auto_pad"), integers("kernel_shape"), integers("strides"), integers("dilations"), integers("pads")})
+    more.push_back(info);
   return more;
 }
 
@@ -292,20 +310,47 @@ void add_contraction(Rows& rows) {
   rows.push_back({"Conv", 2, 3, 1, 1, window_attributes({integer("group")}), conv, kContract});
   rows.push_back({"ConvInteger", 2, 4, 1, 1, window_attributes({integer("group")}), conv_integer, kContract});
   rows.push_back({"QLinearConv", 8, 9, 1, 1, window_attributes({integer("group")}), qlinear_conv, kContract});
-  rows.push_back({"DeformConv", 3, 5, 1, 1, window_attributes({integer("group"), integer("offset_group")}), deform_conv, Lowering::kIrregular});
-  rows.push_back({"ConvTranspose", 2, 3, 1, 1, window_attributes({integer("group"), integers("output_padding"), integers("output_shape")}),
+  rows.push_back({"DeformConv", 3, 5, 1, 1, window_attributes({integer("group"), integer("offset_group")}), deform_conv,
+                  Lowering::kIrregular});
+  rows.push_back({"ConvTranspose", 2, 3, 1, 1,
+                  window_attributes({integer("group"), integers("output_padding"), integers("output_shape")}),
                   conv_transpose, kContract});
-  rows.push_back({"AveragePool", 1, 1, 1, 1, window_attributes({integer("ceil_mode"), integer("count_include_pad")}), pool, kContract});
-  rows.push_back({"MaxPool", 1, 1, 1, 2, window_attributes({integer("ceil_mode"), integer("storage_order")}), pool, kContract});
-  rows.push_back({"LpPool", 1, 1, 1, 1, window_attributes({integer("ceil_mode"), integer("p")}), pool, Lowering::kIrregular});
-  rows.push_back({"MaxUnpool", 2, 3, 1, 1, {integers("kernel_shape", true), integers("strides"), integers("pads")}, max_unpool, Lowering::kIrregular});
-  rows.push_back({"MaxRoiPool", 2, 2, 1, 1, {integers("pooled_shape", true), real("spatial_scale")}, max_roi_pool, Lowering::kIrregular});
+  rows.push_back({"AveragePool", 1, 1, 1, 1, window_attributes({integer("ceil_mode"), integer("count_include_pad")}),
+                  pool, kContract});
+  rows.push_back(
+      {"MaxPool", 1, 1, 1, 2, window_attributes({integer("ceil_mode"), integer("storage_order")}), pool, kContract});
+  rows.push_back(
+      {"LpPool", 1, 1, 1, 1, window_attributes({integer("ceil_mode"), integer("p")}), pool, Lowering::kIrregular});
+  rows.push_back({"MaxUnpool",
+                  2,
+                  3,
+                  1,
+                  1,
+                  {integers("kernel_shape", true), integers("strides"), integers("pads")},
+                  max_unpool,
+                  Lowering::kIrregular});
+  rows.push_back({"MaxRoiPool",
+                  2,
+                  2,
+                  1,
+                  1,
+                  {integers("pooled_shape", true), real("spatial_scale")},
+                  max_roi_pool,
+                  Lowering::kIrregular});
   rows.push_back({"MatMul", 2, 2, 1, 1, {}, matmul, kContract});
   rows.push_back({"MatMulInteger", 2, 4, 1, 1, {}, matmul_integer, kContract});
   rows.push_back({"QLinearMatMul", 8, 8, 1, 1, {}, qlinear_matmul, kContract});
-  rows.push_back({"Gemm", 2, 3, 1, 1, {real("alpha"), real("beta"), integer("transA"), integer("transB")}, gemm, kContract});
+  rows.push_back(
+      {"Gemm", 2, 3, 1, 1, {real("alpha"), real("beta"), integer("transA"), integer("transB")}, gemm, kContract});
   rows.push_back({"Einsum", 1, kVariadic, 1, 1, {text("equation", true)}, einsum, kContract});
-  rows.push_back({"Col2Im", 3, 3, 1, 1, {integers("dilations"), integers("pads"), integers("strides")}, col2im, Lowering::kIrregular});
+  rows.push_back({"Col2Im",
+                  3,
+                  3,
+                  1,
+                  1,
+                  {integers("dilations"), integers("pads"), integers("strides")},
+                  col2im,
+                  Lowering::kIrregular});
 }
 
 }  // namespace xinfer::ir::rules

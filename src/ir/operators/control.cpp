@@ -32,9 +32,11 @@ Types if_rule(const ShapeContext& context) {
   const Graph *yes = body_of(context, "then_branch"), *no = body_of(context, "else_branch");
   if (!yes || !no) return fail(Code::kInvalidArgument, "If needs then_branch and else_branch");
   if (yes->outputs.size() != no->outputs.size() || yes->outputs.size() != context.node.outputs.size())
-    return fail(Code::kInvalidArgument, "the branches give {} and {} values for {} outputs", yes->outputs.size(), no->outputs.size(), context.node.outputs.size());
+    return fail(Code::kInvalidArgument, "the branches give {} and {} values for {} outputs", yes->outputs.size(),
+                no->outputs.size(), context.node.outputs.size());
   std::vector<ValueType> types;
-  for (std::size_t i = 0; i < yes->outputs.size(); ++i) types.push_back(either(yes->value(yes->outputs[i]).type, no->value(no->outputs[i]).type));
+  for (std::size_t i = 0; i < yes->outputs.size(); ++i)
+    types.push_back(either(yes->value(yes->outputs[i]).type, no->value(no->outputs[i]).type));
   return outputs(context, std::move(types));
 }
 
@@ -43,7 +45,8 @@ Types loop(const ShapeContext& context) {
   if (!body) return fail(Code::kInvalidArgument, "Loop needs a body");
   const std::size_t states = context.num_inputs() > 2 ? context.num_inputs() - 2 : 0;
   if (body->inputs.size() != states + 2 || body->outputs.size() < states + 1)
-    return fail(Code::kInvalidArgument, "the body has {} inputs and {} outputs for {} state variables", body->inputs.size(), body->outputs.size(), states);
+    return fail(Code::kInvalidArgument, "the body has {} inputs and {} outputs for {} state variables",
+                body->inputs.size(), body->outputs.size(), states);
   std::vector<ValueType> types;
   for (std::size_t i = 1; i < body->outputs.size(); ++i) {
     ValueType type = body->value(body->outputs[i]).type;
@@ -58,10 +61,12 @@ Types scan(const ShapeContext& context) {
   const Graph* body = body_of(context, "body");
   if (!body) return fail(Code::kInvalidArgument, "Scan needs a body");
   const std::int64_t scans = context.node.attributes.integer("num_scan_inputs", 0);
-  if (scans <= 0 || scans > static_cast<std::int64_t>(context.num_inputs())) return fail(Code::kInvalidArgument, "num_scan_inputs is {}", scans);
+  if (scans <= 0 || scans > static_cast<std::int64_t>(context.num_inputs()))
+    return fail(Code::kInvalidArgument, "num_scan_inputs is {}", scans);
   const std::size_t states = context.num_inputs() - static_cast<std::size_t>(scans);
   if (body->inputs.size() != context.num_inputs() || body->outputs.size() < states)
-    return fail(Code::kInvalidArgument, "the body has {} inputs and {} outputs", body->inputs.size(), body->outputs.size());
+    return fail(Code::kInvalidArgument, "the body has {} inputs and {} outputs", body->inputs.size(),
+                body->outputs.size());
   Dim length;
   auto in_axes = context.node.attributes.integers("scan_input_axes");
   if (const Dims* first = dims_of(context, states)) {
@@ -148,12 +153,18 @@ Types optional_has(const ShapeContext& context) { return output(context, scalar(
 
 void add_control(Rows& rows) {
   constexpr auto kControl = Lowering::kControl;
-  rows.push_back({"If", 1, 1, 1, kVariadic, {graph("then_branch", true), graph("else_branch", true)}, if_rule, kControl});
+  rows.push_back(
+      {"If", 1, 1, 1, kVariadic, {graph("then_branch", true), graph("else_branch", true)}, if_rule, kControl});
   rows.push_back({"Loop", 2, kVariadic, 1, kVariadic, {graph("body", true)}, loop, kControl});
-  rows.push_back({"Scan", 1, kVariadic, 1, kVariadic,
-                  {graph("body", true), integer("num_scan_inputs", true), integers("scan_input_axes"), integers("scan_input_directions"),
-                   integers("scan_output_axes"), integers("scan_output_directions")},
-                  scan, kControl});
+  rows.push_back({"Scan",
+                  1,
+                  kVariadic,
+                  1,
+                  kVariadic,
+                  {graph("body", true), integer("num_scan_inputs", true), integers("scan_input_axes"),
+                   integers("scan_input_directions"), integers("scan_output_axes"), integers("scan_output_directions")},
+                  scan,
+                  kControl});
   rows.push_back({"SequenceMap", 1, kVariadic, 1, kVariadic, {graph("body", true)}, sequence_map, kControl});
   rows.push_back({"SequenceConstruct", 1, kVariadic, 1, 1, {}, sequence_construct, kControl});
   rows.push_back({"SequenceEmpty", 0, 0, 1, 1, {integer("dtype")}, sequence_empty, kControl});
@@ -162,7 +173,8 @@ void add_control(Rows& rows) {
   rows.push_back({"SequenceErase", 1, 2, 1, 1, {}, sequence_erase, kControl});
   rows.push_back({"SequenceLength", 1, 1, 1, 1, {}, sequence_length, kControl});
   rows.push_back({"SplitToSequence", 1, 2, 1, 1, {integer("axis"), integer("keepdims")}, split_to_sequence, kControl});
-  rows.push_back({"ConcatFromSequence", 1, 1, 1, 1, {integer("axis", true), integer("new_axis")}, concat_from_sequence, kControl});
+  rows.push_back(
+      {"ConcatFromSequence", 1, 1, 1, 1, {integer("axis", true), integer("new_axis")}, concat_from_sequence, kControl});
   rows.push_back({"Optional", 0, 1, 1, 1, {integer("type")}, optional, kControl});
   rows.push_back({"OptionalGetElement", 1, 1, 1, 1, {}, optional_get, kControl});
   rows.push_back({"OptionalHasElement", 0, 1, 1, 1, {}, optional_has, kControl});

@@ -47,7 +47,8 @@ Types reshape(const ShapeContext& context) {
   auto target = constant_integers(context, 1);
   if (!target) {
     auto rank = length_of(context, 1);
-    return output(context, rank < 0 ? unknown_rank(dtype) : tensor_type(dtype, unknown_dims(static_cast<std::size_t>(rank))));
+    return output(context,
+                  rank < 0 ? unknown_rank(dtype) : tensor_type(dtype, unknown_dims(static_cast<std::size_t>(rank))));
   }
   const bool allow_zero = context.node.attributes.integer("allowzero", 0) != 0;
   Dims out;
@@ -59,7 +60,8 @@ Types reshape(const ShapeContext& context) {
       infer = static_cast<std::ptrdiff_t>(i);
       out.emplace_back();
     } else if (size == 0 && !allow_zero) {
-      if (in && i >= in->size()) return fail(Code::kInvalidArgument, "the new shape copies dimension {} of a rank {} input", i, in->size());
+      if (in && i >= in->size())
+        return fail(Code::kInvalidArgument, "the new shape copies dimension {} of a rank {} input", i, in->size());
       out.push_back(in ? (*in)[i] : Dim{});
     } else if (size < 0) {
       return fail(Code::kInvalidArgument, "size {} in the new shape", size);
@@ -83,7 +85,8 @@ Types transpose(const ShapeContext& context) {
   auto perm = context.node.attributes.integers("perm");
   if (!context.node.attributes.has("perm"))
     for (std::size_t i = in->size(); i-- > 0;) perm.push_back(static_cast<std::int64_t>(i));
-  if (perm.size() != in->size()) return fail(Code::kInvalidArgument, "perm has {} entries for rank {}", perm.size(), in->size());
+  if (perm.size() != in->size())
+    return fail(Code::kInvalidArgument, "perm has {} entries for rank {}", perm.size(), in->size());
   XI_TRY(auto axes, normalize_axes(perm, static_cast<std::int64_t>(in->size())));
   Dims out;
   for (auto axis : axes) out.push_back((*in)[static_cast<std::size_t>(axis)]);
@@ -99,17 +102,20 @@ std::int64_t slice_length(std::int64_t size, std::int64_t start, std::int64_t en
   start = start < -size ? (step > 0 ? 0 : -1) : clamp(start);
   end = clamp(end);
   const std::int64_t span = step > 0 ? end - start : start - end;
-  const std::int64_t stride = step > 0 ? step : (step == std::numeric_limits<std::int64_t>::min() ? std::numeric_limits<std::int64_t>::max() : -step);
+  const std::int64_t stride =
+      step > 0 ? step
+               : (step == std::numeric_limits<std::int64_t>::min() ? std::numeric_limits<std::int64_t>::max() : -step);
   return span <= 0 ? 0 : (span - 1) / stride + 1;
 }
 
 Types slice(const ShapeContext& context) {
   const Dims* in = dims_of(context, 0);
   if (!in) return output(context, unknown_rank(dtype_of(context, 0)));
-  auto starts = constant_integers(context, 1), ends = constant_integers(context, 2), axes = constant_integers(context, 3),
-       steps = constant_integers(context, 4);
+  auto starts = constant_integers(context, 1), ends = constant_integers(context, 2),
+       axes = constant_integers(context, 3), steps = constant_integers(context, 4);
   Dims out = *in;
-  if (context.has_input(3) && !axes) return output(context, tensor_type(dtype_of(context, 0), unknown_dims(in->size())));
+  if (context.has_input(3) && !axes)
+    return output(context, tensor_type(dtype_of(context, 0), unknown_dims(in->size())));
   std::int64_t count = length_of(context, 1);
   if (!axes) {
     if (count < 0) return output(context, tensor_type(dtype_of(context, 0), unknown_dims(in->size())));
@@ -139,12 +145,14 @@ Types concat(const ShapeContext& context) {
   const DType dtype = dtype_of(context, 0);
   const Dims* first = dims_of(context, 0);
   if (!first) return output(context, unknown_rank(dtype));
-  XI_TRY(auto axis, normalize_axis(context.node.attributes.integer("axis", 0), static_cast<std::int64_t>(first->size())));
+  XI_TRY(auto axis,
+         normalize_axis(context.node.attributes.integer("axis", 0), static_cast<std::int64_t>(first->size())));
   Dims out = *first;
   for (std::size_t i = 1; i < context.num_inputs(); ++i) {
     const Dims* dims = dims_of(context, i);
     if (!dims) return output(context, tensor_type(dtype, unknown_dims(first->size())));
-    if (dims->size() != out.size()) return fail(Code::kInvalidArgument, "inputs 0 and {} have ranks {} and {}", i, out.size(), dims->size());
+    if (dims->size() != out.size())
+      return fail(Code::kInvalidArgument, "inputs 0 and {} have ranks {} and {}", i, out.size(), dims->size());
     for (std::size_t d = 0; d < out.size(); ++d) {
       if (d == static_cast<std::size_t>(axis)) {
         out[d] = add(out[d], (*dims)[d]);
@@ -165,7 +173,8 @@ Types split(const ShapeContext& context) {
   const Dim& whole = (*in)[static_cast<std::size_t>(axis)];
   std::vector<ValueType> types(count, tensor_type(dtype, *in));
   auto sizes = constant_integers(context, 1);
-  if (sizes && sizes->size() != count) return fail(Code::kInvalidArgument, "{} sizes for {} outputs", sizes->size(), count);
+  if (sizes && sizes->size() != count)
+    return fail(Code::kInvalidArgument, "{} sizes for {} outputs", sizes->size(), count);
   std::int64_t total = 0;
   // Without sizes: equal parts, the last one smaller.
   const auto parts = context.node.attributes.integer("num_outputs", static_cast<std::int64_t>(count));
@@ -188,18 +197,21 @@ Types pad(const ShapeContext& context) {
   const Dims* in = dims_of(context, 0);
   if (!in) return output(context, unknown_rank(dtype_of(context, 0)));
   auto pads = constant_integers(context, 1), axes = constant_integers(context, 3);
-  if (!pads || (context.has_input(3) && !axes)) return output(context, tensor_type(dtype_of(context, 0), unknown_dims(in->size())));
+  if (!pads || (context.has_input(3) && !axes))
+    return output(context, tensor_type(dtype_of(context, 0), unknown_dims(in->size())));
   if (!axes) {
     axes.emplace();
     for (std::size_t i = 0; i < in->size(); ++i) axes->push_back(static_cast<std::int64_t>(i));
   }
   XI_TRY(auto normal, normalize_axes(*axes, static_cast<std::int64_t>(in->size())));
-  if (pads->size() != 2 * normal.size()) return fail(Code::kInvalidArgument, "{} pads for {} axes", pads->size(), normal.size());
+  if (pads->size() != 2 * normal.size())
+    return fail(Code::kInvalidArgument, "{} pads for {} axes", pads->size(), normal.size());
   Dims out = *in;
   for (std::size_t i = 0; i < normal.size(); ++i) {
     const std::int64_t extra = (*pads)[i] + (*pads)[i + normal.size()];
     Dim& dim = out[static_cast<std::size_t>(normal[i])];
-    if (dim.is_static() && dim.value + extra < 0) return fail(Code::kInvalidArgument, "axis {} is cropped to less than nothing", normal[i]);
+    if (dim.is_static() && dim.value + extra < 0)
+      return fail(Code::kInvalidArgument, "axis {} is cropped to less than nothing", normal[i]);
     if (extra != 0) dim = add(dim, dim.is_static() ? Dim(extra) : Dim{});
     if (dim.is_static() && dim.value < 0) dim = Dim{};
   }
@@ -212,7 +224,8 @@ Types expand(const ShapeContext& context) {
   if (!shape) {
     auto rank = length_of(context, 1);
     if (!in || rank < 0) return output(context, unknown_rank(dtype_of(context, 0)));
-    return output(context, tensor_type(dtype_of(context, 0), unknown_dims(std::max(in->size(), static_cast<std::size_t>(rank)))));
+    return output(
+        context, tensor_type(dtype_of(context, 0), unknown_dims(std::max(in->size(), static_cast<std::size_t>(rank)))));
   }
   if (!in) return output(context, unknown_rank(dtype_of(context, 0)));
   for (auto size : *shape)
@@ -226,7 +239,8 @@ Types tile(const ShapeContext& context) {
   if (!in) return output(context, unknown_rank(dtype_of(context, 0)));
   auto repeats = constant_integers(context, 1);
   Dims out = *in;
-  if (repeats && repeats->size() != in->size()) return fail(Code::kInvalidArgument, "{} repeats for rank {}", repeats->size(), in->size());
+  if (repeats && repeats->size() != in->size())
+    return fail(Code::kInvalidArgument, "{} repeats for rank {}", repeats->size(), in->size());
   for (std::size_t i = 0; i < out.size(); ++i) {
     if (repeats && (*repeats)[i] < 0) return fail(Code::kInvalidArgument, "a repeat is {}", (*repeats)[i]);
     out[i] = repeats ? multiply(out[i], (*repeats)[i]) : Dim{};
@@ -243,7 +257,8 @@ Types squeeze(const ShapeContext& context) {
     XI_TRY(auto normal, normalize_axes(*axes, static_cast<std::int64_t>(in->size())));
     for (auto axis : normal) {
       const Dim& dim = (*in)[static_cast<std::size_t>(axis)];
-      if (dim.is_static() && dim.value != 1) return fail(Code::kInvalidArgument, "cannot squeeze axis {} of size {}", axis, dim.value);
+      if (dim.is_static() && dim.value != 1)
+        return fail(Code::kInvalidArgument, "cannot squeeze axis {} of size {}", axis, dim.value);
       drop[static_cast<std::size_t>(axis)] = true;
     }
   } else {
@@ -264,7 +279,9 @@ Types unsqueeze(const ShapeContext& context) {
   if (!in) return output(context, unknown_rank(dtype_of(context, 0)));
   if (!axes) {
     auto count = length_of(context, 1);
-    return output(context, count < 0 ? unknown_rank(dtype_of(context, 0)) : tensor_type(dtype_of(context, 0), unknown_dims(in->size() + static_cast<std::size_t>(count))));
+    return output(context, count < 0 ? unknown_rank(dtype_of(context, 0))
+                                     : tensor_type(dtype_of(context, 0),
+                                                   unknown_dims(in->size() + static_cast<std::size_t>(count))));
   }
   const std::size_t rank = in->size() + axes->size();
   XI_TRY(auto normal, normalize_axes(*axes, static_cast<std::int64_t>(rank)));
@@ -279,7 +296,8 @@ Types flatten(const ShapeContext& context) {
   if (!in) return output(context, tensor_type(dtype_of(context, 0), unknown_dims(2)));
   const auto rank = static_cast<std::int64_t>(in->size());
   std::int64_t axis = context.node.attributes.integer("axis", 1);
-  if (axis < -rank || axis > rank) return fail(Code::kInvalidArgument, "axis {} is out of range for rank {}", axis, rank);
+  if (axis < -rank || axis > rank)
+    return fail(Code::kInvalidArgument, "axis {} is out of range for rank {}", axis, rank);
   if (axis < 0) axis += rank;
   const auto at = static_cast<std::size_t>(axis);
   return output(context, tensor_type(dtype_of(context, 0), Dims{product(*in, 0, at), product(*in, at, in->size())}));
@@ -288,7 +306,8 @@ Types flatten(const ShapeContext& context) {
 Types gather(const ShapeContext& context) {
   const Dims *data = dims_of(context, 0), *indices = dims_of(context, 1);
   if (!data || !indices) return output(context, unknown_rank(dtype_of(context, 0)));
-  XI_TRY(auto axis, normalize_axis(context.node.attributes.integer("axis", 0), static_cast<std::int64_t>(data->size())));
+  XI_TRY(auto axis,
+         normalize_axis(context.node.attributes.integer("axis", 0), static_cast<std::int64_t>(data->size())));
   Dims out(data->begin(), data->begin() + axis);
   out.insert(out.end(), indices->begin(), indices->end());
   out.insert(out.end(), data->begin() + axis + 1, data->end());
@@ -297,18 +316,22 @@ Types gather(const ShapeContext& context) {
 
 Types gather_elements(const ShapeContext& context) {
   const Dims *data = dims_of(context, 0), *indices = dims_of(context, 1);
-  if (data) XI_CHECK(normalize_axis(context.node.attributes.integer("axis", 0), static_cast<std::int64_t>(data->size())));
+  if (data)
+    XI_CHECK(normalize_axis(context.node.attributes.integer("axis", 0), static_cast<std::int64_t>(data->size())));
   if (data) XI_CHECK(require_rank(context, 1, data->size()));
   return output(context, indices ? tensor_type(dtype_of(context, 0), *indices) : unknown_rank(dtype_of(context, 0)));
 }
 
 Types gather_nd(const ShapeContext& context) {
   const Dims *data = dims_of(context, 0), *indices = dims_of(context, 1);
-  if (!data || !indices || indices->empty() || !indices->back().is_static()) return output(context, unknown_rank(dtype_of(context, 0)));
+  if (!data || !indices || indices->empty() || !indices->back().is_static())
+    return output(context, unknown_rank(dtype_of(context, 0)));
   const auto batch = context.node.attributes.integer("batch_dims", 0);
   const std::int64_t taken = batch + indices->back().value;
-  if (batch < 0 || batch >= static_cast<std::int64_t>(indices->size()) || taken > static_cast<std::int64_t>(data->size()))
-    return fail(Code::kInvalidArgument, "indices of length {} and batch_dims {} for rank {}", indices->back().value, batch, data->size());
+  if (batch < 0 || batch >= static_cast<std::int64_t>(indices->size()) ||
+      taken > static_cast<std::int64_t>(data->size()))
+    return fail(Code::kInvalidArgument, "indices of length {} and batch_dims {} for rank {}", indices->back().value,
+                batch, data->size());
   Dims out(indices->begin(), indices->end() - 1);
   out.insert(out.end(), data->begin() + taken, data->end());
   return output(context, tensor_type(dtype_of(context, 0), std::move(out)));
@@ -323,7 +346,8 @@ Types depth_to_space(const ShapeContext& context) {
   if ((*in)[1].is_static() && (*in)[1].value % (block * block) != 0)
     return fail(Code::kInvalidArgument, "{} channels are not divisible by {}", (*in)[1].value, block * block);
   Dim channels = (*in)[1].is_static() ? Dim((*in)[1].value / (block * block)) : Dim{};
-  return output(context, tensor_type(dtype_of(context, 0), Dims{(*in)[0], channels, multiply((*in)[2], block), multiply((*in)[3], block)}));
+  return output(context, tensor_type(dtype_of(context, 0),
+                                     Dims{(*in)[0], channels, multiply((*in)[2], block), multiply((*in)[3], block)}));
 }
 
 Types space_to_depth(const ShapeContext& context) {
@@ -335,7 +359,8 @@ Types space_to_depth(const ShapeContext& context) {
   Dims out{(*in)[0], multiply((*in)[1], block * block), Dim{}, Dim{}};
   for (std::size_t i = 2; i < 4; ++i) {
     if (!(*in)[i].is_static()) continue;
-    if ((*in)[i].value % block != 0) return fail(Code::kInvalidArgument, "size {} is not divisible by the block size {}", (*in)[i].value, block);
+    if ((*in)[i].value % block != 0)
+      return fail(Code::kInvalidArgument, "size {} is not divisible by the block size {}", (*in)[i].value, block);
     out[i] = Dim((*in)[i].value / block);
   }
   return output(context, tensor_type(dtype_of(context, 0), std::move(out)));
@@ -349,9 +374,11 @@ Types center_crop_pad(const ShapeContext& context) {
   if (!context.node.attributes.has("axes"))
     for (std::size_t i = 0; i < in->size(); ++i) axes.push_back(static_cast<std::int64_t>(i));
   XI_TRY(auto normal, normalize_axes(axes, static_cast<std::int64_t>(in->size())));
-  if (sizes && sizes->size() != normal.size()) return fail(Code::kInvalidArgument, "{} sizes for {} axes", sizes->size(), normal.size());
+  if (sizes && sizes->size() != normal.size())
+    return fail(Code::kInvalidArgument, "{} sizes for {} axes", sizes->size(), normal.size());
   Dims out = *in;
-  for (std::size_t i = 0; i < normal.size(); ++i) out[static_cast<std::size_t>(normal[i])] = sizes ? Dim((*sizes)[i]) : Dim{};
+  for (std::size_t i = 0; i < normal.size(); ++i)
+    out[static_cast<std::size_t>(normal[i])] = sizes ? Dim((*sizes)[i]) : Dim{};
   return output(context, tensor_type(dtype_of(context, 0), std::move(out)));
 }
 
@@ -370,7 +397,8 @@ Types shape(const ShapeContext& context) {
   if (!in) return output(context, tensor_type(DType::kInt64, Dims{Dim{}}));
   const auto rank = static_cast<std::int64_t>(in->size());
   auto clamp = [&](std::int64_t at) { return std::clamp<std::int64_t>(at < 0 ? at + rank : at, 0, rank); };
-  std::int64_t begin = clamp(context.node.attributes.integer("start", 0)), end = clamp(context.node.attributes.integer("end", rank));
+  std::int64_t begin = clamp(context.node.attributes.integer("start", 0)),
+               end = clamp(context.node.attributes.integer("end", rank));
   return output(context, tensor_type(DType::kInt64, Dims{Dim(std::max<std::int64_t>(0, end - begin))}));
 }
 
@@ -379,11 +407,14 @@ Types size(const ShapeContext& context) { return output(context, scalar(DType::k
 Types constant(const ShapeContext& context) {
   const Attributes& a = context.node.attributes;
   for (std::string_view name : {"value", "sparse_value"})
-    if (const auto* tensor = a.get<std::shared_ptr<const Tensor>>(name)) return output(context, ValueType::of((*tensor)->dtype(), (*tensor)->shape()));
+    if (const auto* tensor = a.get<std::shared_ptr<const Tensor>>(name))
+      return output(context, ValueType::of((*tensor)->dtype(), (*tensor)->shape()));
   if (a.get<float>("value_float")) return output(context, scalar(DType::kFloat32));
   if (a.get<std::int64_t>("value_int")) return output(context, scalar(DType::kInt64));
   if (a.get<std::string>("value_string")) return output(context, scalar(DType::kString));
-  auto vector = [&](DType dtype, std::size_t count) { return output(context, static_type(dtype, {static_cast<std::int64_t>(count)})); };
+  auto vector = [&](DType dtype, std::size_t count) {
+    return output(context, static_type(dtype, {static_cast<std::int64_t>(count)}));
+  };
   if (const auto* list = a.get<std::vector<float>>("value_floats")) return vector(DType::kFloat32, list->size());
   if (const auto* list = a.get<std::vector<std::int64_t>>("value_ints")) return vector(DType::kInt64, list->size());
   if (const auto* list = a.get<std::vector<std::string>>("value_strings")) return vector(DType::kString, list->size());
@@ -392,11 +423,13 @@ Types constant(const ShapeContext& context) {
 
 Types constant_of_shape(const ShapeContext& context) {
   DType dtype = DType::kFloat32;
-  if (const auto* value = context.node.attributes.get<std::shared_ptr<const Tensor>>("value")) dtype = (*value)->dtype();
+  if (const auto* value = context.node.attributes.get<std::shared_ptr<const Tensor>>("value"))
+    dtype = (*value)->dtype();
   auto shape = constant_integers(context, 0);
   if (!shape) {
     auto rank = length_of(context, 0);
-    return output(context, rank < 0 ? unknown_rank(dtype) : tensor_type(dtype, unknown_dims(static_cast<std::size_t>(rank))));
+    return output(context,
+                  rank < 0 ? unknown_rank(dtype) : tensor_type(dtype, unknown_dims(static_cast<std::size_t>(rank))));
   }
   for (auto size : *shape)
     if (size < 0) return fail(Code::kInvalidArgument, "size {} in the shape", size);
@@ -407,7 +440,8 @@ Types range(const ShapeContext& context) {
   XI_CHECK(require_same_dtype(context, 0, 2));
   const DType dtype = dtype_of(context, 0);
   const Tensor *start = context.constant(0), *limit = context.constant(1), *delta = context.constant(2);
-  if (!start || !limit || !delta || start->num_elements() != 1 || limit->num_elements() != 1 || delta->num_elements() != 1)
+  if (!start || !limit || !delta || start->num_elements() != 1 || limit->num_elements() != 1 ||
+      delta->num_elements() != 1)
     return output(context, tensor_type(dtype, Dims{Dim{}}));
   std::int64_t count = 0;
   if (tensor::is_float(dtype)) {
@@ -435,7 +469,8 @@ Types one_hot(const ShapeContext& context) {
   const auto rank = static_cast<std::int64_t>(indices->size()) + 1;
   XI_TRY(auto axis, normalize_axis(context.node.attributes.integer("axis", -1), rank));
   auto depth = constant_integers(context, 1);
-  if (depth && (depth->size() != 1 || (*depth)[0] < 0)) return fail(Code::kInvalidArgument, "depth must be one number, not negative");
+  if (depth && (depth->size() != 1 || (*depth)[0] < 0))
+    return fail(Code::kInvalidArgument, "depth must be one number, not negative");
   Dims out = *indices;
   out.insert(out.begin() + axis, depth ? Dim((*depth)[0]) : Dim{});
   return output(context, tensor_type(dtype, std::move(out)));
@@ -462,7 +497,8 @@ void add_movement(Rows& rows) {
   rows.push_back({"DepthToSpace", 1, 1, 1, 1, {integer("blocksize", true), text("mode")}, depth_to_space, kMove});
   rows.push_back({"SpaceToDepth", 1, 1, 1, 1, {integer("blocksize", true)}, space_to_depth, kMove});
   rows.push_back({"CenterCropPad", 2, 2, 1, 1, {integers("axes")}, center_crop_pad, kMove});
-  rows.push_back({"ReverseSequence", 2, 2, 1, 1, {integer("batch_axis"), integer("time_axis")}, reverse_sequence, kMove});
+  rows.push_back(
+      {"ReverseSequence", 2, 2, 1, 1, {integer("batch_axis"), integer("time_axis")}, reverse_sequence, kMove});
   rows.push_back({"Trilu", 1, 2, 1, 1, {integer("upper")}, trilu, kMove});
   rows.push_back({"OneHot", 3, 3, 1, 1, {integer("axis")}, one_hot, Lowering::kIrregular});
   rows.push_back({"EyeLike", 1, 1, 1, 1, {integer("dtype"), integer("k")}, eye_like, Lowering::kFoldOnly});
@@ -470,10 +506,16 @@ void add_movement(Rows& rows) {
   rows.push_back({"Size", 1, 1, 1, 1, {}, size, Lowering::kFoldOnly});
   rows.push_back({"Range", 3, 3, 1, 1, {}, range, Lowering::kFoldOnly});
   rows.push_back({"ConstantOfShape", 1, 1, 1, 1, {tensor_attribute("value")}, constant_of_shape, Lowering::kFoldOnly});
-  rows.push_back({"Constant", 0, 0, 1, 1,
-                  {tensor_attribute("value"), tensor_attribute("sparse_value"), real("value_float"), reals("value_floats"),
-                   integer("value_int"), integers("value_ints"), text("value_string"), texts("value_strings")},
-                  constant, Lowering::kFoldOnly});
+  rows.push_back(
+      {"Constant",
+       0,
+       0,
+       1,
+       1,
+       {tensor_attribute("value"), tensor_attribute("sparse_value"), real("value_float"), reals("value_floats"),
+        integer("value_int"), integers("value_ints"), text("value_string"), texts("value_strings")},
+       constant,
+       Lowering::kFoldOnly});
 }
 
 }  // namespace xinfer::ir::rules

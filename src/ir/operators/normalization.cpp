@@ -11,7 +11,8 @@ template <int kDefaultAxis>
 Types along_axis(const ShapeContext& context) {
   const Dims* in = dims_of(context, 0);
   if (in && !in->empty())
-    XI_CHECK(normalize_axis(context.node.attributes.integer("axis", kDefaultAxis), static_cast<std::int64_t>(in->size())));
+    XI_CHECK(
+        normalize_axis(context.node.attributes.integer("axis", kDefaultAxis), static_cast<std::int64_t>(in->size())));
   return same_as_first(context);
 }
 
@@ -89,24 +90,75 @@ void add_normalization(Rows& rows) {
   for (std::string_view name : {"Softmax", "LogSoftmax"})
     rows.push_back({name, 1, 1, 1, 1, {integer("axis")}, along_axis<-1>, Lowering::kReduction});
   rows.push_back({"Hardmax", 1, 1, 1, 1, {integer("axis")}, along_axis<-1>, Lowering::kIrregular});
-  rows.push_back({"LpNormalization", 1, 1, 1, 1, {integer("axis"), integer("p")}, along_axis<-1>, Lowering::kComposite});
-  rows.push_back({"BatchNormalization", 5, 5, 1, 3, {real("epsilon"), real("momentum"), integer("training_mode")},
-                  batch_normalization, Lowering::kComposite});
-  rows.push_back({"InstanceNormalization", 3, 3, 1, 1, {real("epsilon")}, instance_normalization, Lowering::kComposite});
-  rows.push_back({"GroupNormalization", 3, 3, 1, 1, {real("epsilon"), integer("num_groups", true), integer("stash_type")},
-                  group_normalization, Lowering::kComposite});
-  rows.push_back({"LayerNormalization", 2, 3, 1, 3, {integer("axis"), real("epsilon"), integer("stash_type")},
-                  layer_normalization, Lowering::kComposite});
-  rows.push_back({"RMSNormalization", 2, 2, 1, 1, {integer("axis"), real("epsilon"), integer("stash_type")},
-                  layer_normalization, Lowering::kComposite});
-  rows.push_back({"SimplifiedLayerNormalization", 2, 2, 1, 2, {integer("axis"), real("epsilon"), integer("stash_type")},
-                  simplified_layer_normalization, Lowering::kComposite});
+  rows.push_back(
+      {"LpNormalization", 1, 1, 1, 1, {integer("axis"), integer("p")}, along_axis<-1>, Lowering::kComposite});
+  rows.push_back({"BatchNormalization",
+                  5,
+                  5,
+                  1,
+                  3,
+                  {real("epsilon"), real("momentum"), integer("training_mode")},
+                  batch_normalization,
+                  Lowering::kComposite});
+  rows.push_back(
+      {"InstanceNormalization", 3, 3, 1, 1, {real("epsilon")}, instance_normalization, Lowering::kComposite});
+  rows.push_back({"GroupNormalization",
+                  3,
+                  3,
+                  1,
+                  1,
+                  {real("epsilon"), integer("num_groups", true), integer("stash_type")},
+                  group_normalization,
+                  Lowering::kComposite});
+  rows.push_back({"LayerNormalization",
+                  2,
+                  3,
+                  1,
+                  3,
+                  {integer("axis"), real("epsilon"), integer("stash_type")},
+                  layer_normalization,
+                  Lowering::kComposite});
+  rows.push_back({"RMSNormalization",
+                  2,
+                  2,
+                  1,
+                  1,
+                  {integer("axis"), real("epsilon"), integer("stash_type")},
+                  layer_normalization,
+                  Lowering::kComposite});
+  rows.push_back({"SimplifiedLayerNormalization",
+                  2,
+                  2,
+                  1,
+                  2,
+                  {integer("axis"), real("epsilon"), integer("stash_type")},
+                  simplified_layer_normalization,
+                  Lowering::kComposite});
   rows.push_back({"MeanVarianceNormalization", 1, 1, 1, 1, {integers("axes")}, same_as_first, Lowering::kComposite});
-  rows.push_back({"LRN", 1, 1, 1, 1, {real("alpha"), real("beta"), real("bias"), integer("size", true)}, same_as_first, Lowering::kComposite});
-  rows.push_back({"NegativeLogLikelihoodLoss", 2, 3, 1, 1, {integer("ignore_index"), text("reduction")},
-                  negative_log_likelihood, Lowering::kIrregular});
-  rows.push_back({"SoftmaxCrossEntropyLoss", 2, 3, 1, 2, {integer("ignore_index"), text("reduction")},
-                  negative_log_likelihood, Lowering::kIrregular});
+  rows.push_back({"LRN",
+                  1,
+                  1,
+                  1,
+                  1,
+                  {real("alpha"), real("beta"), real("bias"), integer("size", true)},
+                  same_as_first,
+                  Lowering::kComposite});
+  rows.push_back({"NegativeLogLikelihoodLoss",
+                  2,
+                  3,
+                  1,
+                  1,
+                  {integer("ignore_index"), text("reduction")},
+                  negative_log_likelihood,
+                  Lowering::kIrregular});
+  rows.push_back({"SoftmaxCrossEntropyLoss",
+                  2,
+                  3,
+                  1,
+                  2,
+                  {integer("ignore_index"), text("reduction")},
+                  negative_log_likelihood,
+                  Lowering::kIrregular});
 }
 
 }  // namespace xinfer::ir::rules

@@ -72,11 +72,10 @@ void variadic(Rows& rows, std::string_view name) {
 }  // namespace
 
 void add_pointwise(Rows& rows) {
-  for (std::string_view name :
-       {"Abs",   "Acos",       "Acosh", "Asin",    "Asinh", "Atan",       "Atanh", "BitwiseNot", "Ceil",
-        "Cos",   "Cosh",       "Erf",   "Exp",     "Floor", "HardSwish",  "Log",   "Mish",       "Neg",
-        "Not",   "Reciprocal", "Relu",  "Round",   "Sign",  "Sigmoid",    "Sin",   "Sinh",       "Softplus",
-        "Softsign", "Sqrt",    "Tan",   "Tanh",    "Identity"})
+  for (std::string_view name : {"Abs",  "Acos", "Acosh",    "Asin",       "Asinh", "Atan",  "Atanh",     "BitwiseNot",
+                                "Ceil", "Cos",  "Cosh",     "Erf",        "Exp",   "Floor", "HardSwish", "Log",
+                                "Mish", "Neg",  "Not",      "Reciprocal", "Relu",  "Round", "Sign",      "Sigmoid",
+                                "Sin",  "Sinh", "Softplus", "Softsign",   "Sqrt",  "Tan",   "Tanh",      "Identity"})
     unary(rows, name);
   unary(rows, "Elu", {real("alpha")});
   unary(rows, "Celu", {real("alpha")});
@@ -88,14 +87,18 @@ void add_pointwise(Rows& rows) {
   unary(rows, "Gelu", {text("approximate")});
   unary(rows, "Swish", {real("alpha")});
   rows.push_back({"IsNaN", 1, 1, 1, 1, {}, to_bool, Lowering::kPointwise});
-  rows.push_back({"IsInf", 1, 1, 1, 1, {integer("detect_negative"), integer("detect_positive")}, to_bool, Lowering::kPointwise});
-  rows.push_back({"Cast", 1, 1, 1, 1, {integer("to", true), integer("saturate"), text("round_mode")}, cast, Lowering::kPointwise});
+  rows.push_back(
+      {"IsInf", 1, 1, 1, 1, {integer("detect_negative"), integer("detect_positive")}, to_bool, Lowering::kPointwise});
+  rows.push_back(
+      {"Cast", 1, 1, 1, 1, {integer("to", true), integer("saturate"), text("round_mode")}, cast, Lowering::kPointwise});
   rows.push_back({"CastLike", 2, 2, 1, 1, {integer("saturate"), text("round_mode")}, cast_like, Lowering::kPointwise});
   rows.push_back({"BitCast", 1, 1, 1, 1, {integer("to", true)}, bit_cast, Lowering::kPointwise});
 
-  for (std::string_view name : {"Add", "Sub", "Mul", "Div", "And", "Or", "Xor", "BitwiseAnd", "BitwiseOr", "BitwiseXor"})
+  for (std::string_view name :
+       {"Add", "Sub", "Mul", "Div", "And", "Or", "Xor", "BitwiseAnd", "BitwiseOr", "BitwiseXor"})
     binary(rows, name, broadcast_all);
-  for (std::string_view name : {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"}) binary(rows, name, compare);
+  for (std::string_view name : {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
+    binary(rows, name, compare);
   binary(rows, "Mod", broadcast_all, {integer("fmod")});
   binary(rows, "BitShift", broadcast_all, {text("direction", true)});
   binary(rows, "Pow", broadcast_mixed);

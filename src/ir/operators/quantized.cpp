@@ -13,22 +13,38 @@ Types quantize(const ShapeContext& context) {
 
 Types dequantize(const ShapeContext& context) {
   if (context.has_input(2)) {
-    if (dtype_of(context, 2) != dtype_of(context, 0)) return fail(Code::kInvalidArgument, "the zero point must have the input's element type");
+    if (dtype_of(context, 2) != dtype_of(context, 0))
+      return fail(Code::kInvalidArgument, "the zero point must have the input's element type");
   }
   XI_TRY(DType dtype, dtype_attribute(context, "output_dtype", dtype_of(context, 1)));
   return output(context, tensor_type(dtype, context.input(0).dims));
 }
 
 Types dynamic_quantize(const ShapeContext& context) {
-  return outputs(context, {tensor_type(DType::kUint8, context.input(0).dims), scalar(DType::kFloat32), scalar(DType::kUint8)});
+  return outputs(context,
+                 {tensor_type(DType::kUint8, context.input(0).dims), scalar(DType::kFloat32), scalar(DType::kUint8)});
 }
 
 }  // namespace
 
 void add_quantized(Rows& rows) {
-  rows.push_back({"QuantizeLinear", 2, 3, 1, 1, {integer("axis"), integer("block_size"), integer("output_dtype"), integer("precision"), integer("saturate")},
-                  quantize, Lowering::kPointwise});
-  rows.push_back({"DequantizeLinear", 2, 3, 1, 1, {integer("axis"), integer("block_size"), integer("output_dtype")}, dequantize, Lowering::kPointwise});
+  rows.push_back(
+      {"QuantizeLinear",
+       2,
+       3,
+       1,
+       1,
+       {integer("axis"), integer("block_size"), integer("output_dtype"), integer("precision"), integer("saturate")},
+       quantize,
+       Lowering::kPointwise});
+  rows.push_back({"DequantizeLinear",
+                  2,
+                  3,
+                  1,
+                  1,
+                  {integer("axis"), integer("block_size"), integer("output_dtype")},
+                  dequantize,
+                  Lowering::kPointwise});
   rows.push_back({"DynamicQuantizeLinear", 1, 1, 3, 3, {}, dynamic_quantize, Lowering::kIrregular});
 }
 

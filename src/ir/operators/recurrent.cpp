@@ -17,12 +17,14 @@ Types recurrent(const ShapeContext& context) {
   if (direction != "forward" && direction != "reverse" && direction != "bidirectional")
     return fail(Code::kInvalidArgument, "direction '{}' is none of forward, reverse, bidirectional", direction);
   const Dim directions(direction == "bidirectional" ? 2 : 1);
-  Dim hidden = context.node.attributes.has("hidden_size") ? Dim(context.node.attributes.integer("hidden_size", 0)) : Dim{};
+  Dim hidden =
+      context.node.attributes.has("hidden_size") ? Dim(context.node.attributes.integer("hidden_size", 0)) : Dim{};
   if (r) {
     XI_TRY(hidden, merge_dim(hidden, (*r)[2], "hidden size of attribute and recurrence weights"));
     XI_CHECK(merge_dim((*r)[0], directions, "directions of the recurrence weights"));
   }
-  if (x && dims_of(context, 1)) XI_CHECK(merge_dim((*x)[2], (*dims_of(context, 1))[2], "input size of data and weights"));
+  if (x && dims_of(context, 1))
+    XI_CHECK(merge_dim((*x)[2], (*dims_of(context, 1))[2], "input size of data and weights"));
   const bool batch_first = context.node.attributes.integer("layout", 0) != 0;
   const Dim first = x ? (*x)[0] : Dim{}, second = x ? (*x)[1] : Dim{};
   Dims all = batch_first ? Dims{first, second, directions, hidden} : Dims{first, directions, second, hidden};
@@ -33,7 +35,8 @@ Types recurrent(const ShapeContext& context) {
 }
 
 std::vector<AttributeInfo> recurrent_attributes(std::vector<AttributeInfo> more) {
-  for (auto info : {reals("activation_alpha"), reals("activation_beta"), texts("activations"), real("clip"), text("direction"), integer("hidden_size"), integer("layout")})
+  for (auto info : {reals("activation_alpha"), reals("activation_beta"), texts("activations"), real("clip"),
+                    text("direction"), integer("hidden_size"), integer("layout")})
     more.push_back(info);
   return more;
 }
@@ -42,8 +45,10 @@ std::vector<AttributeInfo> recurrent_attributes(std::vector<AttributeInfo> more)
 
 void add_recurrent(Rows& rows) {
   rows.push_back({"RNN", 3, 6, 0, 2, recurrent_attributes({}), recurrent<false>, Lowering::kContraction});
-  rows.push_back({"GRU", 3, 6, 0, 2, recurrent_attributes({integer("linear_before_reset")}), recurrent<false>, Lowering::kContraction});
-  rows.push_back({"LSTM", 3, 8, 0, 3, recurrent_attributes({integer("input_forget")}), recurrent<true>, Lowering::kContraction});
+  rows.push_back({"GRU", 3, 6, 0, 2, recurrent_attributes({integer("linear_before_reset")}), recurrent<false>,
+                  Lowering::kContraction});
+  rows.push_back(
+      {"LSTM", 3, 8, 0, 3, recurrent_attributes({integer("input_forget")}), recurrent<true>, Lowering::kContraction});
 }
 
 }  // namespace xinfer::ir::rules

@@ -22,7 +22,8 @@ Types reduce(const ShapeContext& context) {
   if (!in) return output(context, unknown_rank(dtype));
   const bool keep = context.node.attributes.integer("keepdims", 1) != 0;
   auto axes = constant_integers(context, 1);
-  if (context.has_input(1) && !axes) return output(context, keep ? tensor_type(dtype, Dims(in->size())) : unknown_rank(dtype));
+  if (context.has_input(1) && !axes)
+    return output(context, keep ? tensor_type(dtype, Dims(in->size())) : unknown_rank(dtype));
   if (!axes || axes->empty()) {
     if (context.node.attributes.integer("noop_with_empty_axes", 0) != 0) return same_as_first(context);
     axes.emplace();
@@ -60,11 +61,19 @@ Types cumulative(const ShapeContext& context) {
 }  // namespace
 
 void add_reduction(Rows& rows) {
-  for (std::string_view name : {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2",
-                                "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"})
-    rows.push_back({name, 1, 2, 1, 1, {integer("keepdims"), integer("noop_with_empty_axes")}, reduce, Lowering::kReduction});
+  for (std::string_view name : {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1",
+                                "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"})
+    rows.push_back(
+        {name, 1, 2, 1, 1, {integer("keepdims"), integer("noop_with_empty_axes")}, reduce, Lowering::kReduction});
   for (std::string_view name : {"ArgMax", "ArgMin"})
-    rows.push_back({name, 1, 1, 1, 1, {integer("axis"), integer("keepdims"), integer("select_last_index")}, arg_reduce, Lowering::kIrregular});
+    rows.push_back({name,
+                    1,
+                    1,
+                    1,
+                    1,
+                    {integer("axis"), integer("keepdims"), integer("select_last_index")},
+                    arg_reduce,
+                    Lowering::kIrregular});
   rows.push_back({"GlobalAveragePool", 1, 1, 1, 1, {}, global_pool, Lowering::kReduction});
   rows.push_back({"GlobalMaxPool", 1, 1, 1, 1, {}, global_pool, Lowering::kReduction});
   rows.push_back({"GlobalLpPool", 1, 1, 1, 1, {integer("p")}, global_pool, Lowering::kReduction});

@@ -4,7 +4,9 @@
 
 namespace xinfer::ir::rules {
 
-ValueType tensor_type(DType dtype, std::optional<Dims> dims) { return {ValueType::Kind::kTensor, dtype, std::move(dims)}; }
+ValueType tensor_type(DType dtype, std::optional<Dims> dims) {
+  return {ValueType::Kind::kTensor, dtype, std::move(dims)};
+}
 ValueType unknown_rank(DType dtype) { return tensor_type(dtype, std::nullopt); }
 ValueType scalar(DType dtype) { return tensor_type(dtype, Dims{}); }
 ValueType static_type(DType dtype, const Shape& shape) { return tensor_type(dtype, Dims(shape.begin(), shape.end())); }

@@ -34,14 +34,30 @@ void add_classical(Rows& rows);
 void add_microsoft(Rows& rows);
 
 // Attribute descriptions.
-constexpr AttributeInfo integer(std::string_view name, bool required = false) { return {name, AttributeKind::kInt, required}; }
-constexpr AttributeInfo real(std::string_view name, bool required = false) { return {name, AttributeKind::kFloat, required}; }
-constexpr AttributeInfo text(std::string_view name, bool required = false) { return {name, AttributeKind::kString, required}; }
-constexpr AttributeInfo tensor_attribute(std::string_view name, bool required = false) { return {name, AttributeKind::kTensor, required}; }
-constexpr AttributeInfo integers(std::string_view name, bool required = false) { return {name, AttributeKind::kInts, required}; }
-constexpr AttributeInfo reals(std::string_view name, bool required = false) { return {name, AttributeKind::kFloats, required}; }
-constexpr AttributeInfo texts(std::string_view name, bool required = false) { return {name, AttributeKind::kStrings, required}; }
-constexpr AttributeInfo graph(std::string_view name, bool required = false) { return {name, AttributeKind::kGraph, required}; }
+constexpr AttributeInfo integer(std::string_view name, bool required = false) {
+  return {name, AttributeKind::kInt, required};
+}
+constexpr AttributeInfo real(std::string_view name, bool required = false) {
+  return {name, AttributeKind::kFloat, required};
+}
+constexpr AttributeInfo text(std::string_view name, bool required = false) {
+  return {name, AttributeKind::kString, required};
+}
+constexpr AttributeInfo tensor_attribute(std::string_view name, bool required = false) {
+  return {name, AttributeKind::kTensor, required};
+}
+constexpr AttributeInfo integers(std::string_view name, bool required = false) {
+  return {name, AttributeKind::kInts, required};
+}
+constexpr AttributeInfo reals(std::string_view name, bool required = false) {
+  return {name, AttributeKind::kFloats, required};
+}
+constexpr AttributeInfo texts(std::string_view name, bool required = false) {
+  return {name, AttributeKind::kStrings, required};
+}
+constexpr AttributeInfo graph(std::string_view name, bool required = false) {
+  return {name, AttributeKind::kGraph, required};
+}
 
 // Types.
 ValueType tensor_type(DType dtype, std::optional<Dims> dims);

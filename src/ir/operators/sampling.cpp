@@ -11,24 +11,30 @@ using base::Code;
 using base::fail;
 using base::Result;
 
-Result<ResizePlan> plan_resize(const Attributes& attributes, const Shape& input, const Tensor* roi, const Tensor* scales, const Tensor* sizes) {
+Result<ResizePlan> plan_resize(const Attributes& attributes, const Shape& input, const Tensor* roi,
+                               const Tensor* scales, const Tensor* sizes) {
   const auto rank = static_cast<std::int64_t>(input.size());
   std::vector<std::int64_t> axes = attributes.integers("axes");
   if (axes.empty())
     for (std::int64_t i = 0; i < rank; ++i) axes.push_back(i);
   XI_TRY(axes, rules::normalize_axes(axes, rank));
-  ResizePlan plan{input, std::vector<double>(input.size(), 1.0), std::vector<double>(input.size(), 0.0), std::vector<double>(input.size(), 1.0)};
+  ResizePlan plan{input, std::vector<double>(input.size(), 1.0), std::vector<double>(input.size(), 0.0),
+                  std::vector<double>(input.size(), 1.0)};
   const bool by_scale = scales && scales->num_elements() > 0, by_size = sizes && sizes->num_elements() > 0;
   if (by_scale == by_size) return fail(Code::kInvalidArgument, "Resize needs either scales or sizes");
   const std::int64_t given = by_scale ? scales->num_elements() : sizes->num_elements();
-  if (given != static_cast<std::int64_t>(axes.size())) return fail(Code::kInvalidArgument, "{} scales or sizes for {} axes", given, axes.size());
+  if (given != static_cast<std::int64_t>(axes.size()))
+    return fail(Code::kInvalidArgument, "{} scales or sizes for {} axes", given, axes.size());
   for (std::int64_t i = 0; i < given; ++i) {
     const auto axis = static_cast<std::size_t>(axes[static_cast<std::size_t>(i)]);
     const double scale = by_scale ? scales->as_double(i) : 0;
     const std::int64_t size = by_size ? sizes->as_int64(i) : 0;
-    if (by_scale ? !(scale > 0) || scale > 1e6 : size < 0) return fail(Code::kInvalidArgument, "cannot resize axis {} by {} to {}", axis, scale, size);
-    plan.scales[axis] = by_scale ? scale : static_cast<double>(size) / static_cast<double>(std::max<std::int64_t>(1, input[axis]));
-    plan.output[axis] = by_scale ? static_cast<std::int64_t>(std::floor(static_cast<double>(input[axis]) * scale)) : size;
+    if (by_scale ? !(scale > 0) || scale > 1e6 : size < 0)
+      return fail(Code::kInvalidArgument, "cannot resize axis {} by {} to {}", axis, scale, size);
+    plan.scales[axis] =
+        by_scale ? scale : static_cast<double>(size) / static_cast<double>(std::max<std::int64_t>(1, input[axis]));
+    plan.output[axis] =
+        by_scale ? static_cast<std::int64_t>(std::floor(static_cast<double>(input[axis]) * scale)) : size;
   }
   const std::string policy = attributes.string("keep_aspect_ratio_policy", "stretch");
   if (by_size && policy != "stretch") {
@@ -70,7 +76,8 @@ Types resize(const ShapeContext& context) {
   if (!sizes && (empty_scales || !scales)) return output(context, tensor_type(dtype, Dims(in->size())));
   XI_TRY(auto plan, plan_resize(context.node.attributes, stand_in, context.constant(1), scales, sizes));
   Dims out;
-  const bool by_size = sizes && sizes->num_elements() > 0 && context.node.attributes.string("keep_aspect_ratio_policy", "stretch") == "stretch";
+  const bool by_size = sizes && sizes->num_elements() > 0 &&
+                       context.node.attributes.string("keep_aspect_ratio_policy", "stretch") == "stretch";
   for (std::size_t i = 0; i < in->size(); ++i) {
     const bool resized = plan.scales[i] != 1 || plan.output[i] != stand_in[i];
     if ((*in)[i].is_static() || (by_size && resized)) out.emplace_back(plan.output[i]);
@@ -97,7 +104,8 @@ Types affine_grid(const ShapeContext& context) {
   const DType dtype = dtype_of(context, 0);
   auto size = constant_integers(context, 1);
   if (!size) return output(context, unknown_rank(dtype));
-  if (size->size() != 4 && size->size() != 5) return fail(Code::kInvalidArgument, "size has {} entries, not 4 or 5", size->size());
+  if (size->size() != 4 && size->size() != 5)
+    return fail(Code::kInvalidArgument, "size has {} entries, not 4 or 5", size->size());
   Dims out{Dim((*size)[0])};
   for (std::size_t i = 2; i < size->size(); ++i) out.emplace_back((*size)[i]);
   out.emplace_back(static_cast<std::int64_t>(size->size()) - 2);
@@ -109,25 +117,45 @@ Types roi_align(const ShapeContext& context) {
   XI_CHECK(require_rank(context, 1, 2));
   XI_CHECK(require_rank(context, 2, 1));
   const Dims *x = dims_of(context, 0), *rois = dims_of(context, 1);
-  const auto height = context.node.attributes.integer("output_height", 1), width = context.node.attributes.integer("output_width", 1);
+  const auto height = context.node.attributes.integer("output_height", 1),
+             width = context.node.attributes.integer("output_width", 1);
   if (height <= 0 || width <= 0) return fail(Code::kInvalidArgument, "output size {} x {}", height, width);
-  return output(context, tensor_type(dtype_of(context, 0), Dims{rois ? (*rois)[0] : Dim{}, x ? (*x)[1] : Dim{}, Dim(height), Dim(width)}));
+  return output(context, tensor_type(dtype_of(context, 0),
+                                     Dims{rois ? (*rois)[0] : Dim{}, x ? (*x)[1] : Dim{}, Dim(height), Dim(width)}));
 }
 
 }  // namespace
 
 void add_sampling(Rows& rows) {
   constexpr auto kIrregular = Lowering::kIrregular;
-  rows.push_back({"Resize", 1, 4, 1, 1,
-                  {integer("antialias"), integers("axes"), text("coordinate_transformation_mode"), real("cubic_coeff_a"), integer("exclude_outside"),
-                   real("extrapolation_value"), text("keep_aspect_ratio_policy"), text("mode"), text("nearest_mode")},
-                  resize, kIrregular});
-  rows.push_back({"GridSample", 2, 2, 1, 1, {integer("align_corners"), text("mode"), text("padding_mode")}, grid_sample, kIrregular});
+  rows.push_back({"Resize",
+                  1,
+                  4,
+                  1,
+                  1,
+                  {integer("antialias"), integers("axes"), text("coordinate_transformation_mode"),
+                   real("cubic_coeff_a"), integer("exclude_outside"), real("extrapolation_value"),
+                   text("keep_aspect_ratio_policy"), text("mode"), text("nearest_mode")},
+                  resize,
+                  kIrregular});
+  rows.push_back({"GridSample",
+                  2,
+                  2,
+                  1,
+                  1,
+                  {integer("align_corners"), text("mode"), text("padding_mode")},
+                  grid_sample,
+                  kIrregular});
   rows.push_back({"AffineGrid", 2, 2, 1, 1, {integer("align_corners")}, affine_grid, kIrregular});
-  rows.push_back({"RoiAlign", 3, 3, 1, 1,
-                  {text("coordinate_transformation_mode"), text("mode"), integer("output_height"), integer("output_width"), integer("sampling_ratio"),
-                   real("spatial_scale")},
-                  roi_align, kIrregular});
+  rows.push_back({"RoiAlign",
+                  3,
+                  3,
+                  1,
+                  1,
+                  {text("coordinate_transformation_mode"), text("mode"), integer("output_height"),
+                   integer("output_width"), integer("sampling_ratio"), real("spatial_scale")},
+                  roi_align,
+                  kIrregular});
 }
 
 }  // namespace rules

@@ -16,14 +16,16 @@ Types top_k(const ShapeContext& context) {
   Dim& size = out[static_cast<std::size_t>(axis)];
   auto k = constant_integers(context, 1);
   if (k && (k->size() != 1 || (*k)[0] < 0)) return fail(Code::kInvalidArgument, "k must be one number, not negative");
-  if (k && size.is_static() && (*k)[0] > size.value) return fail(Code::kInvalidArgument, "k is {}, the axis has {} elements", (*k)[0], size.value);
+  if (k && size.is_static() && (*k)[0] > size.value)
+    return fail(Code::kInvalidArgument, "k is {}, the axis has {} elements", (*k)[0], size.value);
   size = k ? Dim((*k)[0]) : Dim{};
   return outputs(context, {tensor_type(dtype, out), tensor_type(DType::kInt64, out)});
 }
 
 Types non_zero(const ShapeContext& context) {
   const Dims* in = dims_of(context, 0);
-  return output(context, tensor_type(DType::kInt64, Dims{in ? Dim(static_cast<std::int64_t>(in->size())) : Dim{}, Dim{}}));
+  return output(context,
+                tensor_type(DType::kInt64, Dims{in ? Dim(static_cast<std::int64_t>(in->size())) : Dim{}, Dim{}}));
 }
 
 Types non_max_suppression(const ShapeContext& context) {
@@ -39,7 +41,8 @@ Types unique(const ShapeContext& context) {
   if (context.node.attributes.has("axis")) {
     values.dims.reset();
     if (in) {
-      XI_TRY(auto axis, normalize_axis(context.node.attributes.integer("axis", 0), static_cast<std::int64_t>(in->size())));
+      XI_TRY(auto axis,
+             normalize_axis(context.node.attributes.integer("axis", 0), static_cast<std::int64_t>(in->size())));
       values.dims = *in;
       (*values.dims)[static_cast<std::size_t>(axis)] = Dim{};
     }
@@ -65,7 +68,8 @@ Types scatter_elements(const ShapeContext& context) {
   if (in) XI_CHECK(require_rank(context, 1, in->size()));
   if (indices && updates) {
     XI_CHECK(require_rank(context, 2, indices->size()));
-    for (std::size_t i = 0; i < indices->size(); ++i) XI_CHECK(merge_dim((*indices)[i], (*updates)[i], "indices and updates"));
+    for (std::size_t i = 0; i < indices->size(); ++i)
+      XI_CHECK(merge_dim((*indices)[i], (*updates)[i], "indices and updates"));
   }
   return same_as_first(context);
 }

@@ -10,19 +10,22 @@ using base::Code;
 using base::fail;
 using base::Result;
 
-Result<std::vector<std::int64_t>> list(const Attributes& attributes, std::string_view name, std::size_t rank, std::int64_t fallback,
-                                       std::int64_t least) {
+Result<std::vector<std::int64_t>> list(const Attributes& attributes, std::string_view name, std::size_t rank,
+                                       std::int64_t fallback, std::int64_t least) {
   auto values = attributes.integers(name);
   if (values.empty()) values.assign(rank, fallback);
-  if (values.size() != rank) return fail(Code::kInvalidArgument, "attribute '{}' has {} entries for {} spatial axes", name, values.size(), rank);
+  if (values.size() != rank)
+    return fail(Code::kInvalidArgument, "attribute '{}' has {} entries for {} spatial axes", name, values.size(), rank);
   for (auto value : values)
-    if (value < least || value > (std::int64_t{1} << 31)) return fail(Code::kInvalidArgument, "attribute '{}' holds {}", name, value);
+    if (value < least || value > (std::int64_t{1} << 31))
+      return fail(Code::kInvalidArgument, "attribute '{}' holds {}", name, value);
   return values;
 }
 
 Result<Window> common(const Attributes& attributes, const Shape& input, const Shape& kernel) {
   const std::size_t rank = input.size();
-  if (kernel.size() != rank) return fail(Code::kInvalidArgument, "the kernel has {} axes, the input {} spatial ones", kernel.size(), rank);
+  if (kernel.size() != rank)
+    return fail(Code::kInvalidArgument, "the kernel has {} axes, the input {} spatial ones", kernel.size(), rank);
   Window window;
   window.kernel = kernel;
   for (auto size : kernel)
@@ -66,7 +69,8 @@ Result<Window> resolve_window(const Attributes& attributes, const Shape& input, 
         window.output.push_back(0);
         continue;
       }
-      return fail(Code::kInvalidArgument, "a window of extent {} does not fit {} elements with padding {} and {}", extent, input[i], begin, end);
+      return fail(Code::kInvalidArgument, "a window of extent {} does not fit {} elements with padding {} and {}",
+                  extent, input[i], begin, end);
     }
     std::int64_t out = span / stride + 1;
     if (ceil_mode && span % stride != 0 && out * stride < input[i] + begin) ++out;
@@ -80,8 +84,10 @@ Result<Window> resolve_transposed_window(const Attributes& attributes, const Sha
   XI_TRY(const std::string mode, auto_pad_of(attributes));
   XI_TRY(auto extra, list(attributes, "output_padding", input.size(), 0, 0));
   auto wanted = attributes.integers("output_shape");
-  if (wanted.size() > input.size()) wanted.erase(wanted.begin(), wanted.end() - static_cast<std::ptrdiff_t>(input.size()));
-  if (!wanted.empty() && wanted.size() != input.size()) return fail(Code::kInvalidArgument, "output_shape has {} entries", wanted.size());
+  if (wanted.size() > input.size())
+    wanted.erase(wanted.begin(), wanted.end() - static_cast<std::ptrdiff_t>(input.size()));
+  if (!wanted.empty() && wanted.size() != input.size())
+    return fail(Code::kInvalidArgument, "output_shape has {} entries", wanted.size());
   const bool same = mode == "SAME_UPPER" || mode == "SAME_LOWER";
   for (std::size_t i = 0; i < input.size(); ++i) {
     const std::int64_t full = (input[i] - 1) * window.strides[i] + extra[i] + (kernel[i] - 1) * window.dilations[i] + 1;

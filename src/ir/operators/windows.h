@@ -15,6 +15,7 @@ struct Window {
                                                   bool ceil_mode = false);
 
 /// The window of ConvTranspose: pads are what the output is cropped by; output_padding and output_shape are honoured.
-[[nodiscard]] base::Result<Window> resolve_transposed_window(const Attributes& attributes, const Shape& input, const Shape& kernel);
+[[nodiscard]] base::Result<Window> resolve_transposed_window(const Attributes& attributes, const Shape& input,
+                                                             const Shape& kernel);
 
 }  // namespace xinfer::ir

@@ -1,0 +1,143 @@
+#include "forge/cpu/irregular/builder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "forge/cpu/contraction.h"
+#include "forge/irregular_text.h"
+
+namespace xinfer::forge::cpu {
+
+namespace irregular {
+
+std::string_view element_type(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat32:
+    case DType::kFloat16:
+    case DType::kBfloat16: return "float";
+    case DType::kFloat64: return "double";
+    case DType::kInt4:
+    case DType::kInt8: return "int8_t";
+    case DType::kInt16: return "int16_t";
+    case DType::kInt32: return "int32_t";
+    case DType::kInt64: return "int64_t";
+    case DType::kBool:
+    case DType::kUint4:
+    case DType::kUint8: return "uint8_t";
+    case DType::kUint16: return "uint16_t";
+    case DType::kUint32: return "uint32_t";
+    case DType::kUint64: return "uint64_t";
+    default: return {};
+  }
+}
+
+AxisSizes sizes_around(const Shape& shape, std::int64_t axis) {
+  AxisSizes sizes;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    auto at = static_cast<std::int64_t>(i);
+    (at < axis ? sizes.outer : at == axis ? sizes.size : sizes.inner) *= shape[i];
+  }
+  return sizes;
+}
+
+Builder::Builder(const ir::Node& node, const ir::Graph& graph, const target::CpuIsa& isa)
+    : node(node), graph(graph), isa(isa) {
+  int slot = 0;
+  auto declare = [&](std::string_view prefix, const std::vector<ir::ValueId>& values, std::size_t at_least) {
+    for (std::size_t i = 0; i < std::max(values.size(), at_least); ++i) {
+      const bool present = i < values.size() && values[i] != ir::kNoValue;
+      std::string_view type = present ? element_type(graph.value(values[i]).type.dtype) : "float";
+      if (type.empty()) type = "float";  // check() refuses it
+      constants_ += fmt::format("typedef {} {}{};\nconstexpr int k{}{} = {};\n", type, prefix, i, prefix, i,
+                                present ? slot++ : -1);
+    }
+  };
+  declare("In", node.inputs, 9);
+  declare("Out", node.outputs, 3);
+}
+
+Result<void> Builder::check() const {
+  for (const auto* values : {&node.inputs, &node.outputs})
+    for (ir::ValueId id : *values) {
+      if (id == ir::kNoValue) continue;
+      const ir::ValueType& type = graph.value(id).type;
+      if (!type.is_static())
+        return fail(Code::kUnsupported, "the size of '{}' is not known when building: {}", graph.value(id).name,
+                    to_string(type));
+      if (element_type(type.dtype).empty())
+        return fail(Code::kUnsupported, "{} has no kernel for {}", node.op, tensor::name(type.dtype));
+    }
+  return {};
+}
+
+Builder& Builder::add(std::string_view name, std::int64_t value) {
+  return line(fmt::format("constexpr int64_t {} = {};", name, value));
+}
+Builder& Builder::add(std::string_view name, double value) {
+  return line(fmt::format("constexpr double {} = {:.17e};", name, value));
+}
+Builder& Builder::flag(std::string_view name, bool value) {
+  return line(fmt::format("constexpr bool {} = {};", name, value));
+}
+Builder& Builder::list(std::string_view name, std::span<const std::int64_t> values) {
+  // One more element, so that an empty list too is an array.
+  return line(
+      fmt::format("constexpr int64_t {}[] = {{{}{}0}};", name, fmt::join(values, ", "), values.empty() ? "" : ", "));
+}
+Builder& Builder::line(std::string_view text) {
+  constants_ += text;
+  constants_ += '\n';
+  return *this;
+}
+
+Kernel Builder::finish(std::int64_t items, double flops, std::uint64_t scratch_bytes, std::string choice,
+                       std::initializer_list<std::string_view> texts) {
+  KernelSource kernel;
+  double bytes = 0;
+  for (const auto* values : {&node.inputs, &node.outputs})
+    for (ir::ValueId id : *values)
+      if (id != ir::kNoValue)
+        bytes += static_cast<double>(tensor::num_elements(graph.value(id).type.shape()) *
+                                     static_cast<std::int64_t>(tensor::size_of(graph.value(id).type.dtype)));
+  kernel.num_tasks = std::clamp<std::int64_t>(std::min(items, wanted_tasks(flops * 4, bytes)), 1, 64);
+  kernel.scratch_bytes = scratch_bytes;
+  kernel.flops = flops;
+  kernel.bytes = bytes;
+  kernel.choice = std::move(choice);
+  add("kItems", items).add("kTasks", kernel.num_tasks);
+  line(
+      "#define XI_ITEMS(item) for (int64_t item = task_begin * kItems / kTasks, item##_end = task_end * kItems / "
+      "kTasks; item < item##_end; ++item)");
+  std::string body;
+  for (std::string_view text : texts) body += text;
+  assemble(kernel, isa, constants_, {}, {kIrregularCommonInc, body});
+  return kernel;
+}
+
+namespace {
+
+const Row* find_row(std::string_view op) {
+  for (auto part : {selection_kernels(), recurrent_kernels()})
+    for (const Row& row : part)
+      if (row.op == op) return &row;
+  return nullptr;
+}
+
+}  // namespace
+
+}  // namespace irregular
+
+bool is_irregular(std::string_view op) { return irregular::find_row(op) != nullptr; }
+
+base::Result<std::optional<KernelSource>> irregular_kernel(const ir::Node& node, const ir::Graph& graph,
+                                                           const target::CpuIsa& isa) {
+  const irregular::Row* row = irregular::find_row(node.op);
+  if (!row) return std::nullopt;
+  irregular::Builder builder(node, graph, isa);
+  XI_CHECK(builder.check());
+  return row->build(builder);
+}
+
+}  // namespace xinfer::forge::cpu

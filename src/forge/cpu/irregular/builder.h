@@ -1,0 +1,82 @@
+// How an irregular kernel is put together: its node's facts as constants in front of a template's text.
+#pragma once
+#include <initializer_list>
+#include <optional>
+#include <string>
+
+#include "forge/cpu/irregular.h"
+
+namespace xinfer::forge::cpu::irregular {
+
+using base::Code;
+using base::fail;
+using base::Result;
+using ir::Shape;
+using tensor::DType;
+
+using Kernel = Result<std::optional<KernelSource>>;
+
+/// One node and the text that grows in front of its template. It declares, for every input i and output o of the node,
+/// `typedef … In<i>; constexpr int kIn<i> = slot;` (-1 when absent) and the same with Out.
+class Builder {
+ public:
+  Builder(const ir::Node& node, const ir::Graph& graph, const target::CpuIsa& isa);
+  /// An error unless all types are static and of dtypes that kernels have.
+  [[nodiscard]] Result<void> check() const;
+
+  const ir::Node& node;
+  const ir::Graph& graph;
+  const target::CpuIsa& isa;
+
+  bool has(std::size_t i) const { return i < node.inputs.size() && node.inputs[i] != ir::kNoValue; }
+  bool wants(std::size_t o) const { return o < node.outputs.size() && node.outputs[o] != ir::kNoValue; }
+  Shape shape(std::size_t i) const { return graph.value(node.inputs[i]).type.shape(); }
+  Shape out_shape(std::size_t o = 0) const { return graph.value(node.outputs[o]).type.shape(); }
+  DType dtype(std::size_t i) const { return graph.value(node.inputs[i]).type.dtype; }
+  DType out_dtype(std::size_t o = 0) const { return graph.value(node.outputs[o]).type.dtype; }
+  std::int64_t count(std::size_t i) const { return tensor::num_elements(shape(i)); }
+  const tensor::Tensor* constant(std::size_t i) const { return has(i) ? graph.constant(node.inputs[i]) : nullptr; }
+  std::int64_t integer(std::string_view name, std::int64_t fallback) const {
+    return node.attributes.integer(name, fallback);
+  }
+  std::string text(std::string_view name, std::string_view fallback) const {
+    return node.attributes.string(name, fallback);
+  }
+  /// Non-negative axis of a tensor of that rank.
+  static std::int64_t axis(std::int64_t value, std::size_t rank) {
+    return value < 0 ? value + static_cast<std::int64_t>(rank) : value;
+  }
+
+  Builder& add(std::string_view name, std::int64_t value);
+  Builder& add(std::string_view name, double value);
+  Builder& flag(std::string_view name, bool value);
+  Builder& list(std::string_view name, std::span<const std::int64_t> values);
+  Builder& line(std::string_view text);
+
+  /// `items` independent units are cut into tasks by their work; the template runs [begin, end) of them as XI_ITEMS does.
+  Kernel finish(std::int64_t items, double flops, std::uint64_t scratch_bytes, std::string choice,
+                std::initializer_list<std::string_view> texts);
+
+ private:
+  std::string constants_;
+};
+
+/// "float", "int64_t", … of elements in memory; empty when kernels do not have the dtype.
+std::string_view element_type(DType dtype);
+
+/// Sizes of a shape seen as [outer, axis, inner].
+struct AxisSizes {
+  std::int64_t outer = 1, size = 1, inner = 1;
+};
+AxisSizes sizes_around(const Shape& shape, std::int64_t axis);
+
+using Build = Kernel (*)(Builder&);
+struct Row {
+  std::string_view op;
+  Build build;
+};
+// The table's parts, one file each.
+std::span<const Row> selection_kernels();
+std::span<const Row> recurrent_kernels();
+
+}  // namespace xinfer::forge::cpu::irregular

@@ -1,0 +1,94 @@
+// RNN, GRU, LSTM.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "forge/cpu/irregular/builder.h"
+#include "forge/irregular_text.h"
+
+namespace xinfer::forge::cpu::irregular {
+
+namespace {
+
+struct Activation {
+  std::string_view name;
+  double alpha, beta;
+};
+// In the order of the template's kinds.
+constexpr Activation kActivations[] = {{"sigmoid", 0, 0},      {"tanh", 0, 0},
+                                       {"relu", 0, 0},         {"affine", 1, 0},
+                                       {"leakyrelu", 0.01, 0}, {"thresholdedrelu", 1, 0},
+                                       {"scaledtanh", 1, 1},   {"hardsigmoid", 0.2, 0.5},
+                                       {"elu", 1, 0},          {"softsign", 0, 0},
+                                       {"softplus", 0, 0}};
+
+// Defines XI_ACTIVATE(direction, place, x).
+Result<void> add_activations(Builder& b, std::size_t directions, const std::vector<std::string>& defaults) {
+  std::vector<std::string> names;
+  if (const auto* given = b.node.attributes.get<std::vector<std::string>>("activations")) names = *given;
+  if (names.empty())
+    for (std::size_t d = 0; d < directions; ++d) names.insert(names.end(), defaults.begin(), defaults.end());
+  if (names.size() != directions * defaults.size())
+    return fail(Code::kInvalidArgument, "{} activations, {} wanted", names.size(), directions * defaults.size());
+  const auto* alphas = b.node.attributes.get<std::vector<float>>("activation_alpha");
+  const auto* betas = b.node.attributes.get<std::vector<float>>("activation_beta");
+  std::vector<std::int64_t> kinds;
+  std::string alpha_list, beta_list;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    std::string name = names[i];
+    std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    auto it = std::ranges::find(kActivations, name, &Activation::name);
+    if (it == std::end(kActivations)) return fail(Code::kUnsupported, "activation '{}'", names[i]);
+    kinds.push_back(it - std::begin(kActivations));
+    alpha_list += fmt::format("{:.9e}f, ", alphas && i < alphas->size() ? (*alphas)[i] : it->alpha);
+    beta_list += fmt::format("{:.9e}f, ", betas && i < betas->size() ? (*betas)[i] : it->beta);
+  }
+  b.list("kKinds", kinds).add("kPlaces", static_cast<std::int64_t>(defaults.size()));
+  b.line(fmt::format("constexpr float kAlphas[] = {{{}0.0f}};\nconstexpr float kBetas[] = {{{}0.0f}};", alpha_list,
+                     beta_list));
+  b.line(
+      "#define XI_ACTIVATE(direction, place, x) activate<kKinds[(direction)*kPlaces + (place)]>(x, "
+      "kAlphas[(direction)*kPlaces + (place)], kBetas[(direction)*kPlaces + (place)])");
+  return {};
+}
+
+template <int kGates>
+Kernel recurrent(Builder& b) {
+  for (std::size_t i = 0; i < b.node.inputs.size(); ++i)
+    if (b.has(i) && i != 4 && element_type(b.dtype(i)) != "float")
+      return fail(Code::kUnsupported, "{} of {}", b.node.op, tensor::name(b.dtype(i)));
+  const bool batch_first = b.integer("layout", 0) != 0;
+  const Shape x = b.shape(0), r = b.shape(2);
+  const std::int64_t time = x[batch_first ? 1 : 0], batch = x[batch_first ? 0 : 1], hidden = r[2], directions = r[0];
+  b.add("kGates", std::int64_t{kGates})
+      .add("kTime", time)
+      .add("kBatch", batch)
+      .add("kInput", x[2])
+      .add("kHidden", hidden)
+      .add("kDirections", directions);
+  b.flag("kBatchFirst", batch_first)
+      .flag("kReverse", b.text("direction", "forward") == "reverse")
+      .add("kClip", static_cast<double>(b.node.attributes.real("clip", 0)));
+  b.flag("kLinearBeforeReset", b.integer("linear_before_reset", 0) != 0)
+      .flag("kInputForget", b.integer("input_forget", 0) != 0);
+  const std::vector<std::string> defaults = kGates == 1   ? std::vector<std::string>{"Tanh"}
+                                            : kGates == 3 ? std::vector<std::string>{"Sigmoid", "Tanh"}
+                                                          : std::vector<std::string>{"Sigmoid", "Tanh", "Tanh"};
+  XI_CHECK(add_activations(b, static_cast<std::size_t>(directions), defaults));
+  const double flops = 2.0 * static_cast<double>(time * batch * directions * kGates * hidden * (x[2] + hidden));
+  std::string choice = fmt::format("{} {}x{}, {} steps",
+                                   kGates == 1   ? "rnn"
+                                   : kGates == 3 ? "gru"
+                                                 : "lstm",
+                                   x[2], hidden, time);
+  return b.finish(directions * batch, flops, static_cast<std::uint64_t>(hidden) * 8 * 4, std::move(choice),
+                  {kIrregularRecurrentInc});
+}
+
+constexpr Row kRows[] = {{"RNN", recurrent<1>}, {"GRU", recurrent<3>}, {"LSTM", recurrent<4>}};
+
+}  // namespace
+
+std::span<const Row> recurrent_kernels() { return kRows; }
+
+}  // namespace xinfer::forge::cpu::irregular
