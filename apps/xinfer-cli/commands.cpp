@@ -11,6 +11,7 @@ void add_commands(CLI::App& app, Invocation& invocation) {
   add_test_onnx_command(app, invocation);
   add_targets_command(app, invocation);
   add_keys_command(app, invocation);
+  add_hub_commands(app, invocation);
 }
 
 }  // namespace xinfer::cli

@@ -105,9 +105,8 @@ Result<api::BuildPage> Client::builds(const std::string& state, std::int64_t off
   return parse<api::BuildPage>(send("GET", path));
 }
 
-Result<void> Client::cancel(const std::string& id) {
-  XI_CHECK(send("POST", "/v1/builds/" + escape(id) + "/cancel"));
-  return {};
+Result<api::Build> Client::cancel(const std::string& id) {
+  return parse<api::Build>(send("DELETE", "/v1/builds/" + escape(id), {}, false));
 }
 
 Result<api::Build> Client::follow(const std::string& id, const std::function<void(const api::Event&)>& on_event) {
@@ -183,7 +182,7 @@ Result<api::Upload> Client::begin_upload(const std::filesystem::path& file, cons
                                          const std::filesystem::path& record) {
   if (const auto id = base::read_file(record, 1000)) {  // an earlier call got so far
     auto known = parse<api::Upload>(send("GET", "/v1/uploads/" + escape(*id)));
-    if (known && known->sha256 == digest) return known;
+    if (known && known->sha256 == digest && known->state == "open") return known;
   }
   std::error_code unreadable;
   api::UploadRequest request;
@@ -204,7 +203,7 @@ Result<std::string> Client::upload(const std::filesystem::path& file,
   XI_TRY(api::Upload upload, begin_upload(file, digest, record));
   constexpr std::int64_t kPartBytes = 8 << 20;  // small enough to show progress and to lose little
   int stalled = 0;
-  while (upload.state != "complete") {
+  while (upload.state != "complete" && upload.received_bytes < upload.size_bytes) {
     const std::int64_t left = upload.size_bytes - upload.received_bytes;
     const std::int64_t size = std::min({left, upload.part_bytes > 0 ? upload.part_bytes : kPartBytes, kPartBytes});
     XI_TRY(const std::string part, reader.read(upload.received_bytes, size));
@@ -212,7 +211,8 @@ Result<std::string> Client::upload(const std::filesystem::path& file,
     Request request{.method = "PUT",
                     .path = fmt::format("/v1/uploads/{}?offset={}", escape(upload.id), upload.received_bytes),
                     .body = part,
-                    .content_type = "application/octet-stream"};
+                    .content_type = "application/octet-stream",
+                    .headers = {{"X-Part-SHA256", base::sha256(part)}}};
     const std::int64_t before = upload.received_bytes;
     auto sent = http_.send(request);
     // A part that arrived though its answer was lost is refused the second time (wrong offset): ask where we are.
@@ -222,12 +222,13 @@ Result<std::string> Client::upload(const std::filesystem::path& file,
     auto now = sent ? parse<api::Upload>(std::move(sent->body)) : parse<api::Upload>(send("GET", path));
     if (!now) return std::unexpected(std::move(now.error()));
     upload = std::move(*now);
-    stalled = upload.received_bytes > before || upload.state == "complete" ? 0 : stalled + 1;
+    stalled = upload.received_bytes > before ? 0 : stalled + 1;
     if (stalled > 3)
       return sent ? fail(Code::kCorrupt, "the hub takes no more bytes of the upload") : std::unexpected(sent.error());
   }
   std::error_code ignored;
-  std::filesystem::remove(record, ignored);
+  std::filesystem::remove(record, ignored);  // whatever comes now, this upload is over
+  if (upload.state != "complete") XI_CHECK(send("POST", "/v1/uploads/" + escape(upload.id) + "/complete"));
   return digest;
 }
 
