@@ -1,0 +1,204 @@
+#include "agent/agent.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include "agent/build_job.h"
+#include "agent/hub_link.h"
+#include "agent/lease_keeper.h"
+#include "api/codec.h"
+#include "base/digest.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "engine/layout.h"
+#include "target/registry.h"
+
+namespace xinfer::agent {
+namespace {
+
+namespace fs = std::filesystem;
+using base::Code;
+using base::Error;
+using base::LogLevel;
+using base::Result;
+using std::chrono::milliseconds;
+
+constexpr std::int64_t kWaitMs = 20'000;
+constexpr int kPauseMs = 1'000;
+
+std::vector<std::string> buildable_targets() {
+  std::vector<std::string> names;
+  for (const target::TargetInfo& info : target::targets())
+    if (info.kind == target::Kind::kCpu && info.unavailable.empty()) names.emplace_back(info.name);
+  return names;
+}
+
+api::BuildError to_build_error(const Error& error, std::string_view kind) {
+  return {std::string(kind), std::string(base::facts(error.code).name), error.message, error.where};
+}
+
+// Puts the hub's key and signature into the engine's header. Only the header page is read here, outside the sandbox.
+Result<void> sign_engine(HubLink& link, const api::Lease& lease, const fs::path& file) {
+  XI_TRY(const std::string key_hex, link.public_key());
+  XI_TRY(const std::string key, base::from_hex(key_hex));
+  engine::Header header;
+  {
+    XI_TRY(const base::MappedFile mapped, base::MappedFile::open(file));
+    XI_TRY(header, engine::decode(mapped.bytes()));
+  }
+  header.public_key = key;
+  const std::string message = engine::signed_message(header);
+  XI_TRY(const api::Signature signature, link.sign(lease.job, {lease.token, base::to_hex(std::as_bytes(std::span(message)))}));
+  XI_TRY(header.signature, base::from_hex(signature.signature));
+  if (signature.public_key != key_hex || !base::verify_signature(message, header.signature, key))
+    return base::fail(Code::kUntrusted, "the hub's signature does not hold");
+  const std::string page = engine::encode(header);
+  const int fd = ::open(file.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return base::fail(Code::kIo, "cannot write {}", file.string());
+  const bool written = ::pwrite(fd, page.data(), page.size(), 0) == static_cast<ssize_t>(page.size());
+  ::close(fd);
+  if (!written) return base::fail(Code::kIo, "cannot write {}", file.string());
+  return {};
+}
+
+// One attempt at one job.
+class Attempt {
+ public:
+  Attempt(const AgentOptions& options, const std::atomic<int>& stop, HubLink& link, const api::Lease& lease, LeaseKeeper& keeper)
+      : options_(options), stop_(stop), link_(link), lease_(lease), keeper_(keeper), scratch_("xinfer-job") {}
+
+  // What went wrong, or nothing. `retry` tells whether another attempt may do better.
+  std::optional<api::BuildError> run(bool& retry) {
+    retry = true;
+    if (auto prepared = prepare(); !prepared) return to_build_error(prepared.error(), "internal");
+    if (auto error = build(retry)) return error;
+    retry = true;
+    if (auto delivered = deliver(); !delivered) return to_build_error(delivered.error(), "internal");
+    return std::nullopt;
+  }
+
+ private:
+  fs::path input() const { return scratch_.path() / "job"; }
+  fs::path output() const { return scratch_.path() / "out"; }
+
+  Result<void> prepare() {
+    std::error_code error;
+    for (const fs::path& folder : {input(), output(), cache()}) {
+      fs::create_directories(folder, error);
+      if (error) return base::fail(Code::kIo, "cannot make {}: {}", folder.string(), error.message());
+    }
+    keeper_.progress({"download", 0, lease_.onnx_bytes});
+    XI_CHECK(link_.fetch_input(lease_, input() / "model.onnx"));
+    return base::write_file(input() / "lease.json", api::encode(lease_));
+  }
+
+  // Kernel caches are shared within an organisation only: what a build writes there, the next one runs.
+  fs::path cache() const { return options_.work / "kernels" / lease_.cache_scope; }
+
+  void take_line(std::string_view line) {
+    if (line.empty()) return;
+    const std::string text(line.substr(1));
+    switch (static_cast<LineKind>(line.front())) {
+      case LineKind::kProgress:
+        if (auto progress = api::decode<api::Progress>(text, api::Unknown::kIgnore)) keeper_.progress(std::move(*progress));
+        break;
+      case LineKind::kLog: keeper_.log(text); break;
+      case LineKind::kError:
+        if (auto error = api::decode<api::BuildError>(text, api::Unknown::kIgnore)) error_ = std::move(*error);
+        break;
+      case LineKind::kReport: report_ = text; break;
+      default: keeper_.log(std::string(line));
+    }
+  }
+
+  std::optional<api::BuildError> build(bool& retry) {
+    SandboxJob job;
+    job.program = options_.program;
+    job.input = input();
+    job.output = output();
+    job.cache = cache();
+    job.arguments = {"build-job", "{job}", "{out}", "{cache}", "--jobs", std::to_string(options_.jobs)};
+    job.sandboxed = options_.sandbox;
+    job.limits = options_.limits;
+    job.on_line = [this](std::string_view line) { take_line(line); };
+    job.on_error_line = [this](std::string_view line) { keeper_.log(std::string(line)); };
+    job.cancelled = [this] { return keeper_.ended() || stop_ >= kNow; };
+    const auto ending = run_sandboxed(job);
+    if (!ending) return to_build_error(ending.error(), "internal");
+    if (ending->cancelled) return api::BuildError{"lost_agent", "cancelled", "the agent stopped, or the job was cancelled", ""};
+    if (ending->exit_code == 0 && ending->signal == 0 && !report_.empty()) return std::nullopt;
+    if (!error_) error_ = describe(*ending, options_.limits);
+    // The same model would fail the same way; only what this machine did to the attempt is worth another.
+    retry = error_->kind == "internal" || (ending->signal == SIGKILL && !ending->out_of_memory && !ending->timed_out);
+    return error_;
+  }
+
+  Result<void> deliver() {
+    const fs::path engine = output() / "engine";
+    keeper_.progress({"sign", 0, 1});
+    XI_CHECK(sign_engine(link_, lease_, engine));
+    XI_TRY(const std::string digest, link_.upload(engine, [&](std::int64_t sent, std::int64_t all) { keeper_.progress({"upload", sent, all}); }));
+    keeper_.flush();
+    return link_.complete(lease_.job, {lease_.token, digest, api::RawJson{report_}});
+  }
+
+  const AgentOptions& options_;
+  const std::atomic<int>& stop_;
+  HubLink& link_;
+  const api::Lease& lease_;
+  LeaseKeeper& keeper_;
+  base::TemporaryFolder scratch_;
+  std::string report_;
+  std::optional<api::BuildError> error_;
+};
+
+Result<void> work_on(const AgentOptions& options, const std::atomic<int>& stop, HubLink& link, const api::Lease& lease) {
+  base::log(LogLevel::kInfo, "job leased", {{"job", lease.job}, {"attempt", std::to_string(lease.attempt)}, {"target", lease.target}});
+  XI_TRY(HubLink beat, HubLink::open(options.hub, options.token, {}, 1));
+  LeaseKeeper keeper(std::move(beat), lease);
+  bool retry = false;
+  const auto error = Attempt(options, stop, link, lease, keeper).run(retry);
+  if (!error) {
+    base::log(LogLevel::kInfo, "job succeeded", {{"job", lease.job}});
+    return {};
+  }
+  base::log(LogLevel::kWarning, "job failed", {{"job", lease.job}, {"kind", error->kind}, {"error", error->message}});
+  if (keeper.ended()) return {};  // nobody waits for an answer
+  keeper.flush();
+  const auto told = link.fail(lease.job, {lease.token, *error, retry});
+  if (!told && told.error().code != Code::kConflict) base::log(LogLevel::kWarning, "the hub could not be told", {{"error", told.error().text()}});
+  return {};
+}
+
+}  // namespace
+
+Result<void> run_agent(const AgentOptions& given, const std::atomic<int>& stop) {
+  AgentOptions options = given;
+  if (options.sandbox) XI_CHECK(check_sandbox());
+  if (options.targets.empty()) options.targets = buildable_targets();
+  // Waiting for a job ends at the first signal; what a job needs of the hub goes on until the second.
+  XI_TRY(HubLink waiting, HubLink::open(options.hub, options.token, [&stop] { return stop >= kDrain; }, 1));
+  XI_TRY(HubLink working, HubLink::open(options.hub, options.token, {}));
+  const api::LeaseRequest request{options.name, options.targets, kWaitMs};
+  while (stop == kRun) {
+    const auto lease = waiting.lease(request);
+    if (!lease) {
+      if (stop != kRun) break;
+      if (lease.error().code == Code::kUnauthorized || lease.error().code == Code::kForbidden || lease.error().code == Code::kInvalidArgument)
+        return std::unexpected(lease.error());
+      base::log(LogLevel::kWarning, "no answer from the hub", {{"error", lease.error().text()}});
+      for (int i = 0; i < kPauseMs / 50 && stop == kRun; ++i) std::this_thread::sleep_for(milliseconds(50));
+      continue;
+    }
+    if (!*lease) continue;
+    if (auto worked = work_on(options, stop, working, **lease); !worked) base::log(LogLevel::kError, "attempt lost", {{"error", worked.error().text()}});
+    if (options.once) return {};
+  }
+  return {};
+}
+
+}  // namespace xinfer::agent

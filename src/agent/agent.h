@@ -1,0 +1,29 @@
+// The agent: takes jobs under leases, builds each in a sandbox, signs by the hub, uploads, reports.
+#pragma once
+#include <atomic>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "agent/sandbox.h"
+#include "base/error.h"
+
+namespace xinfer::agent {
+
+struct AgentOptions {
+  std::string hub, token, name;
+  std::vector<std::string> targets;  // canonical; empty: every CPU target that this version builds
+  std::filesystem::path work;        // kernel caches, and scratch folders of jobs
+  std::filesystem::path program;     // with the command build-job: this one
+  bool once = false, sandbox = true;
+  int jobs = 0;  // compilers at once; 0: one per core
+  SandboxLimits limits;
+};
+
+/// How far the agent is to stop; grows from outside, at any time.
+enum Stop { kRun = 0, kDrain = 1, kNow = 2 };
+
+/// Works until `stop` (kDrain: after the running job; kNow: the job is given back), or one job with `once`.
+[[nodiscard]] base::Result<void> run_agent(const AgentOptions& options, const std::atomic<int>& stop);
+
+}  // namespace xinfer::agent

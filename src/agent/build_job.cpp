@@ -1,0 +1,97 @@
+#include "agent/build_job.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <new>
+
+#include "api/codec.h"
+#include "base/files.h"
+#include "compiler/build.h"
+
+namespace xinfer::agent {
+namespace {
+
+using base::Code;
+using base::Error;
+
+void print(LineKind kind, std::string_view text) {
+  std::string line(1, static_cast<char>(kind));
+  for (char c : text) line += c == '\n' ? ' ' : c;
+  line += '\n';
+  std::string_view rest = line;
+  while (!rest.empty()) {
+    const ssize_t written = ::write(STDOUT_FILENO, rest.data(), rest.size());
+    if (written <= 0) return;
+    rest.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+// Whose fault a failed build is: the model's, the compiler's or this machine's.
+std::string_view kind_of(const Error& error) {
+  if (error.message.find("out of memory") != std::string::npos || error.message.find("bad_alloc") != std::string::npos) return "out_of_memory";
+  switch (error.code) {
+    case Code::kOutOfMemory: return "out_of_memory";
+    case Code::kInvalidArgument:
+    case Code::kUnsupported:
+    case Code::kCorrupt:
+    case Code::kLimit:
+    case Code::kNotFound: return "invalid_model";
+    case Code::kTimeout: return "time_out";
+    case Code::kInternal: return "compiler_error";
+    default: return "internal";
+  }
+}
+
+int fail_with(const Error& error) {
+  print(LineKind::kError, api::encode(api::BuildError{std::string(kind_of(error)), std::string(base::facts(error.code).name), error.message, error.where}));
+  return base::facts(error.code).exit_code;
+}
+
+base::Result<void> build_files(const std::filesystem::path& job, const std::filesystem::path& out, const std::filesystem::path& cache, int jobs) {
+  XI_TRY(const std::string text, base::read_file(job / "lease.json", 64 << 20));
+  XI_TRY(const api::Lease lease, api::decode<api::Lease>(text, api::Unknown::kIgnore));
+  compiler::BuildOptions options;
+  options.target = lease.target + ":" + lease.precision;
+  options.precision = lease.precision;
+  for (const auto& [name, dimensions] : lease.shapes) options.input_shapes[name] = tensor::Shape(dimensions.begin(), dimensions.end());
+  options.model_name = lease.model.empty() ? lease.onnx.substr(0, 16) : lease.model;
+  options.license = lease.licence;
+  if (lease.metadata) options.metadata = api::encode(*lease.metadata);
+  options.cache_folder = cache;
+  options.jobs = jobs;
+  std::string last_stage;
+  int last_percent = -1;
+  options.on_progress = [&](std::string_view stage, double fraction) {
+    const int percent = static_cast<int>(std::lround(fraction * 100));
+    if (stage == last_stage && percent == last_percent) return;
+    last_stage = stage, last_percent = percent;
+    print(LineKind::kProgress, api::encode(api::Progress{std::string(stage), percent, 100}));
+  };
+  XI_TRY(const compiler::BuildOutput output, compiler::build(job / "model.onnx", options));
+  XI_CHECK(base::write_file(out / "engine", output.engine));
+  for (const compiler::Report::Stage& stage : output.report.stages)
+    print(LineKind::kLog, fmt::format("{:<10} {:8.1f} ms  {}", stage.name, stage.milliseconds, stage.detail));
+  print(LineKind::kReport, compiler::to_json(output.report));
+  return {};
+}
+
+}  // namespace
+
+int run_build_job(const std::filesystem::path& job, const std::filesystem::path& out, const std::filesystem::path& cache, int jobs) {
+  try {
+    const auto built = build_files(job, out, cache, jobs);
+    return built ? 0 : fail_with(built.error());
+  } catch (const std::bad_alloc&) {
+    // Text made beforehand: there may be no memory to make any.
+    static constexpr std::string_view kLine =
+        "E{\"kind\":\"out_of_memory\",\"code\":\"out_of_memory\",\"message\":\"the build needs more memory than it may have\"}\n";
+    (void)!::write(STDOUT_FILENO, kLine.data(), kLine.size());
+    return base::facts(Code::kOutOfMemory).exit_code;
+  } catch (const std::exception& error) {
+    return fail_with(Error{Code::kInternal, fmt::format("the compiler threw: {}", error.what()), {}});
+  }
+}
+
+}  // namespace xinfer::agent
