@@ -18,13 +18,9 @@ std::int64_t floor_div(std::int64_t a, std::int64_t b) {
   return a % b != 0 && (a < 0) != (b < 0) ? q - 1 : q;
 }
 
-bool bounded(E e) {
-  return e->min != kUnboundedMin && e->max != kUnboundedMax;
-}
+bool bounded(E e) { return e->min != kUnboundedMin && e->max != kUnboundedMax; }
 
-void mix(std::size_t& hash, std::size_t value) {
-  hash ^= value + 0x9e3779b97f4a7c15ull + (hash << 6) + (hash >> 2);
-}
+void mix(std::size_t& hash, std::size_t value) { hash ^= value + 0x9e3779b97f4a7c15ull + (hash << 6) + (hash >> 2); }
 
 std::size_t hash_of(const Expr& e) {
   std::size_t hash = static_cast<std::size_t>(e.op) * 131 + static_cast<std::size_t>(e.function);
@@ -43,9 +39,7 @@ bool equal(const Expr& a, const Expr& b) {
          a.coefficients == b.coefficients && a.vars == b.vars;
 }
 
-bool by_id(E a, E b) {
-  return a->id < b->id;
-}
+bool by_id(E a, E b) { return a->id < b->id; }
 
 // Free variables and loads follow from the parts.
 void derive_facts(Expr& e) {
@@ -68,10 +62,8 @@ DType result_type(Fn function, DType argument) {
     case Fn::kNot:
     case Fn::kAnd:
     case Fn::kOr:
-    case Fn::kXor:
-      return DType::kBool;
-    default:
-      return argument;
+    case Fn::kXor: return DType::kBool;
+    default: return argument;
   }
 }
 
@@ -88,9 +80,7 @@ std::string_view name(Fn function) {
   return kNames[static_cast<std::size_t>(function)];
 }
 
-bool Expr::depends_on(E var) const {
-  return std::binary_search(free_vars.begin(), free_vars.end(), var, by_id);
-}
+bool Expr::depends_on(E var) const { return std::binary_search(free_vars.begin(), free_vars.end(), var, by_id); }
 
 E ExprPool::intern(Expr expr) {
   std::size_t hash = hash_of(expr);
@@ -169,10 +159,8 @@ E ExprPool::linear(std::int64_t constant, std::vector<std::pair<E, std::int64_t>
     std::sort(terms.begin(), terms.end(), [](auto& a, auto& b) { return a.first->id < b.first->id; });
     std::size_t kept = 0;
     for (auto& term : terms) {
-      if (kept > 0 && terms[kept - 1].first == term.first)
-        terms[kept - 1].second += term.second;
-      else
-        terms[kept++] = term;
+      if (kept > 0 && terms[kept - 1].first == term.first) terms[kept - 1].second += term.second;
+      else terms[kept++] = term;
     }
     terms.resize(kept);
     std::erase_if(terms, [](auto& term) { return term.second == 0; });
@@ -217,10 +205,8 @@ E ExprPool::div(E a, std::int64_t divisor) {
     std::vector<std::pair<E, std::int64_t>> out, rest;
     std::int64_t common = divisor;
     for (auto [term, c] : form.terms) {
-      if (c % divisor == 0)
-        out.emplace_back(term, c / divisor);
-      else
-        rest.emplace_back(term, c), common = std::gcd(common, c);
+      if (c % divisor == 0) out.emplace_back(term, c / divisor);
+      else rest.emplace_back(term, c), common = std::gcd(common, c);
     }
     std::int64_t whole = floor_div(form.constant, divisor), left = form.constant - whole * divisor;
     if (!out.empty() || whole != 0 || common > 1) {
@@ -318,8 +304,7 @@ E ExprPool::fold(Fn function, E a, E b) {
       if (a->op == Op::kInt) return a->integer ? a : b;
       if (b->op == Op::kInt) return b->integer ? b : a;
       return a == b ? a : nullptr;
-    case Fn::kEq:
-      return integers ? boolean(a->integer == b->integer) : nullptr;
+    case Fn::kEq: return integers ? boolean(a->integer == b->integer) : nullptr;
     case Fn::kLt:
       if (bounded(a) && bounded(b) && a->max < b->min) return boolean(true);
       return bounded(a) && bounded(b) && a->min >= b->max ? boolean(false) : nullptr;
@@ -330,18 +315,15 @@ E ExprPool::fold(Fn function, E a, E b) {
       // Exact for all values, NaN and infinities included; x * 0 is not 0 for them.
       if (b->op == Op::kReal && b->real == 1) return a;
       return a->op == Op::kReal && a->real == 1 ? b : nullptr;
-    case Fn::kDiv:
-      return b->op == Op::kReal && b->real == 1 ? a : nullptr;
-    case Fn::kSub:
-      return b->op == Op::kReal && b->real == 0 && !std::signbit(b->real) ? a : nullptr;
+    case Fn::kDiv: return b->op == Op::kReal && b->real == 1 ? a : nullptr;
+    case Fn::kSub: return b->op == Op::kReal && b->real == 0 && !std::signbit(b->real) ? a : nullptr;
     case Fn::kPow:
       if (b->op != Op::kReal) return nullptr;
       if (b->real == 1) return a;
       if (b->real == 2) return call(Fn::kMul, a, a);
       if (b->real == 3) return call(Fn::kMul, call(Fn::kMul, a, a), a);
       return b->real == -1 ? call(Fn::kDiv, real(1, a->dtype), a) : nullptr;
-    default:
-      return nullptr;
+    default: return nullptr;
   }
 }
 
@@ -398,13 +380,9 @@ E ExprPool::arg_reduce(Fn function, E var, E body, bool last) {
                  .max = var->max});
 }
 
-E ExprPool::row(E var, E body) {
-  return intern({.op = Op::kRow, .dtype = body->dtype, .args = {body}, .vars = {var}});
-}
+E ExprPool::row(E var, E body) { return intern({.op = Op::kRow, .dtype = body->dtype, .args = {body}, .vars = {var}}); }
 
-E ExprPool::row_load(E row, E index) {
-  return intern({.op = Op::kRowLoad, .dtype = row->dtype, .args = {row, index}});
-}
+E ExprPool::row_load(E row, E index) { return intern({.op = Op::kRowLoad, .dtype = row->dtype, .args = {row, index}}); }
 
 E ExprPool::rebuilt(E e, const std::map<E, E>& replacements, std::unordered_map<E, E>& done) {
   bool touched = std::ranges::any_of(e->free_vars, [&](E var) { return replacements.contains(var); });
@@ -415,46 +393,22 @@ E ExprPool::rebuilt(E e, const std::map<E, E>& replacements, std::unordered_map<
   E made = nullptr;
   switch (e->op) {
     case Op::kInt:
-    case Op::kReal:
-      made = e;
-      break;
-    case Op::kVar:
-      made = replacements.at(e);
-      break;
+    case Op::kReal: made = e; break;
+    case Op::kVar: made = replacements.at(e); break;
     case Op::kLinear:
       made = integer(e->integer);
       for (std::size_t i = 0; i < args.size(); ++i) made = add(made, scale(args[i], e->coefficients[i]));
       break;
-    case Op::kDiv:
-      made = div(args[0], e->integer);
-      break;
-    case Op::kMod:
-      made = mod(args[0], e->integer);
-      break;
-    case Op::kLoad:
-      made = load(e->integer, args[0], e->dtype, e->min, e->max);
-      break;
-    case Op::kCall:
-      made = args.size() == 1 ? call(e->function, args[0]) : call(e->function, args[0], args[1]);
-      break;
-    case Op::kSelect:
-      made = select(args[0], args[1], args[2]);
-      break;
-    case Op::kCast:
-      made = cast(args[0], e->dtype);
-      break;
-    case Op::kReduce:
-      made = reduce(e->function, e->vars, args[0]);
-      break;
-    case Op::kArgReduce:
-      made = arg_reduce(e->function, e->vars[0], args[0], e->integer != 0);
-      break;
-    case Op::kRow:
-      made = row(e->vars[0], args[0]);
-      break;
-    case Op::kRowLoad:
-      made = row_load(args[0], args[1]);
-      break;
+    case Op::kDiv: made = div(args[0], e->integer); break;
+    case Op::kMod: made = mod(args[0], e->integer); break;
+    case Op::kLoad: made = load(e->integer, args[0], e->dtype, e->min, e->max); break;
+    case Op::kCall: made = args.size() == 1 ? call(e->function, args[0]) : call(e->function, args[0], args[1]); break;
+    case Op::kSelect: made = select(args[0], args[1], args[2]); break;
+    case Op::kCast: made = cast(args[0], e->dtype); break;
+    case Op::kReduce: made = reduce(e->function, e->vars, args[0]); break;
+    case Op::kArgReduce: made = arg_reduce(e->function, e->vars[0], args[0], e->integer != 0); break;
+    case Op::kRow: made = row(e->vars[0], args[0]); break;
+    case Op::kRowLoad: made = row_load(args[0], args[1]); break;
   }
   done.emplace(e, made);
   return made;
@@ -468,10 +422,8 @@ E ExprPool::substitute(E expr, const std::map<E, E>& replacements) {
 std::optional<std::int64_t> stride_of(E expr, E var) {
   std::int64_t stride = 0;
   for (auto [term, c] : linear_form(expr).terms) {
-    if (term == var)
-      stride = c;
-    else if (term->depends_on(var))
-      return std::nullopt;
+    if (term == var) stride = c;
+    else if (term->depends_on(var)) return std::nullopt;
   }
   return stride;
 }
@@ -479,45 +431,25 @@ std::optional<std::int64_t> stride_of(E expr, E var) {
 std::string to_string(E e) {
   std::string out;
   switch (e->op) {
-    case Op::kInt:
-      return std::to_string(e->integer);
-    case Op::kReal:
-      return fmt::format("{}", e->real);
-    case Op::kVar:
-      return fmt::format("i{}", e->id);
+    case Op::kInt: return std::to_string(e->integer);
+    case Op::kReal: return fmt::format("{}", e->real);
+    case Op::kVar: return fmt::format("i{}", e->id);
     case Op::kLinear:
       for (std::size_t i = 0; i < e->args.size(); ++i)
         out +=
             fmt::format("{}{}{}", i ? " + " : "", e->coefficients[i] == 1 ? "" : fmt::format("{}*", e->coefficients[i]),
                         to_string(e->args[i]));
       return e->integer ? fmt::format("({} + {})", out, e->integer) : e->args.size() > 1 ? "(" + out + ")" : out;
-    case Op::kDiv:
-      return fmt::format("{}/{}", to_string(e->args[0]), e->integer);
-    case Op::kMod:
-      return fmt::format("{}%{}", to_string(e->args[0]), e->integer);
-    case Op::kLoad:
-      return fmt::format("load({}, {})", e->integer, to_string(e->args[0]));
-    case Op::kCall:
-      out = name(e->function);
-      break;
-    case Op::kSelect:
-      out = "select";
-      break;
-    case Op::kCast:
-      out = tensor::name(e->dtype);
-      break;
-    case Op::kReduce:
-      out = fmt::format("reduce_{}", name(e->function));
-      break;
-    case Op::kArgReduce:
-      out = fmt::format("arg_{}", name(e->function));
-      break;
-    case Op::kRow:
-      out = "row";
-      break;
-    case Op::kRowLoad:
-      out = "row_load";
-      break;
+    case Op::kDiv: return fmt::format("{}/{}", to_string(e->args[0]), e->integer);
+    case Op::kMod: return fmt::format("{}%{}", to_string(e->args[0]), e->integer);
+    case Op::kLoad: return fmt::format("load({}, {})", e->integer, to_string(e->args[0]));
+    case Op::kCall: out = name(e->function); break;
+    case Op::kSelect: out = "select"; break;
+    case Op::kCast: out = tensor::name(e->dtype); break;
+    case Op::kReduce: out = fmt::format("reduce_{}", name(e->function)); break;
+    case Op::kArgReduce: out = fmt::format("arg_{}", name(e->function)); break;
+    case Op::kRow: out = "row"; break;
+    case Op::kRowLoad: out = "row_load"; break;
   }
   out += "(";
   for (std::size_t i = 0; i < e->vars.size(); ++i) out += to_string(e->vars[i]) + ": ";

@@ -15,9 +15,7 @@ using base::Result;
 // A kernel's text grows with its segments, and each costs a few instructions to enter.
 constexpr std::size_t kMaxSegments = 16;
 
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
-  return a >= 0 ? (a + b - 1) / b : -(-a / b);
-}
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
 
 // Visits every expression below once.
 template <class Visit>
@@ -34,9 +32,7 @@ void walk(const Nest& nest, const Visit& visit) {
   if (nest.guard) walk(nest.guard, seen, visit);
 }
 
-bool is_division(E e) {
-  return e->op == Op::kDiv || e->op == Op::kMod;
-}
+bool is_division(E e) { return e->op == Op::kDiv || e->op == Op::kMod; }
 
 std::size_t count_divisions(const Nest& nest) {
   std::size_t count = 0;
@@ -70,11 +66,19 @@ std::int64_t NestBuilder::slot_of(Operand operand) {
   return static_cast<std::int64_t>(operands_.size() - 1);
 }
 
+std::int64_t storage_capacity(std::span<const std::int64_t> shape, Layout layout, DType dtype, int lanes) {
+  auto dims = physical_shape(shape, layout, lanes);
+  std::int64_t size = static_cast<std::int64_t>(tensor::size_of(dtype));
+  return (tensor::num_elements(dims) * size + 63) / 64 * 64 / size;
+}
+
 E NestBuilder::load(ir::ValueId value, const Storage& storage, std::span<const E> index) {
   auto shape = graph_.value(value).type.shape();
   E offset;
   if (storage.layout == Layout::kBlocked) {
-    std::vector<E> at = {index[0], pool_.div(index[1], lanes_), index[2], index[3], pool_.mod(index[1], lanes_)};
+    std::vector<E> at(index.begin(), index.end());
+    at[1] = pool_.div(index[1], lanes_);
+    at.push_back(pool_.mod(index[1], lanes_));
     offset = pool_.flatten(at, physical_shape(shape, storage.layout, static_cast<int>(lanes_)));
   } else {
     offset = pool_.flatten(index, shape);
@@ -140,8 +144,7 @@ E NestBuilder::element(ir::ValueId value, std::span<const E> index) {
         pool_, graph_, *node, output, key.second, [this](ir::ValueId v, std::span<const E> i) { return element(v, i); },
         [this](std::vector<double> v, DType d, E i) { return table(std::move(v), d, i); });
     auto lowered = row->lower(context);
-    if (lowered)
-      made = *lowered;
+    if (lowered) made = *lowered;
     else if (outcome_)
       outcome_ = std::unexpected(std::move(lowered).error().in(node->name.empty() ? node->op : node->name));
   } else if (outcome_) {
@@ -195,10 +198,8 @@ std::vector<std::int64_t> cut_points(E difference, E var) {  // the condition is
   std::int64_t k = *stride, low = k * var->min, high = k * var->max;
   std::int64_t rest_min = difference->min - std::min(low, high), rest_max = difference->max - std::max(low, high);
   std::int64_t first, second;  // the condition is undecided in [first, second)
-  if (k > 0)
-    first = ceil_div(-rest_max, k), second = ceil_div(-rest_min, k);
-  else
-    first = ceil_div(rest_min + 1, -k), second = ceil_div(rest_max + 1, -k);
+  if (k > 0) first = ceil_div(-rest_max, k), second = ceil_div(-rest_min, k);
+  else first = ceil_div(rest_min + 1, -k), second = ceil_div(rest_max + 1, -k);
   std::int64_t from = std::max(first, var->min), to = std::min(second, var->max + 1);
   if (to - from > (var->max - var->min + 1) / 2) return {};
   std::vector<std::int64_t> points;
@@ -291,7 +292,7 @@ Result<std::vector<Nest>> NestBuilder::build(ir::ValueId value, const Storage& s
   E guard = nullptr;
   if (storage.layout == Layout::kBlocked) {
     index.pop_back();
-    index[1] = pool_.add(pool_.scale(place[1], lanes_), place[4]);
+    index[1] = pool_.add(pool_.scale(place[1], lanes_), place.back());
   }
   Nest nest;
   for (E var : place)

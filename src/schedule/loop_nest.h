@@ -24,8 +24,11 @@ struct Storage {
   std::int64_t capacity = 0;      // elements that may be read, padding included
 };
 
-/// Sizes of the physical dimensions: the shape, or [N, ceil(C / lanes), H, W, lanes].
+/// Sizes of the physical dimensions: the shape, or [N, ceil(C / lanes), spatial..., lanes] for rank 3 and 4.
 std::vector<std::int64_t> physical_shape(std::span<const std::int64_t> shape, Layout layout, int lanes);
+
+/// Elements of a buffer of our own, whose size is rounded up to 64 bytes.
+std::int64_t storage_capacity(std::span<const std::int64_t> shape, Layout layout, DType dtype, int lanes);
 
 /// What a kernel reads beside its output, in the order of its arguments: a stored value or a table of constants.
 struct Operand {
@@ -61,6 +64,11 @@ class NestBuilder {
   /// in another layout). Conditions on indices are resolved by cutting the loops where that is cheap.
   [[nodiscard]] base::Result<std::vector<Nest>> build(ir::ValueId value, const Storage& storage, bool copy);
 
+  /// Element `index` of a value, computed here or loaded: for epilogues, which have no nest of their own.
+  E element(ir::ValueId value, std::span<const E> index);
+  base::Result<void> outcome() const { return outcome_; }
+  std::int64_t lanes() const { return lanes_; }
+
   const std::vector<Operand>& operands() const { return operands_; }
   ExprPool& pool() { return pool_; }
   /// True when every index that the load can have lies within its operand.
@@ -69,7 +77,6 @@ class NestBuilder {
   const std::set<const ir::Node*>& nodes() const { return nodes_; }
 
  private:
-  E element(ir::ValueId value, std::span<const E> index);
   E load(ir::ValueId value, const Storage& storage, std::span<const E> index);
   E constant_element(const tensor::Tensor& tensor, std::span<const E> index);
   E table(std::vector<double> values, DType dtype, E index);

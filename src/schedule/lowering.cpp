@@ -12,14 +12,10 @@ DType compute_type(DType dtype) {
     case DType::kFloat8E4M3FNUZ:
     case DType::kFloat8E5M2:
     case DType::kFloat8E5M2FNUZ:
-    case DType::kFloat4E2M1:
-      return DType::kFloat32;
-    case DType::kInt4:
-      return DType::kInt8;
-    case DType::kUint4:
-      return DType::kUint8;
-    default:
-      return dtype;
+    case DType::kFloat4E2M1: return DType::kFloat32;
+    case DType::kInt4: return DType::kInt8;
+    case DType::kUint4: return DType::kUint8;
+    default: return dtype;
   }
 }
 

@@ -79,9 +79,7 @@ Result<E> split(Context& c) {
   return c.read(0, at);
 }
 
-Result<E> expand(Context& c) {
-  return c.broadcast(0);
-}
+Result<E> expand(Context& c) { return c.broadcast(0); }
 
 Result<E> tile(Context& c) {
   std::vector<E> at = c.index;
@@ -291,8 +289,6 @@ constexpr LoweringRow kRows[] = {
 
 }  // namespace
 
-std::span<const LoweringRow> movement_lowerings() {
-  return kRows;
-}
+std::span<const LoweringRow> movement_lowerings() { return kRows; }
 
 }  // namespace xinfer::schedule

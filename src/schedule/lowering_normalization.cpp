@@ -14,12 +14,8 @@ using Context = LoweringContext;
 // Rows beyond this many elements are computed again instead of kept.
 constexpr std::int64_t kRowLimit = 1 << 15;
 
-E call(Context& c, Fn f, E a) {
-  return c.pool.call(f, a);
-}
-E call(Context& c, Fn f, E a, E b) {
-  return c.pool.call(f, a, b);
-}
+E call(Context& c, Fn f, E a) { return c.pool.call(f, a); }
+E call(Context& c, Fn f, E a, E b) { return c.pool.call(f, a, b); }
 
 // The elements that are normalised together, addressed by one index k in [0, count).
 struct Group {
@@ -258,8 +254,6 @@ constexpr LoweringRow kRows[] = {
 
 }  // namespace
 
-std::span<const LoweringRow> normalization_lowerings() {
-  return kRows;
-}
+std::span<const LoweringRow> normalization_lowerings() { return kRows; }
 
 }  // namespace xinfer::schedule

@@ -12,9 +12,7 @@ using base::fail;
 using base::Result;
 using Context = LoweringContext;
 
-bool is_real(DType dtype) {
-  return dtype == DType::kFloat32 || dtype == DType::kFloat64;
-}
+bool is_real(DType dtype) { return dtype == DType::kFloat32 || dtype == DType::kFloat64; }
 
 template <Fn function>
 Result<E> unary(Context& c) {
@@ -43,30 +41,20 @@ Result<E> mean(Context& c) {
   return c.pool.call(Fn::kMul, sum, c.pool.real(1.0 / static_cast<double>(c.node.inputs.size()), sum->dtype));
 }
 
-Result<E> identity(Context& c) {
-  return c.broadcast(0);
-}
+Result<E> identity(Context& c) { return c.broadcast(0); }
 Result<E> reciprocal(Context& c) {
   E x = c.broadcast(0);
   return c.pool.call(Fn::kDiv, c.pool.real(1, x->dtype), x);
 }
-E maximum0(Context& c, E x) {
-  return c.pool.call(Fn::kMax, x, c.pool.constant(0, x->dtype));
-}
-Result<E> relu(Context& c) {
-  return maximum0(c, c.broadcast(0));
-}
+E maximum0(Context& c, E x) { return c.pool.call(Fn::kMax, x, c.pool.constant(0, x->dtype)); }
+Result<E> relu(Context& c) { return maximum0(c, c.broadcast(0)); }
 
 // x < 0 (or whatever `limit`) ? negative : positive
 E if_below(Context& c, E x, double limit, E below, E otherwise) {
   return c.pool.select(c.pool.call(Fn::kLt, x, c.pool.constant(limit, x->dtype)), below, otherwise);
 }
-E times(Context& c, E x, double factor) {
-  return c.pool.call(Fn::kMul, x, c.pool.real(factor, x->dtype));
-}
-E plus(Context& c, E x, double term) {
-  return c.pool.call(Fn::kAdd, x, c.pool.real(term, x->dtype));
-}
+E times(Context& c, E x, double factor) { return c.pool.call(Fn::kMul, x, c.pool.real(factor, x->dtype)); }
+E plus(Context& c, E x, double term) { return c.pool.call(Fn::kAdd, x, c.pool.real(term, x->dtype)); }
 
 Result<E> leaky_relu(Context& c) {
   E x = c.broadcast(0);
@@ -116,9 +104,7 @@ E softplus_of(Context& c, E x) {
   E tail = c.pool.call(Fn::kLog1p, c.pool.call(Fn::kExp, c.pool.call(Fn::kNeg, c.pool.call(Fn::kAbs, x))));
   return c.pool.call(Fn::kAdd, maximum0(c, x), tail);
 }
-Result<E> softplus(Context& c) {
-  return softplus_of(c, c.broadcast(0));
-}
+Result<E> softplus(Context& c) { return softplus_of(c, c.broadcast(0)); }
 Result<E> softsign(Context& c) {
   E x = c.broadcast(0);
   return c.pool.call(Fn::kDiv, x, plus(c, c.pool.call(Fn::kAbs, x), 1));
@@ -140,9 +126,7 @@ E gelu_of(Context& c, E x, bool approximate) {
 Result<E> gelu(Context& c) {
   return gelu_of(c, c.broadcast(0), c.node.attributes.string("approximate", "none") == "tanh");
 }
-Result<E> bias_gelu(Context& c) {
-  return gelu_of(c, c.pool.call(Fn::kAdd, c.broadcast(0), c.broadcast(1)), false);
-}
+Result<E> bias_gelu(Context& c) { return gelu_of(c, c.pool.call(Fn::kAdd, c.broadcast(0), c.broadcast(1)), false); }
 Result<E> fast_gelu(Context& c) {
   E x = c.broadcast(0);
   return gelu_of(c, c.has(1) ? c.pool.call(Fn::kAdd, x, c.broadcast(1)) : x, true);
@@ -195,16 +179,12 @@ Result<E> is_inf(Context& c) {
   return found;
 }
 
-Result<E> where(Context& c) {
-  return c.pool.select(c.broadcast(0), c.broadcast(1), c.broadcast(2));
-}
+Result<E> where(Context& c) { return c.pool.select(c.broadcast(0), c.broadcast(1), c.broadcast(2)); }
 
 E cast_to(Context& c, E x, DType to) {
   switch (to) {
-    case DType::kFloat16:
-      return c.pool.call(Fn::kRoundF16, c.pool.cast(x, DType::kFloat32));
-    case DType::kBfloat16:
-      return c.pool.call(Fn::kRoundBf16, c.pool.cast(x, DType::kFloat32));
+    case DType::kFloat16: return c.pool.call(Fn::kRoundF16, c.pool.cast(x, DType::kFloat32));
+    case DType::kBfloat16: return c.pool.call(Fn::kRoundBf16, c.pool.cast(x, DType::kFloat32));
     case DType::kInt4: {
       E four = c.pool.integer(4, DType::kInt8), wide = c.pool.cast(c.pool.cast(x, DType::kInt64), DType::kInt8);
       return c.pool.call(Fn::kShr, c.pool.call(Fn::kShl, wide, four), four);
@@ -212,8 +192,7 @@ E cast_to(Context& c, E x, DType to) {
     case DType::kUint4:
       return c.pool.call(Fn::kBitAnd, c.pool.cast(c.pool.cast(x, DType::kInt64), DType::kUint8),
                          c.pool.integer(15, DType::kUint8));
-    default:
-      return c.pool.cast(x, compute_type(to));
+    default: return c.pool.cast(x, compute_type(to));
   }
 }
 Result<E> cast(Context& c) {
@@ -255,26 +234,13 @@ Result<E> quantize(Context& c) {
   if (tensor::is_float(to)) return cast_to(c, scaled, to);
   double low, high;
   switch (to) {
-    case DType::kInt8:
-      low = -128, high = 127;
-      break;
-    case DType::kUint8:
-      low = 0, high = 255;
-      break;
-    case DType::kInt16:
-      low = -32768, high = 32767;
-      break;
-    case DType::kUint16:
-      low = 0, high = 65535;
-      break;
-    case DType::kInt4:
-      low = -8, high = 7;
-      break;
-    case DType::kUint4:
-      low = 0, high = 15;
-      break;
-    default:
-      return fail(Code::kUnsupported, "quantisation to {} is not supported", tensor::name(to));
+    case DType::kInt8: low = -128, high = 127; break;
+    case DType::kUint8: low = 0, high = 255; break;
+    case DType::kInt16: low = -32768, high = 32767; break;
+    case DType::kUint16: low = 0, high = 65535; break;
+    case DType::kInt4: low = -8, high = 7; break;
+    case DType::kUint4: low = 0, high = 15; break;
+    default: return fail(Code::kUnsupported, "quantisation to {} is not supported", tensor::name(to));
   }
   E q = c.pool.call(Fn::kRound, scaled);
   if (c.has(2)) q = c.pool.call(Fn::kAdd, q, c.pool.cast(parameter(c, 2), DType::kFloat32));
@@ -363,8 +329,6 @@ constexpr LoweringRow kRows[] = {
 
 }  // namespace
 
-std::span<const LoweringRow> pointwise_lowerings() {
-  return kRows;
-}
+std::span<const LoweringRow> pointwise_lowerings() { return kRows; }
 
 }  // namespace xinfer::schedule

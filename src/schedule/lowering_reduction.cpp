@@ -12,12 +12,8 @@ using base::fail;
 using base::Result;
 using Context = LoweringContext;
 
-E call(Context& c, Fn f, E a) {
-  return c.pool.call(f, a);
-}
-E call(Context& c, Fn f, E a, E b) {
-  return c.pool.call(f, a, b);
-}
+E call(Context& c, Fn f, E a) { return c.pool.call(f, a); }
+E call(Context& c, Fn f, E a, E b) { return c.pool.call(f, a, b); }
 
 // The reduced axes of input 0, ascending, and how to read an element: neighbouring reduced axes share one loop.
 struct Reduction {
@@ -88,28 +84,20 @@ Result<E> reduce(Context& c) {
   Reduction r = make_reduction(c, std::move(axes), c.node.attributes.integer("keepdims", 1) != 0);
   E x = c.read(0, r.at);
   switch (kind) {
-    case Kind::kSum:
-      return fold(c, r, Fn::kAdd, x);
-    case Kind::kMean:
-      return divided(c, fold(c, r, Fn::kAdd, x), r.count);
-    case Kind::kMax:
-      return fold(c, r, Fn::kMax, x);
-    case Kind::kMin:
-      return fold(c, r, Fn::kMin, x);
-    case Kind::kProd:
-      return fold(c, r, Fn::kMul, x);
-    case Kind::kL1:
-      return fold(c, r, Fn::kAdd, call(c, Fn::kAbs, x));
+    case Kind::kSum: return fold(c, r, Fn::kAdd, x);
+    case Kind::kMean: return divided(c, fold(c, r, Fn::kAdd, x), r.count);
+    case Kind::kMax: return fold(c, r, Fn::kMax, x);
+    case Kind::kMin: return fold(c, r, Fn::kMin, x);
+    case Kind::kProd: return fold(c, r, Fn::kMul, x);
+    case Kind::kL1: return fold(c, r, Fn::kAdd, call(c, Fn::kAbs, x));
     case Kind::kL2: {
       E sum = fold(c, r, Fn::kAdd, call(c, Fn::kMul, x, x));
       bool real = sum->dtype == DType::kFloat32 || sum->dtype == DType::kFloat64;
       return real ? call(c, Fn::kSqrt, sum)
                   : c.pool.cast(call(c, Fn::kSqrt, c.pool.cast(sum, DType::kFloat64)), sum->dtype);
     }
-    case Kind::kLogSum:
-      return call(c, Fn::kLog, fold(c, r, Fn::kAdd, x));
-    case Kind::kSumSquare:
-      return fold(c, r, Fn::kAdd, call(c, Fn::kMul, x, x));
+    case Kind::kLogSum: return call(c, Fn::kLog, fold(c, r, Fn::kAdd, x));
+    case Kind::kSumSquare: return fold(c, r, Fn::kAdd, call(c, Fn::kMul, x, x));
     case Kind::kLogSumExp: {
       // Stable: the maximum is taken out; an infinite maximum must not become NaN by inf - inf.
       E top = fold(c, r, Fn::kMax, x), big = c.pool.real(3.0e38, x->dtype);
@@ -173,8 +161,6 @@ constexpr LoweringRow kRows[] = {
 
 }  // namespace
 
-std::span<const LoweringRow> reduction_lowerings() {
-  return kRows;
-}
+std::span<const LoweringRow> reduction_lowerings() { return kRows; }
 
 }  // namespace xinfer::schedule

@@ -217,8 +217,6 @@ constexpr LoweringRow kRows[] = {{"Resize", resize, 4}, {"Upsample", resize, 4}}
 
 }  // namespace
 
-std::span<const LoweringRow> resampling_lowerings() {
-  return kRows;
-}
+std::span<const LoweringRow> resampling_lowerings() { return kRows; }
 
 }  // namespace xinfer::schedule

@@ -19,28 +19,17 @@ constexpr std::int64_t kTile = 64;       // elements of the innermost loop for w
 
 std::string_view c_type(DType dtype) {
   switch (dtype) {
-    case DType::kFloat32:
-      return "float";
-    case DType::kFloat64:
-      return "double";
-    case DType::kInt8:
-      return "int8_t";
-    case DType::kUint8:
-      return "uint8_t";
-    case DType::kInt16:
-      return "int16_t";
-    case DType::kUint16:
-      return "uint16_t";
-    case DType::kInt32:
-      return "int32_t";
-    case DType::kUint32:
-      return "uint32_t";
-    case DType::kUint64:
-      return "uint64_t";
-    case DType::kBool:
-      return "bool";
-    default:
-      return "int64_t";
+    case DType::kFloat32: return "float";
+    case DType::kFloat64: return "double";
+    case DType::kInt8: return "int8_t";
+    case DType::kUint8: return "uint8_t";
+    case DType::kInt16: return "int16_t";
+    case DType::kUint16: return "uint16_t";
+    case DType::kInt32: return "int32_t";
+    case DType::kUint32: return "uint32_t";
+    case DType::kUint64: return "uint64_t";
+    case DType::kBool: return "bool";
+    default: return "int64_t";
   }
 }
 
@@ -50,22 +39,14 @@ struct SmallFloat {
 };
 SmallFloat small_float(DType dtype) {
   switch (dtype) {
-    case DType::kFloat16:
-      return {"uint16_t", "from_float16({})", "to_float16({})"};
-    case DType::kBfloat16:
-      return {"uint16_t", "from_bfloat16({})", "to_bfloat16({})"};
-    case DType::kFloat8E4M3FN:
-      return {"uint8_t", "Float8E4M3FN::decode({})", "Float8E4M3FN::encode({}, true)"};
-    case DType::kFloat8E4M3FNUZ:
-      return {"uint8_t", "Float8E4M3FNUZ::decode({})", "Float8E4M3FNUZ::encode({}, true)"};
-    case DType::kFloat8E5M2:
-      return {"uint8_t", "Float8E5M2::decode({})", "Float8E5M2::encode({}, true)"};
-    case DType::kFloat8E5M2FNUZ:
-      return {"uint8_t", "Float8E5M2FNUZ::decode({})", "Float8E5M2FNUZ::encode({}, true)"};
-    case DType::kFloat4E2M1:
-      return {"uint8_t", "Float4E2M1::decode({})", "Float4E2M1::encode({}, true)"};
-    default:
-      return {};
+    case DType::kFloat16: return {"uint16_t", "from_float16({})", "to_float16({})"};
+    case DType::kBfloat16: return {"uint16_t", "from_bfloat16({})", "to_bfloat16({})"};
+    case DType::kFloat8E4M3FN: return {"uint8_t", "Float8E4M3FN::decode({})", "Float8E4M3FN::encode({}, true)"};
+    case DType::kFloat8E4M3FNUZ: return {"uint8_t", "Float8E4M3FNUZ::decode({})", "Float8E4M3FNUZ::encode({}, true)"};
+    case DType::kFloat8E5M2: return {"uint8_t", "Float8E5M2::decode({})", "Float8E5M2::encode({}, true)"};
+    case DType::kFloat8E5M2FNUZ: return {"uint8_t", "Float8E5M2FNUZ::decode({})", "Float8E5M2FNUZ::encode({}, true)"};
+    case DType::kFloat4E2M1: return {"uint8_t", "Float4E2M1::decode({})", "Float4E2M1::encode({}, true)"};
+    default: return {};
   }
 }
 std::string_view memory_type(DType dtype) {
@@ -74,9 +55,7 @@ std::string_view memory_type(DType dtype) {
   return c_type(compute_type(dtype));
 }
 
-bool is_real(DType dtype) {
-  return dtype == DType::kFloat32 || dtype == DType::kFloat64;
-}
+bool is_real(DType dtype) { return dtype == DType::kFloat32 || dtype == DType::kFloat64; }
 
 std::string real_literal(double value, DType dtype) {
   bool single = dtype == DType::kFloat32;
@@ -101,27 +80,21 @@ int cost_of(E e) {
     case Op::kInt:
     case Op::kReal:
     case Op::kVar:
-    case Op::kLinear:
-      return 0;
+    case Op::kLinear: return 0;
     case Op::kDiv:
-    case Op::kMod:
-      return 3;
-    case Op::kCall:
-      break;
-    default:
-      return 1;
+    case Op::kMod: return 3;
+    case Op::kCall: break;
+    default: return 1;
   }
   switch (e->function) {
     case Fn::kDiv:
-    case Fn::kSqrt:
-      return 4;
+    case Fn::kSqrt: return 4;
     case Fn::kExp:
     case Fn::kSigmoid:
     case Fn::kTanh:
     case Fn::kExpm1:
     case Fn::kLog:
-    case Fn::kLog1p:
-      return 15;
+    case Fn::kLog1p: return 15;
     case Fn::kErf:
     case Fn::kSin:
     case Fn::kCos:
@@ -136,10 +109,8 @@ int cost_of(E e) {
     case Fn::kAcosh:
     case Fn::kAtanh:
     case Fn::kFmod:
-    case Fn::kMod:
-      return 30;
-    default:
-      return 1;
+    case Fn::kMod: return 30;
+    default: return 1;
   }
 }
 
@@ -193,64 +164,35 @@ std::string call_text(Fn f, DType type, const std::vector<std::string>& a) {
                          : fmt::format("{}<{}>({}, {})", function, t, a[0], a[1]);
   };
   switch (f) {
-    case Fn::kAdd:
-      return infix("+");
-    case Fn::kSub:
-      return infix("-");
-    case Fn::kMul:
-      return infix("*");
-    case Fn::kNeg:
-      return is_real(type) ? fmt::format("-{}", a[0]) : fmt::format("({})(0 - (uint64_t){})", t, a[0]);
-    case Fn::kAnd:
-      return fmt::format("{} & {}", a[0], a[1]);
-    case Fn::kOr:
-      return fmt::format("{} | {}", a[0], a[1]);
-    case Fn::kXor:
-      return fmt::format("{} ^ {}", a[0], a[1]);
-    case Fn::kBitAnd:
-      return fmt::format("({})({} & {})", t, a[0], a[1]);
-    case Fn::kBitOr:
-      return fmt::format("({})({} | {})", t, a[0], a[1]);
-    case Fn::kBitXor:
-      return fmt::format("({})({} ^ {})", t, a[0], a[1]);
-    case Fn::kEq:
-      return fmt::format("{} == {}", a[0], a[1]);
-    case Fn::kLt:
-      return fmt::format("{} < {}", a[0], a[1]);
-    case Fn::kLe:
-      return fmt::format("{} <= {}", a[0], a[1]);
-    case Fn::kNot:
-      return fmt::format("!{}", a[0]);
-    case Fn::kBitNot:
-      return fmt::format("({})~{}", t, a[0]);
-    case Fn::kIsNan:
-      return fmt::format("{} != {}", a[0], a[0]);
-    case Fn::kRound:
-      return named("round_even");
-    case Fn::kDiv:
-      return is_real(type) ? infix("/") : named("x_div");
-    case Fn::kMod:
-      return named("x_mod");
-    case Fn::kFmod:
-      return named("x_fmod");
-    case Fn::kMin:
-      return named("x_min");
-    case Fn::kMax:
-      return named("x_max");
-    case Fn::kAbs:
-      return named("x_abs");
-    case Fn::kSign:
-      return named("x_sign");
-    case Fn::kShl:
-      return named("x_shl");
-    case Fn::kShr:
-      return named("x_shr");
-    case Fn::kRoundF16:
-      return named("x_round_f16");
-    case Fn::kRoundBf16:
-      return named("x_round_bf16");
-    default:
-      return named(name(f));
+    case Fn::kAdd: return infix("+");
+    case Fn::kSub: return infix("-");
+    case Fn::kMul: return infix("*");
+    case Fn::kNeg: return is_real(type) ? fmt::format("-{}", a[0]) : fmt::format("({})(0 - (uint64_t){})", t, a[0]);
+    case Fn::kAnd: return fmt::format("{} & {}", a[0], a[1]);
+    case Fn::kOr: return fmt::format("{} | {}", a[0], a[1]);
+    case Fn::kXor: return fmt::format("{} ^ {}", a[0], a[1]);
+    case Fn::kBitAnd: return fmt::format("({})({} & {})", t, a[0], a[1]);
+    case Fn::kBitOr: return fmt::format("({})({} | {})", t, a[0], a[1]);
+    case Fn::kBitXor: return fmt::format("({})({} ^ {})", t, a[0], a[1]);
+    case Fn::kEq: return fmt::format("{} == {}", a[0], a[1]);
+    case Fn::kLt: return fmt::format("{} < {}", a[0], a[1]);
+    case Fn::kLe: return fmt::format("{} <= {}", a[0], a[1]);
+    case Fn::kNot: return fmt::format("!{}", a[0]);
+    case Fn::kBitNot: return fmt::format("({})~{}", t, a[0]);
+    case Fn::kIsNan: return fmt::format("{} != {}", a[0], a[0]);
+    case Fn::kRound: return named("round_even");
+    case Fn::kDiv: return is_real(type) ? infix("/") : named("x_div");
+    case Fn::kMod: return named("x_mod");
+    case Fn::kFmod: return named("x_fmod");
+    case Fn::kMin: return named("x_min");
+    case Fn::kMax: return named("x_max");
+    case Fn::kAbs: return named("x_abs");
+    case Fn::kSign: return named("x_sign");
+    case Fn::kShl: return named("x_shl");
+    case Fn::kShr: return named("x_shr");
+    case Fn::kRoundF16: return named("x_round_f16");
+    case Fn::kRoundBf16: return named("x_round_bf16");
+    default: return named(name(f));
   }
 }
 
@@ -259,37 +201,23 @@ std::string neutral(Fn function, DType dtype) {
   auto extreme = [&](bool high) -> std::string {
     if (real) return real_literal(high ? INFINITY : -INFINITY, dtype);
     switch (dtype) {
-      case DType::kBool:
-        return high ? "true" : "false";
-      case DType::kInt8:
-        return high ? "127" : "-128";
-      case DType::kUint8:
-        return high ? "255" : "0";
-      case DType::kInt16:
-        return high ? "32767" : "-32768";
-      case DType::kUint16:
-        return high ? "65535" : "0";
-      case DType::kInt32:
-        return high ? "2147483647" : "(-2147483647 - 1)";
-      case DType::kUint32:
-        return high ? "4294967295u" : "0";
-      case DType::kUint64:
-        return high ? "18446744073709551615ull" : "0";
-      default:
-        return high ? "9223372036854775807ll" : "(-9223372036854775807ll - 1)";
+      case DType::kBool: return high ? "true" : "false";
+      case DType::kInt8: return high ? "127" : "-128";
+      case DType::kUint8: return high ? "255" : "0";
+      case DType::kInt16: return high ? "32767" : "-32768";
+      case DType::kUint16: return high ? "65535" : "0";
+      case DType::kInt32: return high ? "2147483647" : "(-2147483647 - 1)";
+      case DType::kUint32: return high ? "4294967295u" : "0";
+      case DType::kUint64: return high ? "18446744073709551615ull" : "0";
+      default: return high ? "9223372036854775807ll" : "(-9223372036854775807ll - 1)";
     }
   };
   switch (function) {
-    case Fn::kMul:
-      return real ? real_literal(1, dtype) : "1";
-    case Fn::kMin:
-      return extreme(true);
-    case Fn::kMax:
-      return extreme(false);
-    case Fn::kAnd:
-      return "true";
-    default:
-      return real ? real_literal(0, dtype) : "0";
+    case Fn::kMul: return real ? real_literal(1, dtype) : "1";
+    case Fn::kMin: return extreme(true);
+    case Fn::kMax: return extreme(false);
+    case Fn::kAnd: return "true";
+    default: return real ? real_literal(0, dtype) : "0";
   }
 }
 
@@ -389,10 +317,8 @@ std::string Printer::emit_index(E e, Block& block) {
   std::string out;
   for (std::size_t i = 0; i < e->args.size(); ++i) {
     std::string term = emit(e->args[i], block);
-    if (e->coefficients[i] == 1)
-      out += (i ? " + " : "") + term;
-    else
-      out += fmt::format("{}{}ll * {}", i ? " + " : "", e->coefficients[i], term);
+    if (e->coefficients[i] == 1) out += (i ? " + " : "") + term;
+    else out += fmt::format("{}{}ll * {}", i ? " + " : "", e->coefficients[i], term);
   }
   if (e->integer) out += fmt::format(" + {}ll", e->integer);
   return "(" + out + ")";
@@ -509,14 +435,10 @@ std::string Printer::emit_row(E e, Block& block) {
 
 std::string Printer::emit(E e, Block& block) {
   switch (e->op) {
-    case Op::kInt:
-      return int_literal(e->integer, e->dtype);
-    case Op::kReal:
-      return real_literal(e->real, e->dtype);
-    case Op::kVar:
-      return name_of(e);
-    default:
-      break;
+    case Op::kInt: return int_literal(e->integer, e->dtype);
+    case Op::kReal: return real_literal(e->real, e->dtype);
+    case Op::kVar: return name_of(e);
+    default: break;
   }
   if (auto it = tile_arrays_.find(e); it != tile_arrays_.end())
     return fmt::format("{}[{} - {}]", it->second, name_of(tile_var_), tile_begin_);
@@ -525,8 +447,7 @@ std::string Printer::emit(E e, Block& block) {
   if (e->op == Op::kLinear && !e->has_load) return emit_index(e, block);
   Block& own = home(e, block);
   switch (e->op) {
-    case Op::kLinear:
-      return define(e, own, DType::kInt64, emit_index(e, own));
+    case Op::kLinear: return define(e, own, DType::kInt64, emit_index(e, own));
     // Indices are never negative where a division is left, so C's rules and floor agree; else correct the quotient.
     case Op::kDiv:
       if (e->args[0]->min >= 0)
@@ -538,21 +459,16 @@ std::string Printer::emit(E e, Block& block) {
         return define(e, own, DType::kInt64, fmt::format("{} % {}", emit(e->args[0], own), e->integer));
       return define(e, own, DType::kInt64,
                     fmt::format("({0} % {1}ll + {1}ll) % {1}ll", emit(e->args[0], own), e->integer));
-    case Op::kLoad:
-      return define(e, own, e->dtype, load_text(e, own));
-    case Op::kSelect:
-      return emit_select(e, own);
+    case Op::kLoad: return define(e, own, e->dtype, load_text(e, own));
+    case Op::kSelect: return emit_select(e, own);
     case Op::kCast: {
       std::string x = emit(e->args[0], own);
       bool to_bool = e->dtype == DType::kBool;
       return define(e, own, e->dtype, to_bool ? fmt::format("{} != 0", x) : fmt::format("({}){}", c_type(e->dtype), x));
     }
-    case Op::kReduce:
-      return emit_reduce(e, own);
-    case Op::kArgReduce:
-      return emit_arg_reduce(e, own);
-    case Op::kRow:
-      return emit_row(e, own);
+    case Op::kReduce: return emit_reduce(e, own);
+    case Op::kArgReduce: return emit_arg_reduce(e, own);
+    case Op::kRow: return emit_row(e, own);
     case Op::kRowLoad: {
       if (auto it = tile_arrays_.find(e->args[0]); it != tile_arrays_.end()) {
         std::string index = emit(e->args[1], own);
@@ -562,8 +478,7 @@ std::string Printer::emit(E e, Block& block) {
       std::string row = emit(e->args[0], own), index = emit(e->args[1], own);
       return define(e, own, e->dtype, fmt::format("{}[{}]", row, index));
     }
-    default:
-      break;
+    default: break;
   }
   std::vector<std::string> args;
   for (E arg : e->args) args.push_back(emit(arg, own));
@@ -731,10 +646,8 @@ void Printer::print_nest(const Nest& nest, std::string& out, std::int64_t tasks)
     to = fmt::format("({} + {} * task_end / {})", inner->min, extent(count - 1), tasks);
   }
   Block& last = blocks[count - 1];
-  if (reduces_across(nest))
-    print_tiled(nest, last, inner, from, to);
-  else
-    print_inner(nest, last, inner, from, to);
+  if (reduces_across(nest)) print_tiled(nest, last, inner, from, to);
+  else print_inner(nest, last, inner, from, to);
   std::string text = last.text;
   for (std::size_t i = count - 1; i-- > prefix;)
     text = fmt::format("{4}for (int64_t {0} = {1}; {0} < {2}; ++{0}) {{\n{3}}}\n", name_of(nest.vars[i]),

@@ -1,0 +1,30 @@
+// Which values are stored and which are computed where they are used: the cut of the graph into kernels.
+#pragma once
+#include <cstddef>
+#include <vector>
+
+#include "ir/graph.h"
+
+namespace xinfer::schedule {
+
+enum class Role : std::uint8_t {
+  kDead,         // nothing needs it
+  kInline,       // a loop nest's part: computed in its readers, or stored on demand
+  kStored,       // a loop nest of its own
+  kContraction,  // a template of forge
+  kAbsorbed,     // part of a contraction's epilogue
+  kIrregular,    // an irregular template of forge
+};
+
+struct Partition {
+  std::vector<Role> roles;                          // per node
+  std::vector<std::vector<std::size_t>> epilogues;  // per contraction: the node indices of its epilogue, in order
+};
+
+/// Pure function of the graph.
+Partition make_partition(const ir::Graph& graph);
+
+/// Operators that only give elements another index and keep their order: free where memory is contiguous.
+bool is_reshape(std::string_view op);
+
+}  // namespace xinfer::schedule
