@@ -1,0 +1,505 @@
+#include "schedule/scheduler.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/digest.h"
+
+namespace xinfer::schedule {
+
+using base::fail;
+using base::Result;
+using ir::kNoValue;
+using ir::Node;
+using ir::ValueId;
+using Space = engine::BufferRef::Space;
+
+Scheduler::Scheduler(const ir::Graph& graph, const target::CpuIsa& isa, const Options& options)
+    : graph_(graph), isa_(isa), options_(options), producers_(graph.producers()), users_(graph.users()) {}
+
+const Storage* Scheduler::storage(ValueId value) const {
+  if (auto it = places_.find(value); it != places_.end()) return &it->second.storage;
+  if (!graph_.is_constant(value)) return nullptr;
+  // Constants become weights when a kernel that reads them is launched; all that matters here is how they will lie.
+  auto& place = const_cast<Scheduler*>(this)->places_[value];
+  place = const_cast<Scheduler*>(this)->constant_place(value, compute_type(graph_.value(value).type.dtype));
+  return &place.storage;
+}
+
+const Node* Scheduler::producer(ValueId value, std::size_t* output) const {
+  std::int64_t i = producers_[value];
+  if (i < 0) return nullptr;
+  const Node& node = graph_.nodes[static_cast<std::size_t>(i)];
+  *output = static_cast<std::size_t>(std::ranges::find(node.outputs, value) - node.outputs.begin());
+  return &node;
+}
+
+Result<void> Scheduler::check() const {
+  std::string problems;
+  auto report = [&](const Node& node, std::string_view what) {
+    problems += fmt::format("{}{} ({}): {}", problems.empty() ? "" : "\n", node.op,
+                            node.name.empty() ? "unnamed" : node.name, what);
+  };
+  for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
+    const Node& node = graph_.nodes[i];
+    if (partition_.roles[i] == Role::kDead) continue;
+    bool fixed = true, strings = false;
+    auto look = [&](ValueId v) {
+      if (v == kNoValue) return;
+      fixed = fixed && graph_.value(v).type.is_static();
+      strings = strings || graph_.value(v).type.dtype == DType::kString;
+    };
+    for (ValueId v : node.inputs) look(v);
+    for (ValueId v : node.outputs) look(v);
+    if (!fixed) report(node, "its shape is not known at build time: give the sizes of all symbolic input dimensions");
+    else if (strings) report(node, "strings have no native code");
+    else if (partition_.roles[i] == Role::kIrregular) report(node, "the operator has no native code for CPUs yet");
+    else if (partition_.roles[i] == Role::kContraction)
+      if (auto made = make_contraction(graph_, node); !made) report(node, made.error().message);
+  }
+  if (problems.empty()) return {};
+  return std::unexpected(base::Error{Code::kUnsupported, std::move(problems), {}});
+}
+
+int Scheduler::add_weights(std::span<const std::byte> bytes) {
+  std::string digest = base::sha256(bytes);
+  if (auto it = weight_buffers_.find(digest); it != weight_buffers_.end()) return it->second;
+  std::size_t offset = schedule_.weights.size();
+  schedule_.weights.resize(offset + (bytes.size() + 63) / 64 * 64);
+  std::memcpy(schedule_.weights.data() + offset, bytes.data(), bytes.size());
+  Buffer buffer;
+  buffer.space = Space::kWeights, buffer.offset = offset, buffer.bytes = (bytes.size() + 63) / 64 * 64;
+  buffers_.push_back(buffer);
+  return weight_buffers_[digest] = static_cast<int>(buffers_.size() - 1);
+}
+
+Place Scheduler::constant_place(ValueId value, DType dtype) {
+  const tensor::Tensor& constant = *graph_.constant(value);
+  Place place;
+  std::int64_t capacity = storage_capacity(constant.shape(), Layout::kPlain, dtype, isa_.vector_lanes);
+  place.storage = {Layout::kPlain, dtype, capacity};
+  if (constant.dtype() == dtype) {
+    place.buffer = add_weights(constant.bytes());
+  } else {
+    tensor::Tensor converted(dtype, constant.shape());
+    for (std::int64_t i = 0; i < constant.num_elements(); ++i) converted.set(i, constant.as_double(i));
+    place.buffer = add_weights(converted.bytes());
+  }
+  return place;
+}
+
+Place Scheduler::table_place(const Operand& operand) {
+  tensor::Tensor table(operand.storage.dtype, {static_cast<std::int64_t>(operand.table.size())});
+  for (std::size_t i = 0; i < operand.table.size(); ++i) table.set(static_cast<std::int64_t>(i), operand.table[i]);
+  Place place;
+  place.buffer = add_weights(table.bytes());
+  place.storage = operand.storage;
+  return place;
+}
+
+Place Scheduler::allocate(ValueId value, Layout layout, DType dtype) {
+  Place place;
+  auto shape = graph_.value(value).type.shape();
+  place.storage = {layout, dtype, storage_capacity(shape, layout, dtype, isa_.vector_lanes)};
+  Buffer buffer;
+  buffer.bytes = static_cast<std::uint64_t>(place.storage.capacity) * tensor::size_of(dtype);
+  buffers_.push_back(buffer);
+  place.buffer = static_cast<int>(buffers_.size() - 1);
+  return place;
+}
+
+// Where a kernel should write the value: a part of a concatenation, the caller's buffer, else memory of its own.
+Place Scheduler::allocate_result(ValueId value, Layout layout, DType dtype) {
+  if (auto it = reserved_.find(value); it != reserved_.end())
+    if (it->second.storage.layout == layout && it->second.storage.dtype == dtype) return it->second;
+  auto output = std::ranges::find(graph_.outputs, value);
+  if (output != graph_.outputs.end() && layout == Layout::kPlain && dtype == graph_.value(value).type.dtype) {
+    Place place = allocate(value, layout, dtype);
+    Buffer& buffer = buffers_.back();
+    buffer.space = Space::kOutput, buffer.index = static_cast<std::uint32_t>(output - graph_.outputs.begin());
+    place.storage.capacity = tensor::num_elements(graph_.value(value).type.shape());
+    buffer.bytes = static_cast<std::uint64_t>(place.storage.capacity) * tensor::size_of(dtype);
+    return place;
+  }
+  return allocate(value, layout, dtype);
+}
+
+Argument Scheduler::argument(const Place& place, ValueId) const {
+  return {place.buffer, place.offset,
+          static_cast<std::uint64_t>(place.storage.capacity) * tensor::size_of(place.storage.dtype)};
+}
+
+std::string Scheduler::names_of(const std::set<const Node*>& nodes) const {
+  std::string names;
+  std::size_t count = 0;
+  for (const Node& node : graph_.nodes) {
+    if (!nodes.contains(&node)) continue;
+    if (++count > 6) continue;
+    names += (names.empty() ? "" : "+") + (node.name.empty() ? node.op : node.name);
+  }
+  return count > 6 ? fmt::format("{}+{} more", names, count - 6) : names;
+}
+
+void Scheduler::add_launch(forge::cpu::KernelSource kernel, std::vector<Argument> arguments, std::string name) {
+  engine::Launch launch;
+  launch.num_tasks = kernel.num_tasks, launch.scratch_bytes = kernel.scratch_bytes;
+  launch.flops = kernel.flops, launch.bytes = kernel.bytes, launch.choice = kernel.choice;
+  launch.name = std::move(name);
+  auto [it, fresh] = kernel_index_.try_emplace(kernel.symbol, static_cast<std::uint32_t>(schedule_.kernels.size()));
+  launch.kernel = it->second;
+  if (fresh) schedule_.kernels.push_back(std::move(kernel));
+  schedule_.plan.launches.push_back(std::move(launch));
+  uses_.push_back(std::move(arguments));
+}
+
+Result<void> Scheduler::store_by_loops(ValueId value, const Place& place, bool copy) {
+  if (tensor::num_elements(graph_.value(value).type.shape()) == 0) return {};
+  NestBuilder builder(graph_, *this, isa_);
+  XI_TRY(auto nests, builder.build(value, place.storage, copy));
+  auto printed = print_kernel(builder, nests, place.storage, isa_, options_.max_threads);
+  std::vector<Argument> arguments;
+  for (const Operand& operand : builder.operands()) {
+    Place from = operand.value == kNoValue ? table_place(operand) : places_.at(operand.value);
+    arguments.push_back(argument(from, operand.value));
+  }
+  arguments.push_back(argument(place, value));
+  std::string name = copy ? "reorder " + graph_.value(value).name : names_of(builder.nodes());
+  add_launch(std::move(printed.kernel), std::move(arguments), std::move(name));
+  return {};
+}
+
+bool Scheduler::is_blockable(ValueId value) const {
+  const auto& type = graph_.value(value).type;
+  auto shape = type.shape();
+  return (shape.size() == 3 || shape.size() == 4) && compute_type(type.dtype) == DType::kFloat32;
+}
+
+// Whether some reader is a template that takes blocked tensors, directly or through pointwise operators.
+bool Scheduler::wants_blocked(ValueId value, int depth) const {
+  if (depth > 4) return false;
+  for (std::size_t user : users_[value]) {
+    const Node& node = graph_.nodes[user];
+    if (partition_.roles[user] == Role::kDead) continue;
+    bool windowed = is_contraction(node.op) && node.op != "MatMul" && node.op != "Gemm";
+    if (windowed && node.inputs[0] == value) return true;
+    bool keeps =
+        node.op == "Concat" ||
+        (find_lowering(node.op) && !node.outputs.empty() &&
+         graph_.value(node.outputs[0]).type.shape() == graph_.value(value).type.shape() && !is_reshape(node.op));
+    if (keeps && wants_blocked(node.outputs[0], depth + 1)) return true;
+  }
+  return false;
+}
+
+// A loop nest's output is blocked where its inputs are and a template wants it so, or where that keeps it pointwise.
+Layout Scheduler::preferred_layout(ValueId value, int depth) const {
+  if (auto it = places_.find(value); it != places_.end()) return it->second.storage.layout;
+  std::size_t output = 0;
+  const Node* node = producer(value, &output);
+  if (!node || depth > 16 || !is_blockable(value) || graph_.is_output(value)) return Layout::kPlain;
+  if (is_reshape(node->op) || node->op == "Transpose" || !find_lowering(node->op)) return Layout::kPlain;
+  bool blocked = false;
+  for (ValueId v : node->inputs)
+    if (v != kNoValue && !graph_.is_constant(v) && is_blockable(v) &&
+        tensor::num_elements(graph_.value(v).type.shape()) > 1)
+      blocked = blocked || preferred_layout(v, depth + 1) == Layout::kBlocked;
+  if (!blocked) return Layout::kPlain;
+  if (depth > 0 || wants_blocked(value)) return Layout::kBlocked;
+  bool pointwise = graph_.value(node->inputs[0]).type.shape() == graph_.value(value).type.shape();
+  return pointwise ? Layout::kBlocked : Layout::kPlain;
+}
+
+// A value that is another one's memory under a new shape, or a contiguous part of it.
+std::optional<Place> Scheduler::view(ValueId value) {
+  std::size_t output = 0;
+  const Node* node = producer(value, &output);
+  if (!node) return std::nullopt;
+  if (node->op == "Slice" || node->op == "Split") return view_of_part(value, *node, output);
+  if (!is_reshape(node->op) || output != 0) return std::nullopt;
+  ValueId source = node->inputs[0];
+  auto it = places_.find(source);
+  std::optional<Place> from;
+  if (it != places_.end()) from = it->second;
+  else if (!graph_.is_constant(source)) from = view(source);
+  if (!from || from->storage.layout != Layout::kPlain) return std::nullopt;
+  return from;
+}
+
+std::optional<Place> Scheduler::view_of_part(ValueId value, const Node& node, std::size_t output) {
+  auto it = places_.find(node.inputs[0]);
+  if (it == places_.end()) return std::nullopt;
+  auto in = graph_.value(node.inputs[0]).type.shape(), out = graph_.value(value).type.shape();
+  std::size_t axis = 0;
+  while (axis < in.size() && in[axis] == out[axis]) ++axis;
+  if (axis == in.size()) return std::nullopt;
+  for (std::size_t d = axis + 1; d < in.size(); ++d)
+    if (in[d] != out[d]) return std::nullopt;
+  for (std::size_t d = 0; d < axis; ++d)
+    if (in[d] != 1) return std::nullopt;
+  // The first element's place in the source follows from the operator's own lowering, evaluated at index 0 and 1.
+  ExprPool pool;
+  std::int64_t start = -1;
+  std::vector<E> found;
+  std::vector<E> index(out.size(), pool.integer(0));
+  E along = pool.var(0, std::max<std::int64_t>(out[axis], 2));
+  index[axis] = along;
+  LoweringContext context(
+      pool, graph_, node, output, index,
+      [&](ValueId v, std::span<const E> at) {
+        if (v == node.inputs[0]) found.assign(at.begin(), at.end());
+        return pool.real(0);
+      },
+      [&](std::vector<double>, DType, E) { return pool.integer(0); });
+  auto lowered = find_lowering(node.op)->lower(context);
+  if (!lowered || found.size() != in.size() || stride_of(found[axis], along) != 1) return std::nullopt;
+  start = linear_form(found[axis]).constant;
+  Place part = it->second;
+  std::int64_t lanes = isa_.vector_lanes, inner = 1;
+  for (std::size_t d = axis + 1; d < in.size(); ++d) inner *= in[d];
+  if (part.storage.layout == Layout::kBlocked && (axis != 1 || start % lanes != 0)) return std::nullopt;
+  part.offset += static_cast<std::uint64_t>(start * inner) * tensor::size_of(part.storage.dtype);
+  if (part.offset % 64 != 0) return std::nullopt;
+  part.storage.capacity = tensor::num_elements(physical_shape(out, part.storage.layout, isa_.vector_lanes));
+  part.whole = false;
+  return part;
+}
+
+Result<Place> Scheduler::main_place(ValueId value) {
+  if (auto it = places_.find(value); it != places_.end()) return it->second;
+  if (storage(value)) return places_.at(value);  // a constant
+  if (auto alias = view(value)) {
+    places_[value] = *alias;
+    return *alias;
+  }
+  Layout layout = preferred_layout(value);
+  DType dtype = graph_.value(value).type.dtype;
+  if (!graph_.is_output(value))
+    dtype = compute_type(dtype);  // intermediate values keep the precision they are computed in
+  Place place = allocate_result(value, layout, dtype);
+  XI_CHECK(store_by_loops(value, place, false));
+  places_[value] = place;
+  return place;
+}
+
+Result<Place> Scheduler::materialize(ValueId value, Layout layout, DType dtype) {
+  XI_TRY(Place place, main_place(value));
+  if (place.storage.layout == layout && place.storage.dtype == dtype) return place;
+  auto key = std::tuple(value, layout, dtype);
+  if (auto it = copies_.find(key); it != copies_.end()) return it->second;
+  auto shape = graph_.value(value).type.shape();
+  if (place.storage.dtype == dtype && shape.size() >= 3 && shape[0] == 1) {
+    // One pixel: channels lie next to each other in both layouts.
+    std::int64_t pixels = tensor::num_elements(std::span(shape).subspan(2));
+    std::int64_t needed = storage_capacity(shape, layout, dtype, isa_.vector_lanes);
+    if (pixels == 1 && place.storage.capacity >= needed) {
+      place.storage.layout = layout;
+      return copies_[key] = place;
+    }
+  }
+  Place copied = allocate(value, layout, dtype);
+  XI_CHECK(store_by_loops(value, copied, true));
+  return copies_[key] = copied;
+}
+
+// Lets the parts of a concatenation be computed in their place, where that is contiguous and each part is computed once
+// by a kernel of its own, later than now.
+bool Scheduler::place_concat(const Node& node) {
+  ValueId result = node.outputs[0];
+  auto shape = graph_.value(result).type.shape();
+  std::size_t axis =
+      static_cast<std::size_t>(node.attributes.integer("axis", 0) +
+                               (node.attributes.integer("axis", 0) < 0 ? static_cast<std::int64_t>(shape.size()) : 0));
+  for (std::size_t d = 0; d < axis; ++d)
+    if (shape[d] != 1) return false;
+  return false && axis < shape.size();
+}
+
+Result<void> Scheduler::schedule_contraction(std::size_t i) {
+  const Node& node = graph_.nodes[i];
+  XI_TRY(Contraction contraction, make_contraction(graph_, node));
+  ValueId anchor = node.outputs[0];
+  const auto& chain = partition_.epilogues[i];
+  ValueId result = chain.empty() ? anchor : graph_.nodes[chain.back()].outputs[0];
+  DType dtype = graph_.value(contraction.input).type.dtype;
+  if (compute_type(dtype) == DType::kFloat32) dtype = DType::kFloat32;
+
+  XI_TRY(Place data, main_place(contraction.input));
+  bool rank4 = is_blockable(contraction.input);
+  if (auto* conv = std::get_if<forge::cpu::ConvProblem>(&contraction.problem)) {
+    conv->plain_input = data.storage.layout == Layout::kPlain && rank4;
+    conv->plain_output = graph_.is_output(result);
+  } else if (auto* pool = std::get_if<forge::cpu::PoolProblem>(&contraction.problem)) {
+    bool blocked = data.storage.layout == Layout::kBlocked && data.storage.dtype == DType::kFloat32 && !pool->indices;
+    pool->layout = blocked ? Layout::kBlocked : Layout::kPlain;
+  }
+  auto choice = contraction.choose(isa_, {});
+  std::optional<FusedEpilogue> fused;
+  if (!chain.empty() && contraction.fuses) {
+    std::size_t rank = graph_.value(anchor).type.shape().size();
+    bool matmul = std::holds_alternative<forge::cpu::MatMulProblem>(contraction.problem);
+    fused = make_epilogue(graph_, *this, isa_, anchor, result, choice.output_layout, matmul ? rank - 1 : 1);
+    if (fused) {
+      auto with = contraction.choose(isa_, fused->epilogue);
+      if (with.output_layout == choice.output_layout) choice = std::move(with);
+      else fused.reset();
+    }
+  }
+  if (!fused) result = anchor;
+
+  XI_TRY(data, materialize(contraction.input, choice.input_layout, dtype));
+  std::vector<Argument> arguments = {argument(data, contraction.input)};
+  for (bool is_bias : {false, true}) {
+    ValueId v = is_bias ? contraction.bias : contraction.weights;
+    if (v == kNoValue) continue;
+    const auto& pack = is_bias ? choice.pack_bias : choice.pack_weights;
+    if (contraction.packs_weights() && pack) {
+      tensor::Tensor plain(DType::kFloat32, graph_.constant(v)->shape());
+      for (std::int64_t k = 0; k < plain.num_elements(); ++k) plain.set(k, graph_.constant(v)->as_double(k));
+      auto packed = pack(plain.data<float>());
+      Place place;
+      place.buffer = add_weights(std::as_bytes(std::span(packed)));
+      place.storage = {Layout::kPlain, DType::kFloat32, static_cast<std::int64_t>((packed.size() + 15) / 16 * 16)};
+      arguments.push_back(argument(place, v));
+    } else {
+      XI_TRY(Place place, materialize(v, Layout::kPlain, dtype));
+      arguments.push_back(argument(place, v));
+    }
+  }
+  std::set<const Node*> nodes = {&node};
+  if (fused) {
+    for (const Operand& operand : fused->operands)
+      arguments.push_back(
+          argument(operand.value == kNoValue ? table_place(operand) : places_.at(operand.value), operand.value));
+    nodes.insert(fused->nodes.begin(), fused->nodes.end());
+  }
+  Place out = allocate_result(result, choice.output_layout, dtype);
+  arguments.push_back(argument(out, result));
+  places_[result] = out;
+  if (node.outputs.size() > 1 && node.outputs[1] != kNoValue) {
+    Place indices = allocate_result(node.outputs[1], Layout::kPlain, DType::kInt64);
+    arguments.push_back(argument(indices, node.outputs[1]));
+    places_[node.outputs[1]] = indices;
+  }
+  add_launch(std::move(choice.kernel), std::move(arguments), names_of(nodes));
+  if (fused) return {};
+  // The epilogue did not fit: its nodes are computed as loop nests, the last one stored.
+  if (!chain.empty()) XI_CHECK(main_place(graph_.nodes[chain.back()].outputs[0]));
+  return {};
+}
+
+Result<void> Scheduler::schedule_irregular(const Node& node) {
+  return fail(Code::kUnsupported, "{} has no native code for CPUs yet", node.op);
+}
+
+Result<void> Scheduler::schedule_node(std::size_t i) {
+  const Node& node = graph_.nodes[i];
+  switch (partition_.roles[i]) {
+    case Role::kDead:
+    case Role::kInline:
+    case Role::kAbsorbed:
+    case Role::kContraction: return {};
+    case Role::kIrregular: return schedule_irregular(node);
+    case Role::kStored:
+      for (ValueId v : node.outputs)
+        if (v != kNoValue && (!users_[v].empty() || graph_.is_output(v))) XI_CHECK(main_place(v));
+      return {};
+  }
+  return {};
+}
+
+Result<void> Scheduler::finish_outputs() {
+  for (std::size_t k = 0; k < graph_.outputs.size(); ++k) {
+    ValueId value = graph_.outputs[k];
+    XI_TRY(Place place, main_place(value));
+    Buffer& buffer = buffers_[static_cast<std::size_t>(place.buffer)];
+    if (buffer.space == Space::kOutput && buffer.index == k && place.offset == 0) continue;
+    DType dtype = graph_.value(value).type.dtype;
+    bool exact =
+        place.storage.layout == Layout::kPlain && place.storage.dtype == dtype && place.whole && place.offset == 0;
+    std::uint64_t bytes =
+        static_cast<std::uint64_t>(tensor::num_elements(graph_.value(value).type.shape())) * tensor::size_of(dtype);
+    if (exact && buffer.space == Space::kArena && buffer.parent < 0 && buffer.bytes == (bytes + 63) / 64 * 64) {
+      // A reshape of a stored value: the caller's memory takes the place of ours, if no kernel counts on padding there.
+      bool padded = false;
+      for (auto& arguments : uses_)
+        for (auto& used : arguments)
+          if (used.buffer == place.buffer) padded = padded || (used.bytes > bytes && buffer.bytes > bytes);
+      if (!padded) {
+        buffer.space = Space::kOutput, buffer.index = static_cast<std::uint32_t>(k);
+        continue;
+      }
+    }
+    Place out;
+    out.storage = {Layout::kPlain, dtype, tensor::num_elements(graph_.value(value).type.shape())};
+    Buffer output;
+    output.space = Space::kOutput, output.index = static_cast<std::uint32_t>(k), output.bytes = bytes;
+    buffers_.push_back(output);
+    out.buffer = static_cast<int>(buffers_.size() - 1);
+    XI_CHECK(store_by_loops(value, out, true));
+  }
+  return {};
+}
+
+Schedule Scheduler::finish() {
+  auto info = [&](ValueId v) {
+    const auto& value = graph_.value(v);
+    engine::TensorInfo made{value.name, value.type.dtype, value.type.shape(), {}};
+    made.symbols.resize(made.shape.size());
+    return made;
+  };
+  auto& plan = schedule_.plan;
+  for (ValueId v : graph_.inputs) plan.inputs.push_back(info(v));
+  for (ValueId v : graph_.outputs) plan.outputs.push_back(info(v));
+  plan.arena_bytes = plan_arena(buffers_, uses_);
+  for (std::size_t i = 0; i < uses_.size(); ++i) {
+    for (const Argument& used : uses_[i]) plan.launches[i].arguments.push_back(resolve(buffers_, used));
+    plan.scratch_bytes = std::max(plan.scratch_bytes, plan.launches[i].scratch_bytes);
+  }
+  for (const auto& kernel : schedule_.kernels) plan.kernels.push_back({kernel.symbol, 0});
+  return std::move(schedule_);
+}
+
+Result<Schedule> Scheduler::run() {
+  std::string unknown;
+  for (const auto& value : graph_.values)
+    if (!value.type.is_static() && value.constant == nullptr && unknown.empty()) unknown = value.name;
+  if (!unknown.empty())
+    return fail(Code::kUnsupported,
+                "the shape of '{}' is not known at build time: give the sizes of all symbolic input dimensions; "
+                "shapes that depend on data are not supported yet",
+                unknown);
+  partition_ = make_partition(graph_);
+  XI_CHECK(check());
+  for (std::size_t k = 0; k < graph_.inputs.size(); ++k) {
+    ValueId value = graph_.inputs[k];
+    auto shape = graph_.value(value).type.shape();
+    DType dtype = graph_.value(value).type.dtype;
+    Buffer buffer;
+    buffer.space = Space::kInput, buffer.index = static_cast<std::uint32_t>(k);
+    buffer.bytes = static_cast<std::uint64_t>(tensor::num_elements(shape)) * tensor::size_of(dtype);
+    buffers_.push_back(buffer);
+    Place place;
+    place.buffer = static_cast<int>(buffers_.size() - 1);
+    place.storage = {Layout::kPlain, dtype, tensor::num_elements(shape)};
+    places_[value] = place;
+  }
+  // A contraction is computed where its epilogue's last node stands: all it reads is there by then.
+  std::map<std::size_t, std::size_t> contraction_at;
+  for (std::size_t i = 0; i < graph_.nodes.size(); ++i)
+    if (partition_.roles[i] == Role::kContraction)
+      contraction_at[partition_.epilogues[i].empty() ? i : partition_.epilogues[i].back()] = i;
+  for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
+    auto it = contraction_at.find(i);
+    auto done = it != contraction_at.end() ? schedule_contraction(it->second) : schedule_node(i);
+    const Node& node = graph_.nodes[i];
+    if (!done && done.error().where.empty())
+      return std::unexpected(std::move(done).error().in(node.name.empty() ? node.op : node.name));
+    XI_CHECK(done);
+  }
+  XI_CHECK(finish_outputs());
+  return finish();
+}
+
+}  // namespace xinfer::schedule

@@ -1,0 +1,78 @@
+// The scheduler's working state: where values lie, which launches there are. Internal to src/schedule.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "schedule/contraction.h"
+#include "schedule/epilogue.h"
+#include "schedule/loop_nest.h"
+#include "schedule/memory.h"
+#include "schedule/partition.h"
+#include "schedule/schedule.h"
+
+namespace xinfer::schedule {
+
+/// Where a value lies.
+struct Place {
+  int buffer = -1;
+  std::uint64_t offset = 0;  // bytes in the buffer
+  Storage storage;
+  bool whole = true;  // the buffer holds nothing else
+};
+
+class Scheduler : public Surroundings {
+ public:
+  Scheduler(const ir::Graph& graph, const target::CpuIsa& isa, const Options& options);
+  [[nodiscard]] base::Result<Schedule> run();
+
+  const Storage* storage(ir::ValueId value) const override;
+  const ir::Node* producer(ir::ValueId value, std::size_t* output) const override;
+
+ private:
+  using Code = base::Code;
+  [[nodiscard]] base::Result<void> check() const;
+  [[nodiscard]] base::Result<void> schedule_node(std::size_t i);
+  [[nodiscard]] base::Result<void> schedule_contraction(std::size_t i);
+  [[nodiscard]] base::Result<void> schedule_irregular(const ir::Node& node);
+  [[nodiscard]] base::Result<void> finish_outputs();
+
+  /// A place of the value in this layout and dtype; makes one by computing, aliasing or copying where there is none.
+  [[nodiscard]] base::Result<Place> materialize(ir::ValueId value, Layout layout, DType dtype);
+  [[nodiscard]] base::Result<Place> main_place(ir::ValueId value);
+  std::optional<Place> view(ir::ValueId value);
+  std::optional<Place> view_of_part(ir::ValueId value, const ir::Node& node, std::size_t output);
+  [[nodiscard]] base::Result<void> store_by_loops(ir::ValueId value, const Place& place, bool copy);
+  bool place_concat(const ir::Node& node);
+
+  Place allocate(ir::ValueId value, Layout layout, DType dtype);
+  Place allocate_result(ir::ValueId value, Layout layout, DType dtype);
+  Place constant_place(ir::ValueId value, DType dtype);
+  int add_weights(std::span<const std::byte> bytes);
+  Place table_place(const Operand& operand);
+  Layout preferred_layout(ir::ValueId value, int depth = 0) const;
+  bool wants_blocked(ir::ValueId value, int depth = 0) const;
+  bool is_blockable(ir::ValueId value) const;
+
+  void add_launch(forge::cpu::KernelSource kernel, std::vector<Argument> arguments, std::string name);
+  Argument argument(const Place& place, ir::ValueId value) const;
+  std::string names_of(const std::set<const ir::Node*>& nodes) const;
+  Schedule finish();
+
+  const ir::Graph& graph_;
+  const target::CpuIsa& isa_;
+  Options options_;
+  Partition partition_;
+  std::vector<std::int64_t> producers_;
+  std::vector<std::vector<std::size_t>> users_;
+  std::map<ir::ValueId, Place> places_;                             // as its producer left it
+  std::map<std::tuple<ir::ValueId, Layout, DType>, Place> copies_;  // in other layouts and dtypes
+  std::map<ir::ValueId, Place> reserved_;                           // a part of a concatenation, before it is computed
+  std::map<std::string, int> weight_buffers_;                       // by digest of the bytes
+  std::vector<Buffer> buffers_;
+  std::vector<std::vector<Argument>> uses_;  // per launch
+  std::map<std::string, std::uint32_t> kernel_index_;
+  Schedule schedule_;
+};
+
+}  // namespace xinfer::schedule
