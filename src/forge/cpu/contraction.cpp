@@ -28,7 +28,8 @@ double step_cycles(const target::CpuIsa& isa, const Core& core, std::int64_t mr,
   const double loads = static_cast<double>(nb) / core.loads + static_cast<double>(mr) / core.broadcasts;
   const double weight_bytes = static_cast<double>(nb * isa.vector_lanes * 4);
   const double level2 = weight_bytes * static_cast<double>(depth) > 20000 ? weight_bytes / core.level2_bytes : 0;
-  return std::max({arithmetic, kLatency, loads, level2}) + 0.2;
+  // Each row is an address of its own: many rows cost cache misses that few rows with more vectors do not.
+  return std::max({arithmetic, kLatency, loads, level2}) + 0.2 + 0.03 * static_cast<double>(mr) + 0.1 * level2;
 }
 
 }  // namespace

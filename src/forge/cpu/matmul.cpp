@@ -115,9 +115,10 @@ KernelChoice choose_matmul(const MatMulProblem& problem, const target::CpuIsa& i
   kernel.flops = 2.0 * static_cast<double>(batch.count * p.m * p.n) * static_cast<double>(p.k);
   kernel.bytes = 4.0 * static_cast<double>(batch.count * (p.m * p.k + p.m * p.n) + (p.constant_b ? 1 : batch.count) * p.k * p.n);
   const std::int64_t wanted = ceil_div(wanted_tasks(kernel.flops, kernel.bytes), batch.count);
-  const Parts parts = cut(row_units, panels, wanted, p.k * p.n > p.m * p.k);
+  const bool packs = !p.constant_b && !in_place;  // every task packs the panels that it uses: cut rows only where panels do not suffice
+  const Parts parts = cut(packs ? std::min<std::int64_t>(row_units, ceil_div(wanted, 4 * panels)) : row_units, panels, wanted, packs || p.k * p.n > p.m * p.k);
   kernel.num_tasks = batch.count * parts.rows * parts.columns;
-  if (!p.constant_b && !in_place) kernel.scratch_bytes = static_cast<std::uint64_t>(p.k * tile.nb * lanes) * 4;
+  if (packs) kernel.scratch_bytes = static_cast<std::uint64_t>(p.k * tile.nb * lanes) * 4;
   kernel.choice = fmt::format("matmul {}x{}x{} mr={} nb={}{}", p.m, p.n, p.k, tile.mr, tile.nb, p.constant_b ? " packed" : in_place ? " in place" : "");
 
   Constants c;
