@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/digest.h"
+#include "forge/cpu/irregular.h"
 
 namespace xinfer::schedule {
 
@@ -389,8 +390,24 @@ Result<void> Scheduler::schedule_contraction(std::size_t i) {
   return {};
 }
 
+// Irregular templates take dense row-major tensors, small floats as float32.
 Result<void> Scheduler::schedule_irregular(const Node& node) {
-  return fail(Code::kUnsupported, "{} has no native code for CPUs yet", node.op);
+  XI_TRY(auto kernel, forge::cpu::irregular_kernel(node, graph_, isa_));
+  if (!kernel) return fail(Code::kInternal, "the template of {} has gone (our bug)", node.op);
+  std::vector<Argument> arguments;
+  for (ValueId v : node.inputs) {
+    if (v == kNoValue) continue;
+    XI_TRY(Place place, materialize(v, Layout::kPlain, compute_type(graph_.value(v).type.dtype)));
+    arguments.push_back(argument(place, v));
+  }
+  for (ValueId v : node.outputs) {
+    if (v == kNoValue) continue;
+    Place place = allocate_result(v, Layout::kPlain, compute_type(graph_.value(v).type.dtype));
+    arguments.push_back(argument(place, v));
+    places_[v] = place;
+  }
+  add_launch(std::move(*kernel), std::move(arguments), node.name.empty() ? node.op : node.name);
+  return {};
 }
 
 Result<void> Scheduler::schedule_node(std::size_t i) {
