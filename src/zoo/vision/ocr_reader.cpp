@@ -37,11 +37,11 @@ Image straighten(const ImageView& page, const Quad& quad) {
   return height >= 1.5 * width ? rotate_90_left(line) : line;
 }
 
-OcrReaderConfig fetch(const std::string& family, const HardwareTarget& target, const hub::DownloadOptions& options) {
+OcrReaderConfig fetch(const OcrModels& models, const HardwareTarget& target, const hub::DownloadOptions& options) {
   OcrReaderConfig config;
   config.engine.trusted_keys = options.trusted_keys;
-  config.detector_path = hub::download_engine(family + "-det", target, options);
-  config.direction_path = hub::download_engine(family + "-cls", target, options);
+  config.detector_path = hub::download_engine(models.detector, target, options);
+  if (!models.direction.empty()) config.direction_path = hub::download_engine(models.direction, target, options);
   return config;
 }
 
@@ -105,8 +105,8 @@ OcrReader::OcrReader(const OcrReaderConfig& config) {
   state_ = std::make_unique<State>(config, OcrRecognizer(recognizer));
 }
 
-OcrReader::OcrReader(const std::string& family, const HardwareTarget& target, const hub::DownloadOptions& options)
-    : state_(std::make_unique<State>(fetch(family, target, options), OcrRecognizer(family + "-rec", target, options))) {
+OcrReader::OcrReader(const OcrModels& models, const HardwareTarget& target, const hub::DownloadOptions& options)
+    : state_(std::make_unique<State>(fetch(models, target, options), OcrRecognizer(models.recognizer, target, options))) {
 }
 OcrReader::OcrReader(OcrReader&&) noexcept = default;
 OcrReader& OcrReader::operator=(OcrReader&&) noexcept = default;

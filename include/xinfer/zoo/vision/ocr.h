@@ -1,6 +1,6 @@
 // Text in pictures: OcrRecognizer reads one line of text, OcrReader finds the lines of a page and reads them.
 //
-//   xinfer::zoo::vision::OcrReader reader("pp-ocrv4", xinfer::HardwareTarget::host());
+//   xinfer::zoo::vision::OcrReader reader("ppocrv4", xinfer::HardwareTarget::host());
 //   std::cout << reader.predict(xinfer::Image::load("page.png")).text();
 #pragma once
 #include <array>
@@ -75,12 +75,23 @@ struct OcrReaderConfig {
   float min_score = 0.5f;  // lines read with less are left out
 };
 
+/// The models of a reader, by their ids on the hub.
+struct OcrModels {
+  std::string detector;    // head "db-text"
+  std::string recognizer;  // head "ctc"
+  std::string direction;   // head "text-direction"; may be empty
+  /// FAMILY-det and FAMILY-rec ("ppocrv4"), with the direction model that all PP-OCR families share, ppocr-cls.
+  static OcrModels of_family(const std::string& family) { return {family + "-det", family + "-rec", "ppocr-cls"}; }
+};
+
 /// Thread-safe. Throws xinfer::Error.
 class OcrReader {
  public:
   explicit OcrReader(const OcrReaderConfig& config);
-  /// `family` names three models: family-det, family-rec, family-cls.
-  OcrReader(const std::string& family, const HardwareTarget& target, const hub::DownloadOptions& options = {});
+  OcrReader(const OcrModels& models, const HardwareTarget& target, const hub::DownloadOptions& options = {});
+  /// `model_id` names a family, see OcrModels::of_family.
+  OcrReader(const std::string& model_id, const HardwareTarget& target, const hub::DownloadOptions& options = {})
+      : OcrReader(OcrModels::of_family(model_id), target, options) {}
   OcrReader(OcrReader&&) noexcept;
   OcrReader& operator=(OcrReader&&) noexcept;
   ~OcrReader();
