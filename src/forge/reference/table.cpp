@@ -16,6 +16,11 @@ const Entries& table() {
     add_matmul(all);
     add_pooling(all);
     add_selection(all);
+    add_sampling(all);
+    add_signal(all);
+    add_generators(all);
+    add_attention(all);
+    add_text(all);
     add_scatter(all);
     add_resize(all);
     add_recurrent(all);

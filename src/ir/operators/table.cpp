@@ -14,6 +14,10 @@ const std::vector<OperatorInfo>& table() {
     rules::add_normalization(all);
     rules::add_contraction(all);
     rules::add_selection(all);
+    rules::add_signal(all);
+    rules::add_generators(all);
+    rules::add_attention(all);
+    rules::add_text(all);
     rules::add_sampling(all);
     rules::add_recurrent(all);
     rules::add_quantized(all);
