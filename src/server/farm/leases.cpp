@@ -298,7 +298,7 @@ Result<std::vector<Farm::Waiting>> Farm::waiting_for_sources() {
 
 Result<void> Farm::source_ready(const std::string& onnx) {
   XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
-    sql << "UPDATE jobs SET ready = 1 WHERE onnx = :d AND state = 'queued'", soci::use(onnx);
+    sql << "UPDATE jobs SET ready = 1, stage = '', stage_done = 0, stage_total = 0 WHERE onnx = :d AND state = 'queued'", soci::use(onnx);
     return {};
   }));
   notifier_.notify("queue");

@@ -23,7 +23,7 @@ Reply get_input(Services& services, Call& call) {
   XI_TRY(const farm::Farm::Leased leased, services.farm.check_lease(call.path["id"], call.request.header("x-lease-token")));
   XI_TRY(const auto path, services.store.local_file(leased.onnx));
   XI_TRY(const auto size, services.store.size(leased.onnx));
-  return file_response(call.request, path, size.value_or(0), leased.onnx, "application/octet-stream", "");
+  return file_response(call.request, path, size.value_or(0), leased.onnx, true, "");
 }
 
 Reply heartbeat(Services& services, Call& call) {

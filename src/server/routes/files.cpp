@@ -56,15 +56,15 @@ bool matches_etag(std::string_view list, std::string_view etag) {
 }  // namespace
 
 http::Response file_response(const http::Request& request, const std::filesystem::path& file, std::uint64_t size, const std::string& etag,
-                             std::string_view type, const std::string& name) {
+                             bool immutable, const std::string& name) {
   const std::string quoted = '"' + etag + '"';
   http::Response response;
-  response.headers = {{"ETag", quoted}, {"Accept-Ranges", "bytes"}, {"Cache-Control", "private, max-age=31536000, immutable"}};
+  response.headers = {{"ETag", quoted}, {"Accept-Ranges", "bytes"}, {"Cache-Control", immutable ? "private, max-age=31536000, immutable" : "no-cache"}};
   if (const std::string& none = request.header("if-none-match"); !none.empty() && matches_etag(none, quoted)) {
     response.status = 304;
     return response;
   }
-  response.headers.emplace_back("Content-Type", type);
+  response.headers.emplace_back("Content-Type", "application/octet-stream");
   if (!name.empty()) response.headers.emplace_back("Content-Disposition", fmt::format("attachment; filename=\"{}\"", name));
   const std::string& if_range = request.header("if-range");
   Range range;

@@ -21,10 +21,10 @@ std::string owner(const api::Model& model, const Call& call) {
   return model.visibility == "public" ? std::string(accounts::kPublicOrganisation) : call.principal.organisation;
 }
 
-Result<Response> send_object(Services& services, const Call& call, const std::string& digest, const std::string& name) {
+Result<Response> send_object(Services& services, const Call& call, const std::string& digest, bool immutable, const std::string& name) {
   XI_TRY(const auto path, services.store.local_file(digest));
   XI_TRY(const auto size, services.store.size(digest));
-  return file_response(call.request, path, size.value_or(0), digest, "application/octet-stream", name);
+  return file_response(call.request, path, size.value_or(0), digest, immutable, name);
 }
 
 std::string lower(std::string text) {
@@ -146,7 +146,7 @@ Reply download(Services& services, Call& call) {
   XI_TRY(const api::Model model, services.catalogue.find(call.principal.organisation, name.model));
   XI_TRY(const std::vector<api::Engine> engines, services.farm.engines(owner(model, call), model.id));
   for (const api::Engine& engine : engines)
-    if (engine.target == name.target && engine.precision == name.precision) return send_object(services, call, engine.digest, engine.file);
+    if (engine.target == name.target && engine.precision == name.precision) return send_object(services, call, engine.digest, false, engine.file);
   return base::fail(Code::kNotFound, "{} has no engine for {} in {} yet: build it with POST /v1/builds or \"xinfer-cli hub build --model {} --target {}\"",
                     name.model, name.target, name.precision, name.model, name.target);
 }
@@ -157,14 +157,14 @@ Reply get_engine(Services& services, Call& call) {
   if (!base::is_sha256(digest)) return absent();
   XI_TRY(const std::string name, services.farm.engine_file(call.principal.organisation, digest));
   if (name.empty()) return absent();
-  return send_object(services, call, digest, name);
+  return send_object(services, call, digest, true, name);
 }
 
 Reply get_blob(Services& services, Call& call) {
   const std::string& digest = call.path["digest"];
   XI_TRY(const bool held, services.farm.may_read_blob(call.principal.organisation, digest));
   if (!held) return base::fail(Code::kNotFound, "no blob {} that you may read", digest.substr(0, 80));
-  return send_object(services, call, digest, "");
+  return send_object(services, call, digest, true, "");
 }
 
 }  // namespace xinfer::server::routes

@@ -78,9 +78,9 @@ base::Result<T> decode_body(const Call& call) {
   return value;
 }
 
-/// A file with ETag, If-None-Match, Range and If-Range; immutable content under a digest.
+/// A file with ETag, If-None-Match, Range and If-Range. `immutable`: the address holds the digest, so it never changes.
 http::Response file_response(const http::Request& request, const std::filesystem::path& file, std::uint64_t size, const std::string& etag,
-                             std::string_view type, const std::string& name);
+                             bool immutable, const std::string& name);
 
 // Handlers, by file.
 using Reply = base::Result<http::Response>;
