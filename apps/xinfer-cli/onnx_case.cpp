@@ -6,9 +6,11 @@
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
+#include "compiler/build.h"
 #include "engine/engine.h"
 #include "onnx/import.h"
 #include "onnx/tensor_file.h"
+#include "runtime/session.h"
 
 namespace xinfer::cli {
 
@@ -78,17 +80,61 @@ base::Result<std::vector<Value>> run_reference(const std::filesystem::path& mode
   return forge::reference::evaluate(graph, inputs);
 }
 
-base::Result<void> run_data_set(const std::filesystem::path& model, const std::filesystem::path& data, const ir::Graph& graph,
-                                const CaseOptions& options, const Tolerance& tolerance) {
+// Engines of one case: data sets of equal input shapes share one.
+class Engines {
+ public:
+  Engines(const std::filesystem::path& model, const CaseOptions& options) : model_(model), options_(options) {}
+
+  base::Result<std::shared_ptr<const engine::Engine>> for_shapes(const InputShapes& shapes) {
+    auto& engine = engines_[shapes];
+    if (engine) return engine;
+    compiler::BuildOptions build;
+    build.target = options_.target;
+    build.input_shapes = shapes;
+    build.cache_folder = options_.cache_folder;
+    build.verify = false;  // the case's own data are the measure
+    build.jobs = options_.compilers;
+    XI_TRY(compiler::BuildOutput output, compiler::build(model_, build));
+    engine::Trust own;
+    own.allow_unsigned = true;
+    XI_TRY(engine, engine::open_bytes(output.engine, own));
+    return engine;
+  }
+
+ private:
+  std::filesystem::path model_;
+  const CaseOptions& options_;
+  std::map<InputShapes, std::shared_ptr<const engine::Engine>> engines_;
+};
+
+// Inputs by name: an engine has only those that the model reads, and in an order of its own.
+base::Result<std::vector<Value>> run_engine(Engines& engines, const InputShapes& shapes, const ir::Graph& graph,
+                                            const std::vector<Value>& inputs, int num_threads) {
+  XI_TRY(auto engine, engines.for_shapes(shapes));
+  std::vector<const tensor::Tensor*> tensors;
+  for (const auto& info : engine->plan().inputs)
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      if (graph.value(graph.inputs[i]).name == info.name) tensors.push_back(inputs[i].tensor.get());
+  XI_TRY(auto outputs, runtime::run_once(engine, tensors, num_threads));
+  std::vector<Value> values;
+  for (auto& output : outputs) values.emplace_back(std::move(output));
+  return values;
+}
+
+base::Result<void> run_data_set(Engines& engines, const std::filesystem::path& model, const std::filesystem::path& data,
+                                const ir::Graph& graph, const CaseOptions& options, const Tolerance& tolerance) {
   XI_TRY(auto inputs, read_values(data, "input", graph, graph.inputs));
   XI_TRY(auto expected, read_values(data, "output", graph, graph.outputs));
   InputShapes shapes;
   for (std::size_t i = 0; i < inputs.size(); ++i)
     if (inputs[i].kind == Value::Kind::kTensor) shapes[graph.value(graph.inputs[i]).name] = inputs[i].tensor->shape();
-  if (options.target != "reference") return fail(Code::kUnsupported, "only --target reference runs until the compiler is here");
-  XI_TRY(auto actual, run_reference(model, shapes, inputs));
+  auto actual = options.target == "reference" ? run_reference(model, shapes, inputs)
+                                              : run_engine(engines, shapes, graph, inputs, options.num_threads);
+  if (!actual) return std::unexpected(std::move(actual).error());
+  if (actual->size() != expected.size())
+    return fail(Code::kInternal, "{} outputs, {} expected", actual->size(), expected.size());
   for (std::size_t i = 0; i < expected.size(); ++i)
-    if (auto difference = compare(actual[i], expected[i], tolerance.rtol, tolerance.atol); !difference.empty())
+    if (auto difference = compare((*actual)[i], expected[i], tolerance.rtol, tolerance.atol); !difference.empty())
       return fail(Code::kInternal, "{}, output '{}': {}", data.filename().string(), graph.value(graph.outputs[i]).name, difference);
   return {};
 }
@@ -186,8 +232,9 @@ CaseOutcome run_case(const std::filesystem::path& folder, const CaseOptions& opt
   auto graph = onnx::import_model(model);
   if (!graph) return failed(graph.error());
   Tolerance tolerance = tolerance_of(folder, options);
+  Engines engines(model, options);
   for (const auto& data : data_sets(folder)) {
-    auto result = run_data_set(model, data, *graph, options, tolerance);
+    auto result = run_data_set(engines, model, data, *graph, options, tolerance);
     if (!result && result.error().code == Code::kIncompatible)
       return {CaseOutcome::Kind::kSkipped, result.error().text()};
     if (!result) return failed(result.error());

@@ -13,7 +13,8 @@ namespace xinfer::cli {
 struct CaseOptions {
   std::string target = "host";  // or "reference"
   std::optional<double> rtol, atol;
-  int num_threads = 1;
+  int num_threads = 1;  // of an engine
+  int compilers = 1;    // at once, for one engine
   std::filesystem::path cache_folder;
 };
 

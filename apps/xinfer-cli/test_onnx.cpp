@@ -14,6 +14,7 @@
 #include "base/files.h"
 #include "command.h"
 #include "onnx_case.h"
+#include "target/registry.h"
 
 namespace xinfer::cli {
 
@@ -78,8 +79,10 @@ CaseOutcome finish(const Child& child, bool timed_out, int timeout_s) {
 
 // Runs all cases, `jobs` at a time; `done` is called in the order in which they finish.
 template <class Done>
-base::Result<void> run_all(const std::vector<std::filesystem::path>& cases, const Options& options, Done&& done) {
-  auto jobs = static_cast<std::size_t>(options.jobs > 0 ? options.jobs : std::max(1U, std::thread::hardware_concurrency()));
+base::Result<void> run_all(const std::vector<std::filesystem::path>& cases, Options options, Done&& done) {
+  auto cores = std::max<std::size_t>(1, std::thread::hardware_concurrency());
+  std::size_t jobs = std::min(options.jobs > 0 ? static_cast<std::size_t>(options.jobs) : cores, cases.size());
+  options.cases.compilers = static_cast<int>(std::max<std::size_t>(1, cores / jobs));
   std::vector<Child> running;
   for (std::size_t next = 0; next < cases.size() || !running.empty();) {
     while (next < cases.size() && running.size() < jobs) {
@@ -165,7 +168,11 @@ void add_test_onnx_command(CLI::App& app, Invocation& invocation) {
   command->add_option("--cache", options->cache, "Folder of compiled kernels (default: the user's cache)");
   command->add_flag("-v,--verbose", options->verbose, "Print passed cases as well");
   command->callback([options, &invocation] {
-    invocation.action = [options, &invocation] {
+    invocation.action = [options, &invocation]() -> base::Result<int> {
+      if (options->cases.target != "reference") {
+        XI_TRY(auto target, target::parse(options->cases.target));
+        XI_TRY([[maybe_unused]] auto* isa, target::buildable_isa(target));
+      }
       if (options->rtol >= 0) options->cases.rtol = options->rtol;
       if (options->atol >= 0) options->cases.atol = options->atol;
       options->cases.cache_folder = options->cache.empty() ? base::cache_folder() / "kernels" : std::filesystem::path(options->cache);
