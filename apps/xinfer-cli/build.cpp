@@ -36,7 +36,7 @@ void print_report(const compiler::Report& report, const std::string& path, doubl
 }
 
 base::Result<int> build(Options options, bool json) {
-  XI_TRY(options.build.input_shapes, parse_shapes(options.shapes));
+  XI_TRY(options.build.input_shapes, parse_shape_options(options.shapes));
   options.build.verify = !options.no_verify;
   options.build.disabled_passes.insert(options.disabled_passes.begin(), options.disabled_passes.end());
   if (!options.no_cache) options.build.cache_folder = options.cache.empty() ? base::cache_folder() / "kernels" : std::filesystem::path(options.cache);

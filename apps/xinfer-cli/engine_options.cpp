@@ -43,7 +43,7 @@ base::Result<core::EngineOptions> TrustOptions::engine_options(int num_threads) 
   return options;
 }
 
-base::Result<std::map<std::string, tensor::Shape>> parse_shapes(const std::vector<std::string>& texts) {
+base::Result<std::map<std::string, tensor::Shape>> parse_shape_options(const std::vector<std::string>& texts) {
   std::map<std::string, tensor::Shape> shapes;
   for (const auto& text : texts) {
     auto equals = text.rfind('=');
