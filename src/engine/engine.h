@@ -1,5 +1,5 @@
 // The engine file: a compiled model with its weights, signed. Nothing in it is parsed before its digests and signature
-// hold; docs/engine-format.md describes the bytes.
+// hold; docs/engine.md describes the bytes.
 #pragma once
 #include <cstddef>
 #include <cstdint>

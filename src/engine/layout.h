@@ -1,4 +1,4 @@
-// Where things lie in an engine file: the header page, the sections and the tree of digests (docs/engine-format.md).
+// Where things lie in an engine file: the header page, the sections and the tree of digests (docs/engine.md).
 #pragma once
 #include <array>
 #include <cstdint>

@@ -26,7 +26,7 @@ cd "$prefix/include"
 while read -r header; do # opencv.h is for those who have OpenCV
   echo "#include <$header>" | g++ -std=c++17 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -I. -x c++ -
 done < <(find xinfer -name "*.h" ! -name opencv.h)
-[ ! -f xinfer/c_api.h ] || echo "#include <xinfer/c_api.h>" | gcc -std=c11 -Wall -Wextra -Werror -fsyntax-only -I. -x c -
+echo "#include <xinfer/c_api.h>" | gcc -std=c11 -Wall -Wextra -Werror -fsyntax-only -I. -x c -
 
 if [ -x "$XI_BINARY_DIR/bin/make_model" ] && [ -x "$prefix/bin/xinfer-cli" ]; then
   echo "an engine built by the installed program runs in the consumer"

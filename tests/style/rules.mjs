@@ -1,4 +1,4 @@
-// The repository's own rules, checked. usage: node rules.mjs RULE (includes, files, docs, packages); exit 77 is SKIP.
+// The repository's own rules, checked. usage: node rules.mjs RULE (includes, files, docs, operators, packages); exit 77 is SKIP.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -132,6 +132,11 @@ function checkDocs() {
     });
     if (page.startsWith('docs/') && !lines.some((text) => /^#+ .*\bWhy\b/i.test(text))) report(page, 0, 'has no section that says why');
   }
+  for (const file of files.filter((f) => /^(src|include|apps|tests|cmake|catalog|CMakeLists)/.test(f) && isText(f) && !f.startsWith('tests/style/'))) {
+    read(file).split('\n').forEach((text, i) => {
+      for (const [named] of text.matchAll(/docs\/[\w-]+\.md/g)) if (!exists(named)) report(file, i + 1, `${named} does not exist`);
+    });
+  }
   for (const page of pages.filter((p) => p.startsWith('docs/'))) {
     if (!read('README.md').includes(page)) report('README.md', 0, `does not lead to ${page}`);
   }
@@ -164,6 +169,19 @@ function checkProgramCommands(page, line, text) {
   }
 }
 
+// ---- operators: docs/operators.md has the rows that the table has.
+
+function checkOperators() {
+  const tool = path.join(process.env.XI_BINARY_DIR ?? path.join(root, 'build/release'), 'bin/list_operators');
+  if (!fs.existsSync(tool)) process.exit(77);
+  const page = 'docs/operators.md';
+  const rows = (text) => text.split('\n').filter((line) => /^\| [A-Z][^|]*\| [a-z]+ \|$/.test(line));
+  const known = rows(execFileSync(tool, { encoding: 'utf8' }));
+  const written = new Set(rows(read(page)));
+  for (const row of known) if (!written.delete(row)) report(page, 0, `lacks the row "${row}" (build/release/bin/list_operators prints them)`);
+  for (const row of written) report(page, 0, `has the row "${row}", but the table of operators does not`);
+}
+
 // ---- packages: the list in ./dev and in package.json is the one that docs/dependencies.md explains.
 
 function checkPackages() {
@@ -178,7 +196,7 @@ function checkPackages() {
   for (const name of explained) if (!needed.includes(name) && !['nodejs', 'npm'].includes(name)) report(page, 0, `explains ${name}, which nothing installs`);
 }
 
-const rules = { includes: checkIncludes, files: checkFiles, docs: checkDocs, packages: checkPackages };
+const rules = { includes: checkIncludes, files: checkFiles, docs: checkDocs, operators: checkOperators, packages: checkPackages };
 const rule = rules[process.argv[2]];
 if (!rule) {
   console.error(`usage: node rules.mjs ${Object.keys(rules).join('|')}`);
