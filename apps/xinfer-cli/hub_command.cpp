@@ -1,7 +1,6 @@
 #include "hub_command.h"
 
 #include <algorithm>
-#include <charconv>
 #include <ctime>
 #include <nlohmann/json.hpp>
 
@@ -84,32 +83,6 @@ std::string format_time(std::int64_t ms_since_1970) {
   char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts);
   return text;
-}
-
-Result<api::Shapes> parse_shapes(const std::vector<std::string>& texts) {
-  api::Shapes shapes;
-  for (const std::string& text : texts) {
-    const auto equals = text.rfind('=');
-    if (equals == text.npos || equals == 0)
-      return fail(Code::kInvalidArgument, "'{}' is not NAME=SIZES, such as x=1x3x224x224", text);
-    std::vector<std::int64_t> sizes;
-    const char* at = text.data() + equals + 1;
-    const char* const end = text.data() + text.size();
-    for (;;) {
-      std::int64_t size = 0;
-      const auto [next, error] = std::from_chars(at, end, size);
-      if (error != std::errc() || size < 1)
-        return fail(Code::kInvalidArgument, "'{}' is not NAME=SIZES, such as x=1x3x224x224", text);
-      sizes.push_back(size);
-      if (next == end) break;
-      if (*next != 'x' && *next != ',')
-        return fail(Code::kInvalidArgument, "'{}' is not NAME=SIZES, such as x=1x3x224x224", text);
-      at = next + 1;
-    }
-    if (!shapes.emplace(text.substr(0, equals), sizes).second)
-      return fail(Code::kInvalidArgument, "--shape names input '{}' twice", text.substr(0, equals));
-  }
-  return shapes;
 }
 
 Result<std::optional<api::Metadata>> read_metadata(const std::string& path) {

@@ -6,6 +6,7 @@
 
 #include "api/types.h"
 #include "command.h"
+#include "engine_options.h"
 #include "hub/client.h"
 
 namespace xinfer::cli {
@@ -27,8 +28,6 @@ void print_json(const std::string& json);
 std::string format_bytes(std::int64_t bytes);
 std::string format_time(std::int64_t ms_since_1970);  // "2026-11-23 18:09:10" in UTC
 
-/// "x=1x3x224x224" each.
-[[nodiscard]] base::Result<api::Shapes> parse_shapes(const std::vector<std::string>& texts);
 /// Metadata from a JSON file; nothing for an empty path.
 [[nodiscard]] base::Result<std::optional<api::Metadata>> read_metadata(const std::string& path);
 
