@@ -53,6 +53,7 @@ inline std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a
 
 // The convolution templates, each in a file of its own. They answer an empty symbol where they do not apply.
 KernelChoice direct_conv(const ConvProblem& problem, const target::CpuIsa& isa, const Epilogue& epilogue);
+KernelChoice winograd_conv(const ConvProblem& problem, const target::CpuIsa& isa, const Epilogue& epilogue);
 KernelChoice depthwise_conv(const ConvProblem& problem, const target::CpuIsa& isa, const Epilogue& epilogue);
 KernelChoice general_conv(const ConvProblem& problem, const target::CpuIsa& isa, const Epilogue& epilogue);
 

@@ -5,7 +5,7 @@
 namespace xinfer::forge::cpu {
 
 KernelChoice choose_conv(const ConvProblem& problem, const target::CpuIsa& isa, const Epilogue& epilogue) {
-  for (auto* choose : {depthwise_conv, direct_conv})
+  for (auto* choose : {depthwise_conv, winograd_conv, direct_conv})
     if (KernelChoice choice = choose(problem, isa, epilogue); !choice.kernel.symbol.empty()) return choice;
   return general_conv(problem, isa, epilogue);
 }

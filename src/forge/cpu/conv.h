@@ -18,6 +18,7 @@ struct ConvProblem {
   bool transposed = false;        // ConvTranspose: weights are [in_channels, out_channels / groups, kernel...]
   bool bias = false;              // [out_channels]
   bool constant_weights = true;   // else the kernel reads them, and the bias, in the model's layout: pack nothing
+  bool exact = false;             // no Winograd: rounding as of plain sums
   bool plain_input = false;       // the input comes in kPlain and converting it costs (a model input)
   bool plain_output = false;      // the output is wanted in kPlain and converting it costs (a model output)
 };
