@@ -101,7 +101,7 @@ function checkFiles() {
     const lines = read(file).split('\n');
     const isSource = /\.(cpp|h|inc|mjs|proto|fbs|cmake)$/.test(file);
     if (isSource && lines.length > maxLines + 1) report(file, 0, `${lines.length - 1} lines; at most ${maxLines}: split it along its parts`);
-    if (file.endsWith('.h') && !/^\/\/[\/!]* ?\S/.test(lines[0])) report(file, 1, 'a header begins with one line that says what it is');
+    if (file.endsWith('.h') && !/^\/[\/*][\/!*]* ?\S/.test(lines[0])) report(file, 1, 'a header begins with one line that says what it is');
     if (file === self) continue;
     lines.forEach((text, i) => {
       if (isSource && words.test(text)) report(file, i + 1, 'unfinished work is an issue, not a comment');
