@@ -206,7 +206,8 @@ Layout Scheduler::preferred_layout(ValueId value, int depth) const {
     if (v != kNoValue && !graph_.is_constant(v) && is_blockable(v) &&
         tensor::num_elements(graph_.value(v).type.shape()) > 1)
       blocked = blocked || preferred_layout(v, depth + 1) == Layout::kBlocked;
-  if (!blocked) return Layout::kPlain;
+  // Most lanes of a block would be padding.
+  if (!blocked || 2 * graph_.value(value).type.shape()[1] < isa_.vector_lanes) return Layout::kPlain;
   if (depth > 0 || wants_blocked(value)) return Layout::kBlocked;
   bool pointwise = graph_.value(node->inputs[0]).type.shape() == graph_.value(value).type.shape();
   return pointwise ? Layout::kBlocked : Layout::kPlain;
@@ -274,7 +275,8 @@ Result<Place> Scheduler::main_place(ValueId value) {
     places_[value] = *alias;
     return *alias;
   }
-  Layout layout = preferred_layout(value);
+  auto reserved = reserved_.find(value);
+  Layout layout = reserved != reserved_.end() ? reserved->second.storage.layout : preferred_layout(value);
   DType dtype = graph_.value(value).type.dtype;
   if (!graph_.is_output(value))
     dtype = compute_type(dtype);  // intermediate values keep the precision they are computed in
@@ -304,17 +306,70 @@ Result<Place> Scheduler::materialize(ValueId value, Layout layout, DType dtype) 
   return copies_[key] = copied;
 }
 
-// Lets the parts of a concatenation be computed in their place, where that is contiguous and each part is computed once
-// by a kernel of its own, later than now.
-bool Scheduler::place_concat(const Node& node) {
+// Lets the parts of a concatenation be computed in their place, where they are contiguous there and some part is stored
+// by a kernel of its own anyway.
+void Scheduler::reserve_parts(const Node& node) {
   ValueId result = node.outputs[0];
   auto shape = graph_.value(result).type.shape();
-  std::size_t axis =
-      static_cast<std::size_t>(node.attributes.integer("axis", 0) +
-                               (node.attributes.integer("axis", 0) < 0 ? static_cast<std::int64_t>(shape.size()) : 0));
+  std::int64_t given = node.attributes.integer("axis", 0), rank = static_cast<std::int64_t>(shape.size());
+  std::size_t axis = static_cast<std::size_t>(given < 0 ? given + rank : given);
+  DType dtype = compute_type(graph_.value(result).type.dtype);
   for (std::size_t d = 0; d < axis; ++d)
-    if (shape[d] != 1) return false;
-  return false && axis < shape.size();
+    if (shape[d] != 1) return;
+  bool aligned = true, worthwhile = false;
+  std::set<ValueId> seen;
+  for (std::size_t k = 0; k < node.inputs.size(); ++k) {
+    ValueId v = node.inputs[k];
+    if (!seen.insert(v).second || graph_.value(v).type.shape()[axis] == 0) return;
+    aligned = aligned && (k + 1 == node.inputs.size() || graph_.value(v).type.shape()[axis] % isa_.vector_lanes == 0);
+    worthwhile = worthwhile || is_reservable(v);
+  }
+  if (!worthwhile) return;
+  bool windowed = axis == 1 && is_blockable(result) && wants_blocked(result);
+  if (windowed && !aligned) return;
+  Layout layout = windowed ? Layout::kBlocked : Layout::kPlain;
+  std::int64_t inner = tensor::num_elements(std::span(shape).subspan(axis + 1)), start = 0;
+  std::map<ValueId, Place> parts;
+  if (!reserved_.contains(result) && graph_.is_output(result) && dtype != graph_.value(result).type.dtype) return;
+  Place whole = allocate_result(result, layout, dtype);
+  if (whole.storage.layout != layout) return;
+  for (ValueId v : node.inputs) {
+    auto dims = graph_.value(v).type.shape();
+    Place part = whole;
+    part.offset += static_cast<std::uint64_t>(start * inner) * tensor::size_of(dtype);
+    part.storage.capacity = tensor::num_elements(physical_shape(dims, layout, isa_.vector_lanes));
+    part.whole = false;
+    start += dims[axis];
+    if (part.offset % 64 != 0) return;
+    parts[v] = part;
+  }
+  for (auto& [v, part] : parts) {
+    part_of_[{result, v}] = part;
+    if (is_reservable(v)) reserved_[v] = part;
+  }
+  reserved_[result] = whole;
+}
+
+bool Scheduler::is_reservable(ValueId value) const {
+  std::int64_t i = producers_[value];
+  if (i < 0 || graph_.is_output(value) || graph_.is_constant(value) || reserved_.contains(value)) return false;
+  Role role = partition_.roles[static_cast<std::size_t>(i)];
+  return role == Role::kStored || role == Role::kContraction || role == Role::kAbsorbed || role == Role::kIrregular;
+}
+
+// A concatenation whose parts have places: what was not computed there is copied or computed there now.
+Result<void> Scheduler::schedule_concat(const Node& node) {
+  ValueId result = node.outputs[0];
+  for (ValueId v : node.inputs) {
+    const Place& part = part_of_.at({result, v});
+    auto it = places_.find(v);
+    if (it != places_.end() && it->second.buffer == part.buffer && it->second.offset == part.offset) continue;
+    bool stored = storage(v) != nullptr;
+    XI_CHECK(store_by_loops(v, part, stored));
+    if (!stored) places_[v] = part;
+  }
+  places_[result] = reserved_.at(result);
+  return {};
 }
 
 Result<void> Scheduler::schedule_contraction(std::size_t i) {
@@ -419,6 +474,7 @@ Result<void> Scheduler::schedule_node(std::size_t i) {
     case Role::kContraction: return {};
     case Role::kIrregular: return schedule_irregular(node);
     case Role::kStored:
+      if (node.op == "Concat" && part_of_.contains({node.outputs[0], node.inputs[0]})) return schedule_concat(node);
       for (ValueId v : node.outputs)
         if (v != kNoValue && (!users_[v].empty() || graph_.is_output(v))) XI_CHECK(main_place(v));
       return {};
@@ -502,6 +558,8 @@ Result<Schedule> Scheduler::run() {
     place.storage = {Layout::kPlain, dtype, tensor::num_elements(shape)};
     places_[value] = place;
   }
+  for (std::size_t i = graph_.nodes.size(); i-- > 0;)  // outer concatenations first
+    if (graph_.nodes[i].op == "Concat" && partition_.roles[i] == Role::kStored) reserve_parts(graph_.nodes[i]);
   // A contraction is computed where its epilogue's last node stands: all it reads is there by then.
   std::map<std::size_t, std::size_t> contraction_at;
   for (std::size_t i = 0; i < graph_.nodes.size(); ++i)

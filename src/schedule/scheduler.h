@@ -43,7 +43,9 @@ class Scheduler : public Surroundings {
   std::optional<Place> view(ir::ValueId value);
   std::optional<Place> view_of_part(ir::ValueId value, const ir::Node& node, std::size_t output);
   [[nodiscard]] base::Result<void> store_by_loops(ir::ValueId value, const Place& place, bool copy);
-  bool place_concat(const ir::Node& node);
+  void reserve_parts(const ir::Node& node);
+  bool is_reservable(ir::ValueId value) const;
+  [[nodiscard]] base::Result<void> schedule_concat(const ir::Node& node);
 
   Place allocate(ir::ValueId value, Layout layout, DType dtype);
   Place allocate_result(ir::ValueId value, Layout layout, DType dtype);
@@ -68,6 +70,7 @@ class Scheduler : public Surroundings {
   std::map<ir::ValueId, Place> places_;                             // as its producer left it
   std::map<std::tuple<ir::ValueId, Layout, DType>, Place> copies_;  // in other layouts and dtypes
   std::map<ir::ValueId, Place> reserved_;                           // a part of a concatenation, before it is computed
+  std::map<std::pair<ir::ValueId, ir::ValueId>, Place> part_of_;    // (concatenation, part) -> where the part belongs
   std::map<std::string, int> weight_buffers_;                       // by digest of the bytes
   std::vector<Buffer> buffers_;
   std::vector<std::vector<Argument>> uses_;  // per launch
