@@ -118,6 +118,8 @@ Result<std::string> Accounts::create_token(Role role, std::string_view organisat
   const std::string id = "tok_" + base::random_hex(8), digest = base::sha256(token), owner(organisation), role_name(accounts::name(role)), title(name_text);
   const long long now = state_->now_ms(), expires = expires_ms;
   XI_CHECK(state_->database.write([&](soci::session& sql) -> Result<void> {
+    sql << "INSERT INTO organisations (id, name, weight, created_ms) VALUES (:i, :n, 1, :t) ON CONFLICT (id) DO NOTHING", soci::use(owner),
+        soci::use(owner), soci::use(now);
     sql << "INSERT INTO tokens (id, digest, organisation, role, name, created_ms, expires_ms, revoked_ms) VALUES (:i, :d, :o, :r, :n, :c, :e, 0)",
         soci::use(id), soci::use(digest), soci::use(owner), soci::use(role_name), soci::use(title), soci::use(now), soci::use(expires);
     return {};
