@@ -43,7 +43,7 @@ Result<api::BuildRequest> make_request(const BuildArguments& arguments) {
   request.precision = target.precision();
   request.model = arguments.model;
   request.name = !arguments.name.empty() ? arguments.name : std::filesystem::path(arguments.onnx).filename().string();
-  XI_TRY(request.shapes, parse_shapes(arguments.shapes));
+  XI_TRY(request.shapes, parse_shape_options(arguments.shapes));
   XI_TRY(request.metadata, read_metadata(arguments.metadata));
   return request;
 }

@@ -58,7 +58,7 @@ Result<int> download(const DownloadArguments& arguments, bool json) {
   XI_TRY(const HardwareTarget target, target::parse(arguments.target));
   hub::DownloadOptions options;
   static_cast<hub::HubOptions&>(options) = arguments.options();
-  XI_TRY(options.input_shapes, parse_shapes(arguments.shapes));
+  XI_TRY(options.input_shapes, parse_shape_options(arguments.shapes));
   options.build = !arguments.no_build;
   options.offline = arguments.offline;
   options.refresh = arguments.refresh;
@@ -93,7 +93,7 @@ struct PushArguments : HubArguments {
 };
 
 Result<int> push(PushArguments& arguments, bool json) {
-  XI_TRY(arguments.request.input_shapes, parse_shapes(arguments.shapes));
+  XI_TRY(arguments.request.input_shapes, parse_shape_options(arguments.shapes));
   XI_TRY(arguments.request.metadata, read_metadata(arguments.metadata));
   XI_TRY(hub::Client client, hub::Client::open(arguments.options()));
   {
