@@ -3,6 +3,7 @@
 
 #include "api/codec.h"
 #include "base/digest.h"
+#include "engine_options.h"
 #include "hub_command.h"
 #include "target/registry.h"
 

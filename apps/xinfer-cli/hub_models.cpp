@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/codec.h"
+#include "engine_options.h"
 #include "hub_command.h"
 #include "target/registry.h"
 
