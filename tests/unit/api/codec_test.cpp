@@ -1,0 +1,64 @@
+#include "api/codec.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace xinfer::api {
+namespace {
+
+TEST(Codec, RoundTrip) {
+  BuildRequest request;
+  request.model = "yolox-nano-coco";
+  request.target = "x86-64-v4";
+  request.shapes = {{"images", {1, 3, 416, 416}}};
+  request.metadata = Metadata{};
+  request.metadata->head = "yolox";
+  request.metadata->input = ImageInput{};
+  request.metadata->input->mean = {0.485, 0.456, 0.406};
+  request.metadata->outputs = {{"predictions", "output"}};
+  const auto again = decode<BuildRequest>(encode(request));
+  ASSERT_TRUE(again) << again.error().text();
+  EXPECT_EQ(encode(*again), encode(request));
+  EXPECT_EQ(again->shapes, request.shapes);
+  EXPECT_EQ(again->metadata->input->mean, request.metadata->input->mean);
+}
+
+TEST(Codec, OptionalEmptyFieldsAreLeftOut) { EXPECT_EQ(encode(BuildRequest{.target = "t4"}), R"({"target":"t4"})"); }
+
+TEST(Codec, InvalidUtf8IsReplacedNotThrown) { EXPECT_NE(encode(ErrorReply{{"internal", "bad \xff byte", ""}}).find("bad "), std::string::npos); }
+
+TEST(Codec, ErrorsNameTheField) {
+  const auto error = [](std::string_view json) { return decode<BuildRequest>(json).error().text(); };
+  EXPECT_EQ(error("{}"), "this field is required (at target)");
+  EXPECT_EQ(error(R"({"target":1})"), "expected a string, got number (at target)");
+  EXPECT_EQ(error(R"({"target":"t","shapes":{"x":[1,"2"]}})"), "expected a whole number, got string (at shapes.x[1])");
+  EXPECT_EQ(error(R"({"target":"t","shapes":{"x":[1.5]}})"), "expected a whole number, got number (at shapes.x[0])");
+  EXPECT_EQ(error(R"({"target":"t","modle":"m"})"), "unknown field; did you mean \"model\"? (at modle)");
+  EXPECT_EQ(error(R"({"target":"t","metadata":{"heat":"m"}})"), "unknown field; did you mean \"head\"? (at metadata.heat)");
+  EXPECT_EQ(error("[]"), "expected an object, got array");
+  EXPECT_EQ(error("{\"target\""), "the body is not JSON");
+  EXPECT_EQ(error(std::string(33, '[') + std::string(33, ']')), "JSON nested deeper than 32");
+}
+
+TEST(Codec, ClientsIgnoreWhatTheyDoNotKnow) {
+  const auto reply = decode<HeartbeatReply>(R"({"cancelled":true,"ttl_ms":5,"mood":"good"})", Unknown::kIgnore);
+  ASSERT_TRUE(reply);
+  EXPECT_TRUE(reply->cancelled);
+}
+
+TEST(Codec, SchemasFollowTheFields) {
+  const auto json = nlohmann::json::parse(schema<BuildRequest>().json());
+  EXPECT_EQ(schema<BuildRequest>().name, "BuildRequest");
+  EXPECT_EQ(json["required"], nlohmann::json({"target"}));
+  EXPECT_EQ(json["properties"]["metadata"]["$ref"], "#/components/schemas/Metadata");
+  EXPECT_EQ(json["properties"]["shapes"]["additionalProperties"]["items"]["type"], "integer");
+}
+
+TEST(Nearest, FindsWhatIsMeantAndNothingElse) {
+  EXPECT_EQ(nearest("uploads.part_byte", {"uploads.part_bytes", "uploads.ttl_ms"}), "uploads.part_bytes");
+  EXPECT_EQ(nearest("zzzz", {"model", "target"}), "");
+}
+
+}  // namespace
+}  // namespace xinfer::api
