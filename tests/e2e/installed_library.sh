@@ -21,12 +21,16 @@ export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
 g++ -std=c++17 "$XI_SOURCE_DIR/tests/e2e/consumer/main.cpp" -o "$scratch/by_pkg_config" $(pkg-config --cflags --libs xinfer)
 [ "$(LD_LIBRARY_PATH=$prefix/lib "$scratch/by_pkg_config")" = "$host" ]
 
+echo "the C interface"
+# shellcheck disable=SC2046 # several words
+gcc -std=c11 -Wall -Wextra -Werror "$XI_SOURCE_DIR/tests/e2e/consumer/engine.c" -o "$scratch/in_c" $(pkg-config --cflags --libs xinfer)
+LD_LIBRARY_PATH=$prefix/lib "$scratch/in_c" | grep absent.engine
+
 echo "each public header alone, in C++17 without warnings"
 cd "$prefix/include"
 while read -r header; do # opencv.h is for those who have OpenCV
   echo "#include <$header>" | g++ -std=c++17 -Wall -Wextra -Wpedantic -Werror -fsyntax-only -I. -x c++ -
 done < <(find xinfer -name "*.h" ! -name opencv.h)
-echo "#include <xinfer/c_api.h>" | gcc -std=c11 -Wall -Wextra -Werror -fsyntax-only -I. -x c -
 
 if [ -x "$XI_BINARY_DIR/bin/make_model" ] && [ -x "$prefix/bin/xinfer-cli" ]; then
   echo "an engine built by the installed program runs in the consumer"
