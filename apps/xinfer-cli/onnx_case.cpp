@@ -7,10 +7,12 @@
 
 #include "base/files.h"
 #include "compiler/build.h"
+#include "compiler/emulator.h"
 #include "engine/engine.h"
 #include "onnx/import.h"
 #include "onnx/tensor_file.h"
 #include "runtime/session.h"
+#include "target/registry.h"
 
 namespace xinfer::cli {
 
@@ -109,13 +111,17 @@ class Engines {
 
 // Inputs by name: an engine has only those that the model reads, and in an order of its own.
 base::Result<std::vector<Value>> run_engine(Engines& engines, const InputShapes& shapes, const ir::Graph& graph,
-                                            const std::vector<Value>& inputs, int num_threads) {
+                                            const std::vector<Value>& inputs, const CaseOptions& options) {
   XI_TRY(auto engine, engines.for_shapes(shapes));
   std::vector<const tensor::Tensor*> tensors;
   for (const auto& info : engine->plan().inputs)
     for (std::size_t i = 0; i < inputs.size(); ++i)
       if (graph.value(graph.inputs[i]).name == info.name) tensors.push_back(inputs[i].tensor.get());
-  XI_TRY(auto outputs, runtime::run_once(engine, tensors, num_threads));
+  auto host = target::host();
+  bool here = host && target::runs_on(engine->manifest().architecture, host->architecture());
+  auto result = here ? runtime::run_once(engine, tensors, options.num_threads)
+                     : compiler::run_emulated(*engine, tensors, options.cache_folder);
+  XI_TRY(auto outputs, std::move(result));
   std::vector<Value> values;
   for (auto& output : outputs) values.emplace_back(std::move(output));
   return values;
@@ -129,7 +135,7 @@ base::Result<void> run_data_set(Engines& engines, const std::filesystem::path& m
   for (std::size_t i = 0; i < inputs.size(); ++i)
     if (inputs[i].kind == Value::Kind::kTensor) shapes[graph.value(graph.inputs[i]).name] = inputs[i].tensor->shape();
   auto actual = options.target == "reference" ? run_reference(model, shapes, inputs)
-                                              : run_engine(engines, shapes, graph, inputs, options.num_threads);
+                                              : run_engine(engines, shapes, graph, inputs, options);
   if (!actual) return std::unexpected(std::move(actual).error());
   if (actual->size() != expected.size())
     return fail(Code::kInternal, "{} outputs, {} expected", actual->size(), expected.size());

@@ -1,0 +1,2 @@
+# The stand-in for the runtime that emulators run is compiled on the user's machine, from text.
+embed_files(compiler xinfer::compiler emulator_text.h ${CMAKE_CURRENT_LIST_DIR}/emulated_run.c)
