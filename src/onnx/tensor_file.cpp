@@ -23,15 +23,25 @@ static_assert(std::endian::native == std::endian::little, "raw data is little-en
 
 constexpr int kMaxValueDepth = 8;  // of sequences and optionals in one another
 
-bool is_packed4(DType dtype) {
-  return dtype == DType::kInt4 || dtype == DType::kUint4 || dtype == DType::kFloat4E2M1;
+// Elements that share a byte in files: 2 or 4, else 1.
+int per_byte(DType dtype) {
+  if (dtype == DType::kInt2 || dtype == DType::kUint2) return 4;
+  return dtype == DType::kInt4 || dtype == DType::kUint4 || dtype == DType::kFloat4E2M1 ? 2 : 1;
 }
 
-// Two elements a byte, the first in the low half. Int4 is sign-extended in memory.
-std::byte unpack4(std::uint8_t packed, std::int64_t index, DType dtype) {
-  std::uint8_t half = index % 2 == 0 ? packed & 15 : packed >> 4;
-  if (dtype == DType::kInt4 && (half & 8) != 0) half |= 0xf0;
-  return std::byte{half};
+// Element `index` of its byte; the first lies in the low bits. Signed ones are sign-extended in memory.
+std::byte unpack(std::uint8_t packed, std::int64_t index, DType dtype) {
+  const int bits = 8 / per_byte(dtype);
+  const int high = 8 - bits;
+  const auto top = static_cast<std::uint8_t>(packed << (high - bits * static_cast<int>(index % per_byte(dtype))));
+  if (dtype == DType::kInt4 || dtype == DType::kInt2) return static_cast<std::byte>(static_cast<std::int8_t>(top) >> high);
+  return static_cast<std::byte>(top >> high);
+}
+
+// Of `count` elements in a file.
+std::size_t stored_bytes(DType dtype, std::int64_t count) {
+  const int shared = per_byte(dtype);
+  return shared > 1 ? static_cast<std::size_t>(count + shared - 1) / shared : static_cast<std::size_t>(count) * tensor::size_of(dtype);
 }
 
 Result<Shape> read_shape(const google::protobuf::RepeatedField<std::int64_t>& dims) {
@@ -52,15 +62,14 @@ Result<Shape> read_shape(const google::protobuf::RepeatedField<std::int64_t>& di
 
 Result<Tensor> from_raw(DType dtype, Shape shape, std::string_view raw) {
   const std::int64_t count = tensor::num_elements(shape);
-  const std::size_t wanted = is_packed4(dtype) ? static_cast<std::size_t>(count + 1) / 2 : count * tensor::size_of(dtype);
+  const std::size_t wanted = stored_bytes(dtype, count);
   // Checked before allocating, so that a small file cannot ask for a lot of memory.
   if (raw.size() != wanted)
     return fail(Code::kCorrupt, "{}{} needs {} bytes of raw data, the file has {}", tensor::name(dtype),
                 tensor::to_string(shape), wanted, raw.size());
   Tensor tensor(dtype, std::move(shape));
-  if (is_packed4(dtype)) {
-    for (std::int64_t i = 0; i < count; ++i)
-      tensor.bytes()[i] = unpack4(static_cast<std::uint8_t>(raw[i / 2]), i, dtype);
+  if (const int shared = per_byte(dtype); shared > 1) {
+    for (std::int64_t i = 0; i < count; ++i) tensor.bytes()[i] = unpack(static_cast<std::uint8_t>(raw[i / shared]), i, dtype);
   } else if (wanted != 0) {
     std::memcpy(tensor.bytes().data(), raw.data(), wanted);
     if (dtype == DType::kBool)
@@ -107,7 +116,10 @@ Result<Tensor> from_typed(const proto::TensorProto& message, DType dtype, Shape 
     case DType::kFloat8E4M3FN:
     case DType::kFloat8E4M3FNUZ:
     case DType::kFloat8E5M2:
+    case DType::kFloat8E8M0:
     case DType::kFloat8E5M2FNUZ: return from_field<std::uint8_t>(dtype, std::move(shape), message.int32_data());
+    case DType::kInt2:
+    case DType::kUint2:
     case DType::kInt4:
     case DType::kUint4:
     case DType::kFloat4E2M1: return from_packed_field(dtype, std::move(shape), message.int32_data());
@@ -177,7 +189,7 @@ Result<Tensor> from_external(const proto::TensorProto& message, DType dtype, Sha
   const std::uint64_t size = std::filesystem::file_size(path, error);
   if (error) return fail(Code::kIo, "external data '{}': {}", range.location, error.message());
   const std::int64_t count = tensor::num_elements(shape);
-  const std::uint64_t wanted = is_packed4(dtype) ? (count + 1) / 2 : count * tensor::size_of(dtype);
+  const std::uint64_t wanted = stored_bytes(dtype, count);
   if (range.length.value_or(wanted) != wanted)
     return fail(Code::kCorrupt, "{}{} needs {} bytes, external data '{}' gives it {}", tensor::name(dtype),
                 tensor::to_string(shape), wanted, range.location, *range.length);
@@ -267,7 +279,7 @@ Result<TestValue> read_value(std::string_view bytes, TestValue::Kind kind) {
 }  // namespace
 
 Result<DType> dtype_from(int number) {
-  if (number < 1 || number > static_cast<int>(DType::kFloat4E2M1))
+  if (number < 1 || number > static_cast<int>(DType::kInt2))
     return fail(Code::kUnsupported, "unknown element type number {}", number);
   return static_cast<DType>(number);
 }
@@ -319,11 +331,12 @@ void to_proto(const Tensor& tensor, proto::TensorProto& message) {
   message.set_data_type(static_cast<int>(tensor.dtype()));
   if (tensor.dtype() == DType::kString) {
     for (const std::string& text : tensor.strings()) message.add_string_data(text);
-  } else if (is_packed4(tensor.dtype())) {
-    std::string raw((tensor.num_elements() + 1) / 2, '\0');
+  } else if (const int shared = per_byte(tensor.dtype()); shared > 1) {
+    const int bits = 8 / shared;
+    std::string raw(stored_bytes(tensor.dtype(), tensor.num_elements()), '\0');
     for (std::int64_t i = 0; i < tensor.num_elements(); ++i) {
-      const auto half = std::to_integer<std::uint8_t>(tensor.bytes()[i]) & 15;
-      raw[i / 2] = static_cast<char>(static_cast<std::uint8_t>(raw[i / 2]) | (i % 2 == 0 ? half : half << 4));
+      const int part = std::to_integer<int>(tensor.bytes()[i]) & ((1 << bits) - 1);
+      raw[i / shared] = static_cast<char>(static_cast<std::uint8_t>(raw[i / shared]) | part << (bits * (i % shared)));
     }
     message.set_raw_data(std::move(raw));
   } else {

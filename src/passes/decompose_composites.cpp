@@ -1,6 +1,7 @@
 // Before: operators that the back ends do not know by themselves. After: the operators that they are made of.
 #include <cmath>
 
+#include "passes/decompositions.h"
 #include "passes/passes.h"
 #include "passes/rewriter.h"
 
@@ -62,13 +63,54 @@ Result<bool> decompose_gemm(Rewriter& rewriter, Node& node) {
   return true;
 }
 
+// The grid of an identity transformation, one row (x, y, [z,] 1) per position, times the transposed matrices.
+Result<bool> decompose_affine_grid(Rewriter& rewriter, Node& node) {
+  const Tensor* size = rewriter.constant(node.inputs[1]);
+  if (size == nullptr || size->num_elements() < 4) return false;
+  const bool align = node.attributes.integer("align_corners", 0) != 0;
+  const std::vector<std::int64_t> sizes = size->as_int64s();
+  const auto axes = static_cast<std::int64_t>(sizes.size()) - 2;
+  const tensor::Shape spatial(sizes.begin() + 2, sizes.end());
+  const std::int64_t positions = tensor::num_elements(spatial);
+  const ir::DType dtype = rewriter.type(node.inputs[0]).dtype;
+  Tensor grid(dtype, {1, positions, axes + 1});
+  for (std::int64_t p = 0; p < positions; ++p) {
+    std::int64_t rest = p;
+    for (std::int64_t axis = axes; axis-- > 0;) {  // the last axis, x, comes first
+      const std::int64_t at = rest % spatial[axis], count = spatial[axis];
+      rest /= count;
+      const double value = align ? (count > 1 ? 2.0 * static_cast<double>(at) / static_cast<double>(count - 1) - 1 : -1)
+                                 : (2.0 * static_cast<double>(at) + 1) / static_cast<double>(count) - 1;
+      grid.set(p * (axes + 1) + (axes - 1 - axis), value);
+    }
+    grid.set(p * (axes + 1) + axes, 1);
+  }
+  ir::Attributes swap, exact;
+  swap.set("perm", std::vector<std::int64_t>{0, 2, 1});
+  exact.set("allowzero", std::int64_t{1});
+  XI_TRY(const ValueId matrices, rewriter.add("Transpose", {node.inputs[0]}, std::move(swap)));
+  XI_TRY(const ValueId product, rewriter.add("MatMul", {rewriter.add_constant(std::move(grid)), matrices}));
+  tensor::Shape shape{sizes[0]};
+  shape.insert(shape.end(), spatial.begin(), spatial.end());
+  shape.push_back(axes);
+  XI_CHECK(rewriter.add_as(node.outputs[0], "Reshape", {product, rewriter.add_int64s(shape)}, std::move(exact)));
+  return true;
+}
+
 struct Decomposition {
   std::string_view op;
   Result<bool> (*run)(Rewriter&, Node&);
 };
 
 constexpr Decomposition kDecompositions[] = {
+    {"AffineGrid", decompose_affine_grid},
+    {"ConvInteger", decompose_conv_integer},
+    {"DynamicQuantizeLinear", decompose_dynamic_quantize},
+    {"Einsum", decompose_einsum},
     {"Gemm", decompose_gemm},
+    {"MatMulInteger", decompose_matmul_integer},
+    {"QLinearConv", decompose_qlinear_conv},
+    {"QLinearMatMul", decompose_qlinear_matmul},
 };
 
 }  // namespace

@@ -36,12 +36,26 @@ class ControlFlow {
     if (resolved) return true;
     if (depth_ > kMaxDepth) return false;
     ++depth_;
-    auto expanded = expand(rewriter, node, again);
+    XI_TRY(const bool expanded, expand(rewriter, node, again));
     --depth_;
+    if (!expanded) XI_CHECK(put_together_inputs(rewriter, node));
     return expanded;
   }
 
+  Result<void> put_together(Rewriter& rewriter, ValueId id) { return sequences_.put_together(rewriter, id); }
+
  private:
+  // A node that stays reads whole sequences, captured ones too.
+  Result<void> put_together_inputs(Rewriter& rewriter, const Node& node) {
+    for (ValueId id : node.inputs)
+      if (id != kNoValue) XI_CHECK(put_together(rewriter, rewriter.current(id)));
+    for (const auto& [name, attribute] : node.attributes)
+      if (const auto* body = std::get_if<std::shared_ptr<const Graph>>(&attribute))
+        for (const auto& [inner, outside] : (*body)->captures)
+          if (const ValueId id = outer_.find(outside); id != kNoValue) XI_CHECK(put_together(rewriter, rewriter.current(id)));
+    return {};
+  }
+
   Result<bool> expand(Rewriter& rewriter, Node& node, const Visit& again) {
     if (node.op == "Identity" && rewriter.type(node.inputs[0]).kind != ir::ValueType::Kind::kTensor) {
       rewriter.replace(node.outputs[0], node.inputs[0]);
@@ -211,7 +225,12 @@ bool is_control(const Node& node) {
 Result<bool> inline_control_flow(Graph& graph) {
   if (std::none_of(graph.nodes.begin(), graph.nodes.end(), is_control)) return false;
   ControlFlow control(graph);
-  return Rewriter(graph).run([&](Rewriter& rewriter, Node& node) { return control.visit(rewriter, node); });
+  Rewriter rewriter(graph);
+  return rewriter.run([&](Rewriter& r, Node& node) { return control.visit(r, node); },
+                      [&](Rewriter& r) -> Result<void> {
+                        for (ValueId id : graph.outputs) XI_CHECK(control.put_together(r, r.current(id)));
+                        return {};
+                      });
 }
 
 }  // namespace xinfer::passes

@@ -44,7 +44,7 @@ void Rewriter::count_uses() {
     if (captured_.contains(graph_.values[id].name)) uses_[id] += 2;  // never the only one
 }
 
-Result<bool> Rewriter::run(const Visit& visit) {
+Result<bool> Rewriter::run(const Visit& visit, const std::function<Result<void>(Rewriter&)>& finish) {
   std::vector<Node> before = std::move(graph_.nodes);
   graph_.nodes.clear();
   bool changed = false;
@@ -57,6 +57,7 @@ Result<bool> Rewriter::run(const Visit& visit) {
     changed = changed || *handled;
     if (!*handled) XI_CHECK(keep(std::move(node)));
   }
+  if (finish) XI_CHECK(finish(*this));
   XI_CHECK(settle_outputs());
   graph_.nodes = std::move(nodes_);
   return changed;

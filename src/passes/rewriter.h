@@ -19,8 +19,8 @@ class Rewriter {
   /// Returns true when it has dealt with the node (by add, add_as, keep or replace), false to keep it as it is. The node's
   /// inputs are current.
   using Visit = std::function<base::Result<bool>(Rewriter&, ir::Node&)>;
-  /// True if any visit was.
-  [[nodiscard]] base::Result<bool> run(const Visit& visit);
+  /// True if any visit was. `finish` may append nodes behind the last one.
+  [[nodiscard]] base::Result<bool> run(const Visit& visit, const std::function<base::Result<void>(Rewriter&)>& finish = {});
 
   ir::Graph& graph() { return graph_; }
   const ir::Value& value(ir::ValueId id) const { return graph_.value(id); }

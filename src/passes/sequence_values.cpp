@@ -48,6 +48,23 @@ Result<bool> SequenceValues::visit(Rewriter& rewriter, OuterValues& outer, Node&
   return optional(rewriter, node);
 }
 
+Result<void> SequenceValues::put_together(Rewriter& rewriter, ValueId id) {
+  if (rewriter.producer(id) != nullptr) return {};
+  if (auto found = items_.find(id); found != items_.end()) {
+    const Items items = found->second;
+    if (!items.empty()) return rewriter.add_as(id, "SequenceConstruct", items);
+    ir::Attributes attributes;
+    attributes.set("dtype", static_cast<std::int64_t>(rewriter.type(id).dtype));
+    return rewriter.add_as(id, "SequenceEmpty", {}, std::move(attributes));
+  }
+  if (auto found = optionals_.find(id); found != optionals_.end() && !found->second.empty()) {
+    const Items items = found->second;
+    for (ValueId item : items) XI_CHECK(put_together(rewriter, item));
+    return rewriter.add_as(id, "Optional", items);
+  }
+  return {};
+}
+
 Result<bool> SequenceValues::edit(Rewriter& rewriter, Node& node) {
   const Items* items = has(node, 0) ? find(rewriter, node.inputs[0]) : nullptr;
   if (items == nullptr) return false;

@@ -13,7 +13,9 @@ DType compute_type(DType dtype) {
     case DType::kFloat8E5M2:
     case DType::kFloat8E5M2FNUZ:
     case DType::kFloat4E2M1: return DType::kFloat32;
+    case DType::kInt2:
     case DType::kInt4: return DType::kInt8;
+    case DType::kUint2:
     case DType::kUint4: return DType::kUint8;
     default: return dtype;
   }

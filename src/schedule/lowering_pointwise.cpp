@@ -185,13 +185,16 @@ E cast_to(Context& c, E x, DType to) {
   switch (to) {
     case DType::kFloat16: return c.pool.call(Fn::kRoundF16, c.pool.cast(x, DType::kFloat32));
     case DType::kBfloat16: return c.pool.call(Fn::kRoundBf16, c.pool.cast(x, DType::kFloat32));
+    case DType::kInt2:
     case DType::kInt4: {
-      E four = c.pool.integer(4, DType::kInt8), wide = c.pool.cast(c.pool.cast(x, DType::kInt64), DType::kInt8);
-      return c.pool.call(Fn::kShr, c.pool.call(Fn::kShl, wide, four), four);
+      E high = c.pool.integer(to == DType::kInt2 ? 6 : 4, DType::kInt8);
+      E wide = c.pool.cast(c.pool.cast(x, DType::kInt64), DType::kInt8);
+      return c.pool.call(Fn::kShr, c.pool.call(Fn::kShl, wide, high), high);
     }
+    case DType::kUint2:
     case DType::kUint4:
       return c.pool.call(Fn::kBitAnd, c.pool.cast(c.pool.cast(x, DType::kInt64), DType::kUint8),
-                         c.pool.integer(15, DType::kUint8));
+                         c.pool.integer(to == DType::kUint2 ? 3 : 15, DType::kUint8));
     default: return c.pool.cast(x, compute_type(to));
   }
 }
@@ -238,6 +241,8 @@ Result<E> quantize(Context& c) {
     case DType::kUint8: low = 0, high = 255; break;
     case DType::kInt16: low = -32768, high = 32767; break;
     case DType::kUint16: low = 0, high = 65535; break;
+    case DType::kInt2: low = -2, high = 1; break;
+    case DType::kUint2: low = 0, high = 3; break;
     case DType::kInt4: low = -8, high = 7; break;
     case DType::kUint4: low = 0, high = 15; break;
     default: return fail(Code::kUnsupported, "quantisation to {} is not supported", tensor::name(to));

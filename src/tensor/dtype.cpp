@@ -21,6 +21,7 @@ constexpr Facts kFacts[] = {
     {"uint32", 4, 'u'},     {"uint64", 8, 'u'},         {"complex64", 8, 'c'},      {"complex128", 16, 'c'},
     {"bfloat16", 2, 'f'},   {"float8e4m3fn", 1, 'f'},   {"float8e4m3fnuz", 1, 'f'}, {"float8e5m2", 1, 'f'},
     {"float8e5m2fnuz", 1, 'f'}, {"uint4", 1, 'u'},      {"int4", 1, 'i'},           {"float4e2m1", 1, 'f'},
+    {"float8e8m0", 1, 'f'}, {"uint2", 1, 'u'},          {"int2", 1, 'i'},
 };
 
 const Facts& facts_of(DType dtype) {
@@ -111,11 +112,27 @@ std::uint16_t to_bfloat16(float value) {
   if (std::isnan(value)) return static_cast<std::uint16_t>(bits >> 16 | 0x40);
   return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
-float from_float8(DType dtype, std::uint8_t bits) { return decode(format_of(dtype), bits); }
+float from_float8(DType dtype, std::uint8_t bits) {
+  if (dtype == DType::kFloat8E8M0) return bits == 255 ? std::numeric_limits<float>::quiet_NaN() : std::ldexp(1.0f, bits - 127);
+  return decode(format_of(dtype), bits);
+}
 std::uint8_t to_float8(DType dtype, float value, bool saturate) {
+  if (dtype == DType::kFloat8E8M0) return to_float8e8m0(value, saturate);
   return static_cast<std::uint8_t>(encode(format_of(dtype), value, saturate));
 }
+std::uint8_t to_float8e8m0(float value, bool saturate, std::string_view round) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t exponent = bits >> 23 & 255, fraction = bits & 0x7fffff;
+  if (exponent == 255) return 255;  // infinity and NaN
+  // At half way and above "nearest" rounds up, except for what float32 holds as subnormal, which ties down.
+  const bool nearest = fraction > 0x400000 || (fraction == 0x400000 && exponent > 0);
+  const bool up = round == "up" ? fraction != 0 : round == "nearest" && nearest;
+  return static_cast<std::uint8_t>(up && !(saturate && exponent == 254) ? exponent + 1 : exponent);
+}
 float from_float4(std::uint8_t bits) { return decode(format_of(DType::kFloat4E2M1), bits); }
-std::uint8_t to_float4(float value) { return static_cast<std::uint8_t>(encode(format_of(DType::kFloat4E2M1), value, true)); }
+std::uint8_t to_float4(float value) {
+  if (std::isnan(value)) return 8;  // there is no NaN: the code of -0 stands in
+  return static_cast<std::uint8_t>(encode(format_of(DType::kFloat4E2M1), value, true));
+}
 
 }  // namespace xinfer::tensor

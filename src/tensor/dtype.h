@@ -33,13 +33,16 @@ enum class DType : std::uint8_t {
   kUint4 = 21,
   kInt4 = 22,
   kFloat4E2M1 = 23,
+  kFloat8E8M0 = 24,
+  kUint2 = 25,
+  kInt2 = 26,
 };
 
 /// "float32", "int64", …; "undefined" for others.
 std::string_view name(DType dtype);
 [[nodiscard]] base::Result<DType> parse_dtype(std::string_view name);
 
-/// Bytes of one element in memory. 4-bit types take one byte in memory and are packed only in files. 0 for strings.
+/// Bytes of one element in memory. 2- and 4-bit types take one byte in memory and are packed only in files. 0 for strings.
 std::size_t size_of(DType dtype);
 
 bool is_float(DType dtype);    // every floating type, 16-, 8- and 4-bit ones too
@@ -54,6 +57,8 @@ float from_bfloat16(std::uint16_t bits);
 std::uint16_t to_bfloat16(float value);
 float from_float8(DType dtype, std::uint8_t bits);
 std::uint8_t to_float8(DType dtype, float value, bool saturate = true);
+/// A power of two (E8M0, the scales of the OCP MX formats): `round` is Cast's round_mode "up", "down" or "nearest".
+std::uint8_t to_float8e8m0(float value, bool saturate, std::string_view round = "up");
 float from_float4(std::uint8_t bits);
 std::uint8_t to_float4(float value);
 

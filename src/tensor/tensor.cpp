@@ -15,6 +15,7 @@ auto with_type(DType dtype, F&& f) {
     case DType::kFloat32: return f(float{});
     case DType::kFloat64: return f(double{});
     case DType::kInt8:
+    case DType::kInt2:
     case DType::kInt4: return f(std::int8_t{});
     case DType::kInt16: return f(std::int16_t{});
     case DType::kInt32: return f(std::int32_t{});

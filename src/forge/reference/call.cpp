@@ -21,11 +21,13 @@ bool with_elements(TensorType& tensor, F&& f) {
     case DType::kFloat32: f(tensor.template data<float>()); return true;
     case DType::kFloat64: f(tensor.template data<double>()); return true;
     case DType::kInt8:
+    case DType::kInt2:
     case DType::kInt4: f(tensor.template data<std::int8_t>()); return true;
     case DType::kInt16: f(tensor.template data<std::int16_t>()); return true;
     case DType::kInt32: f(tensor.template data<std::int32_t>()); return true;
     case DType::kInt64: f(tensor.template data<std::int64_t>()); return true;
     case DType::kBool:
+    case DType::kUint2:
     case DType::kUint4:
     case DType::kUint8: f(tensor.template data<std::uint8_t>()); return true;
     case DType::kUint16: f(tensor.template data<std::uint16_t>()); return true;

@@ -283,11 +283,12 @@ Values cast_strings(const Call& call, Tensor out) {
   return result(std::move(out));
 }
 
-// Four-bit integers keep the low four bits, sign-extended.
-void wrap_nibbles(DType dtype, std::vector<std::int64_t>& values) {
+// Two- and four-bit integers keep the low bits, sign-extended.
+void wrap_bits(DType dtype, std::vector<std::int64_t>& values) {
+  const std::int64_t count = dtype == DType::kInt2 || dtype == DType::kUint2 ? 4 : 16;
   for (auto& v : values) {
-    v &= 15;
-    if (dtype == DType::kInt4 && v > 7) v -= 16;
+    v &= count - 1;
+    if (tensor::is_signed(dtype) && v >= count / 2) v -= count;
   }
 }
 
@@ -301,18 +302,23 @@ Values cast(const Call& call) {
     for (std::int64_t i = 0; i < out.num_elements(); ++i) out.strings()[index_of(i)] = to_text(in, i);
     return result(std::move(out));
   }
-  if (to == DType::kInt4 || to == DType::kUint4) {
+  if (to == DType::kInt4 || to == DType::kUint4 || to == DType::kInt2 || to == DType::kUint2) {
     std::vector<std::int64_t> values(index_of(in.num_elements()));
     auto x = is_real(from) ? doubles(in) : std::vector<double>{};
     if (is_real(from)) std::ranges::transform(x, values.begin(), [](double v) { return static_cast<std::int64_t>(v); });
     else values = ints(in);
-    wrap_nibbles(to, values);
+    wrap_bits(to, values);
     store(out, values);
     return result(std::move(out));
   }
   if (is_real(to) && tensor::size_of(to) == 1 && to != DType::kFloat4E2M1) {
     const bool saturate = call.integer("saturate", 1) != 0;
     auto x = floats(in);
+    if (to == DType::kFloat8E8M0) {
+      const std::string round = call.text("round_mode", "up");
+      for (std::size_t i = 0; i < x.size(); ++i) out.data<std::uint8_t>()[i] = tensor::to_float8e8m0(x[i], saturate, round);
+      return result(std::move(out));
+    }
     for (std::size_t i = 0; i < x.size(); ++i) out.data<std::uint8_t>()[i] = tensor::to_float8(to, x[i], saturate);
     return result(std::move(out));
   }

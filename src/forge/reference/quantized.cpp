@@ -41,6 +41,8 @@ struct Limits {
 };
 Limits limits_of(DType dtype) {
   switch (dtype) {
+    case DType::kInt2: return {-2, 1};
+    case DType::kUint2: return {0, 3};
     case DType::kInt4: return {-8, 7};
     case DType::kUint4: return {0, 15};
     case DType::kInt8: return {-128, 127};

@@ -11,7 +11,7 @@ using tensor::DType;
 using tensor::Tensor;
 
 TEST(TensorFile, EveryTypeSurvivesWritingAndReading) {
-  for (int number = 1; number <= 23; ++number) {
+  for (int number = 1; number <= 26; ++number) {
     const DType dtype = static_cast<DType>(number);
     if (dtype == DType::kComplex64 || dtype == DType::kComplex128) continue;
     Tensor tensor(dtype, {3, 1});
@@ -36,6 +36,16 @@ TEST(TensorFile, FourBitsUnpackLowHalfFirstWithSign) {
   auto tensor = from_proto(message, {});
   ASSERT_TRUE(tensor);
   EXPECT_EQ(tensor->as_int64s(), (std::vector<std::int64_t>{1, -1, -8}));
+}
+
+TEST(TensorFile, TwoBitsUnpackLowBitsFirstWithSign) {
+  proto::TensorProto message;
+  message.set_data_type(static_cast<int>(DType::kInt2));
+  message.add_dims(5);
+  message.set_raw_data(std::string("\xe4\x03", 2));
+  auto tensor = from_proto(message, {});
+  ASSERT_TRUE(tensor);
+  EXPECT_EQ(tensor->as_int64s(), (std::vector<std::int64_t>{0, 1, -2, -1, -1}));
 }
 
 TEST(TensorFile, TypedFieldsOfHalfHoldBits) {
