@@ -81,8 +81,17 @@ Result<Window> make_window(const ir::Node& node, const Ints& in, const Ints& out
   return w;
 }
 
+// A column of pixels lies in memory like a row of them, and rows are what the templates run along.
+void lay_down(Window& w) {
+  bool column = w.in[2] == 1 && w.out[2] == 1 && w.kernel[2] == 1 && w.pad[2] == 0 && w.pad_end[2] == 0 && w.in[0] == 1 && w.kernel[0] == 1;
+  if (!column || w.in[1] == 1) return;
+  for (auto* sizes : {&w.in, &w.out, &w.kernel, &w.stride, &w.dilation, &w.pad, &w.pad_end}) std::swap((*sizes)[1], (*sizes)[2]);
+}
+
 template <class Problem>
-void set_window(Problem& problem, const Window& w) {
+void set_window(Problem& problem, Window w) {
+  if constexpr (std::is_same_v<Problem, ConvProblem>)
+    if (problem.spatial_rank == 2) lay_down(w);
   problem.in = w.in, problem.out = w.out, problem.kernel = w.kernel;
   problem.stride = w.stride, problem.dilation = w.dilation, problem.pad = w.pad;
 }
@@ -115,14 +124,15 @@ Result<Contraction> make_pool(const ir::Graph& graph, const ir::Node& node) {
                                  : PoolProblem::Kind::kAverage;
   p.spatial_rank = std::max<int>(static_cast<int>(in.size()) - 2, 2);
   p.batch = in[0], p.channels = in[1];
+  p.indices = node.outputs.size() > 1 && node.outputs[1] != ir::kNoValue;
+  if (p.indices) p.spatial_rank = static_cast<int>(in.size()) - 2;
+  if (!p.indices) lay_down(window);
   set_window(p, window);
   p.pad_end = window.pad_end;
   p.count_include_pad = node.attributes.integer("count_include_pad", 0) != 0;
   p.p = static_cast<double>(node.attributes.integer("p", 2));
-  p.indices = node.outputs.size() > 1 && node.outputs[1] != ir::kNoValue;
   p.column_major_indices = node.attributes.integer("storage_order", 0) != 0;
   p.dtype = graph.value(node.inputs[0]).type.dtype;
-  if (p.indices) p.spatial_rank = static_cast<int>(in.size()) - 2;
   if (p.kind != PoolProblem::Kind::kMax && p.dtype != DType::kFloat32 && p.dtype != DType::kFloat64)
     return fail(Code::kUnsupported, "{} of {} is not supported: use float32", node.op, tensor::name(p.dtype));
   Contraction made{p, node.inputs[0]};

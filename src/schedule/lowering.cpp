@@ -34,10 +34,14 @@ const std::vector<std::int64_t>& LoweringContext::out_shape() {
 }
 
 E LoweringContext::broadcast(std::size_t i, std::span<const E> at) {
-  const auto& dims = shape(i);
+  const auto &dims = shape(i), &out = out_shape();
   std::vector<E> own(dims.size());
-  for (std::size_t d = 0; d < dims.size(); ++d)
-    own[d] = dims[d] == 1 ? pool.integer(0) : at[at.size() - dims.size() + d];
+  for (std::size_t d = 0; d < dims.size(); ++d) {
+    // Where the output has size 1 as well, the index is kept: padding lanes then read padding lanes.
+    std::size_t position = at.size() - dims.size() + d;
+    bool spread = dims[d] == 1 && !(at.size() == out.size() && out[position] == 1);
+    own[d] = spread ? pool.integer(0) : at[position];
+  }
   return read(i, own);
 }
 

@@ -385,7 +385,9 @@ Result<void> Scheduler::schedule_contraction(std::size_t i) {
   bool rank4 = is_blockable(contraction.input);
   if (auto* conv = std::get_if<forge::cpu::ConvProblem>(&contraction.problem)) {
     conv->plain_input = data.storage.layout == Layout::kPlain && rank4;
-    conv->plain_output = graph_.is_output(result);
+    // A few channels would fill only a small part of each block.
+    bool thin = 2 * conv->out_channels < isa_.vector_lanes && !wants_blocked(result);
+    conv->plain_output = graph_.is_output(result) || thin;
   } else if (auto* pool = std::get_if<forge::cpu::PoolProblem>(&contraction.problem)) {
     bool blocked = data.storage.layout == Layout::kBlocked && data.storage.dtype == DType::kFloat32 && !pool->indices;
     pool->layout = blocked ? Layout::kBlocked : Layout::kPlain;
