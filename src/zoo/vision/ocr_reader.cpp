@@ -88,13 +88,24 @@ struct OcrReader::State {
     return found;
   }
 
-  bool upside_down(const Image& line) const {
+  /// Judged by the line's beginning: squeezed into the classifier's input, a long line tells it nothing.
+  bool seems_upside_down(const Image& line) const {
     if (!direction) return false;
+    const float width = static_cast<float>(line.height()) * static_cast<float>(direction->input.width()) /
+                        static_cast<float>(direction->input.height());
     Placement placement;
-    const Outputs outputs = infer(direction->model, direction->input.fill(line, placement));
+    const Image start = crop(line, {0, 0, std::min(width, float(line.width())), float(line.height())});
+    const Outputs outputs = infer(direction->model, direction->input.fill(start, placement));
     const Values& scores = *value_or_raise(find_output(outputs, "scores"));
     const double sure = direction->model.metadata.score_threshold.value_or(0.9);
     return scores.data.size() == 2 && scores.data[1] > sure;
+  }
+
+  RecognizedText read(const Image& line) const {
+    RecognizedText text = recognizer.predict(line);
+    if (!seems_upside_down(line)) return text;
+    RecognizedText turned = recognizer.predict(rotate_180(line));
+    return turned.score > text.score ? turned : text;
   }
 };
 
@@ -106,8 +117,8 @@ OcrReader::OcrReader(const OcrReaderConfig& config) {
 }
 
 OcrReader::OcrReader(const OcrModels& models, const HardwareTarget& target, const hub::DownloadOptions& options)
-    : state_(std::make_unique<State>(fetch(models, target, options), OcrRecognizer(models.recognizer, target, options))) {
-}
+    : state_(
+          std::make_unique<State>(fetch(models, target, options), OcrRecognizer(models.recognizer, target, options))) {}
 OcrReader::OcrReader(OcrReader&&) noexcept = default;
 OcrReader& OcrReader::operator=(OcrReader&&) noexcept = default;
 OcrReader::~OcrReader() = default;
@@ -124,9 +135,7 @@ std::vector<std::array<Point, 4>> OcrReader::find_lines(const ImageView& page) c
 Page OcrReader::predict(const ImageView& page) const {
   Page result;
   for (const Quad& quad : find_lines(page)) {
-    Image line = straighten(page, quad);
-    if (state_->upside_down(line)) line = rotate_180(line);
-    RecognizedText text = state_->recognizer.predict(line);
+    RecognizedText text = state_->read(straighten(page, quad));
     if (text.text.empty() || text.score < state_->min_score) continue;
     result.lines.push_back({quad, std::move(text.text), text.score});
   }

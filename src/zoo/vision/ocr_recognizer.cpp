@@ -93,7 +93,10 @@ RecognizedText OcrRecognizer::predict(const ImageView& line) const {
         {Code::kInvalidArgument,
          fmt::format("the engine tells {} classes apart, but the labels with blank and space are {}", classes, labels),
          {}});
-  return decode_ctc(characters.data, classes, state_->alphabet);
+  RecognizedText text = decode_ctc(characters.data, classes, state_->alphabet);
+  const auto first = text.text.find_first_not_of(' '), last = text.text.find_last_not_of(' ');  // of the line's margins
+  text.text = first == text.text.npos ? "" : text.text.substr(first, last - first + 1);
+  return text;
 }
 
 }  // namespace xinfer::zoo::vision

@@ -38,15 +38,24 @@ Quad in_text_order(const std::array<Point, 4>& corners) {
   return {by_x[0], by_x[2], by_x[3], by_x[1]};
 }
 
-/// The connected pixels from `start` on that are text, marked as seen; of each row only its two ends matter.
-std::vector<Point> outline_of(const float* map, int width, int height, float threshold, std::size_t start,
-                              std::vector<char>& seen) {
+/// Connected pixels that are text.
+struct Blob {
+  std::vector<Point> outline;  // of each row its two ends: nothing else can be a corner
+  float mean = 0;              // probability
+};
+
+/// The blob from `start` on; its pixels are marked as seen.
+Blob blob_from(const float* map, int width, int height, float threshold, std::size_t start, std::vector<char>& seen) {
   std::vector<std::size_t> stack = {start};
   seen[start] = 1;
+  double sum = 0;
+  std::size_t count = 0;
   std::vector<std::pair<int, int>> ends(static_cast<std::size_t>(height), {width, -1});
   while (!stack.empty()) {
     const std::size_t at = stack.back();
     stack.pop_back();
+    sum += map[at];
+    ++count;
     const int x = static_cast<int>(at % width), y = static_cast<int>(at / width);
     ends[y] = {std::min(ends[y].first, x), std::max(ends[y].second, x)};
     for (int ny = std::max(0, y - 1); ny <= std::min(height - 1, y + 1); ++ny) {
@@ -66,33 +75,7 @@ std::vector<Point> outline_of(const float* map, int width, int height, float thr
       points.push_back({static_cast<float>(ends[y].second + 1), py});
     }
   }
-  return points;
-}
-
-bool inside(const Quad& quad, Point point) {
-  for (int i = 0; i < 4; ++i)
-    if (cross(quad[i], quad[(i + 1) % 4], point) < 0) return false;
-  return true;
-}
-
-float mean_inside(const float* map, int width, int height, const Quad& quad) {
-  float x1 = 1e9f, x2 = -1e9f, y1 = 1e9f, y2 = -1e9f;
-  for (const Point point : quad) {
-    x1 = std::min(x1, point.x);
-    x2 = std::max(x2, point.x);
-    y1 = std::min(y1, point.y);
-    y2 = std::max(y2, point.y);
-  }
-  double sum = 0;
-  int count = 0;
-  for (int y = std::max(0, static_cast<int>(y1)); y < std::min(height, static_cast<int>(std::ceil(y2))); ++y) {
-    for (int x = std::max(0, static_cast<int>(x1)); x < std::min(width, static_cast<int>(std::ceil(x2))); ++x) {
-      if (!inside(quad, {static_cast<float>(x) + 0.5f, static_cast<float>(y) + 0.5f})) continue;
-      sum += map[std::size_t(y) * width + x];
-      ++count;
-    }
-  }
-  return count ? static_cast<float>(sum / count) : 0;
+  return {std::move(points), static_cast<float>(sum / static_cast<double>(count))};
 }
 
 /// Moves every side of a rectangle outwards by `by`.
@@ -144,13 +127,14 @@ std::vector<TextRegion> find_text_regions(const float* map, int width, int heigh
   std::vector<TextRegion> regions;
   for (std::size_t at = 0; at < seen.size() && regions.size() < settings.max_regions; ++at) {
     if (seen[at] || map[at] <= settings.pixel_threshold) continue;
-    const Quad core = smallest_rectangle(outline_of(map, width, height, settings.pixel_threshold, at, seen));
+    Blob blob = blob_from(map, width, height, settings.pixel_threshold, at, seen);
+    // Over the blob's own pixels: lines of a bent page fill little of their rectangle.
+    if (blob.mean < settings.box_threshold) continue;
+    const Quad core = smallest_rectangle(std::move(blob.outline));
     const float w = distance(core[0], core[1]), h = distance(core[1], core[2]);
     if (std::min(w, h) < settings.min_side) continue;
-    const float score = mean_inside(map, width, height, core);
-    if (score < settings.box_threshold) continue;
     const float by = w * h * settings.unclip_ratio / (2 * (w + h));
-    regions.push_back({grow(core, by), score});
+    regions.push_back({grow(core, by), blob.mean});
   }
   return regions;
 }

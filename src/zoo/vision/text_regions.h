@@ -13,7 +13,7 @@ using Quad = std::array<Point, 4>;  // clockwise from the text's top left
 
 struct TextRegion {
   Quad corners;
-  float score = 0;  // mean probability inside
+  float score = 0;  // mean probability of its pixels
 };
 
 struct RegionSettings {
