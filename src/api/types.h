@@ -63,6 +63,7 @@ struct Metadata {
   std::optional<bool> apply_activation;  // scores are logits: sigmoid (detectors) or softmax (classifiers) still to do
   std::optional<bool> normalized_boxes;  // boxes in 0…1 of the input instead of pixels
   std::optional<double> score_threshold, iou_threshold;
+  std::optional<bool> class_agnostic;  // overlapping boxes are one object though their classes differ
   std::optional<std::int64_t> max_detections;
   std::optional<std::int64_t> upscale;                                 // super-resolution factor
   std::optional<std::int64_t> blank;                                   // CTC: index of the blank

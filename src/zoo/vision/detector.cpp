@@ -68,7 +68,8 @@ std::vector<Detection> Detector::predict(const ImageView& image) const {
   const auto& model = state.model;
   const Outputs outputs = infer(model, values);
   const HeadInput head{model.metadata, outputs, state.input.width(), state.input.height(), state.score_threshold};
-  auto candidates = suppress(value_or_raise(state.decode(head)), state.iou_threshold, state.max_detections);
+  auto candidates = suppress(value_or_raise(state.decode(head)), state.iou_threshold, state.max_detections,
+                             model.metadata.class_agnostic.value_or(false));
 
   std::vector<Detection> found;
   for (Candidate& candidate : candidates) {

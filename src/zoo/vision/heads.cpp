@@ -36,7 +36,8 @@ float overlap(const Box& a, const Box& b) {
   return common / (a.width() * a.height() + b.width() * b.height() - common);
 }
 
-std::vector<Candidate> suppress(std::vector<Candidate> candidates, float iou_threshold, std::size_t limit) {
+std::vector<Candidate> suppress(std::vector<Candidate> candidates, float iou_threshold, std::size_t limit,
+                                bool agnostic) {
   constexpr std::size_t kMost = 5000;  // suppression is quadratic; a threshold near 0 must not freeze the caller
   const auto better = [](const Candidate& a, const Candidate& b) { return a.score > b.score; };
   std::stable_sort(candidates.begin(), candidates.end(), better);
@@ -45,7 +46,7 @@ std::vector<Candidate> suppress(std::vector<Candidate> candidates, float iou_thr
   for (Candidate& candidate : candidates) {
     if (kept.size() >= limit) break;
     const bool covered = std::any_of(kept.begin(), kept.end(), [&](const Candidate& other) {
-      return other.class_id == candidate.class_id && overlap(other.box, candidate.box) > iou_threshold;
+      return (agnostic || other.class_id == candidate.class_id) && overlap(other.box, candidate.box) > iou_threshold;
     });
     if (!covered) kept.push_back(std::move(candidate));
   }

@@ -58,7 +58,8 @@ struct Rows {
 /// Intersection over union.
 float overlap(const Box& a, const Box& b);
 
-/// Greedy non-maximum suppression within each class: the best first, at most `limit`.
-std::vector<Candidate> suppress(std::vector<Candidate> candidates, float iou_threshold, std::size_t limit);
+/// Greedy non-maximum suppression within each class, or (`agnostic`) across classes: the best first, at most `limit`.
+std::vector<Candidate> suppress(std::vector<Candidate> candidates, float iou_threshold, std::size_t limit,
+                                bool agnostic = false);
 
 }  // namespace xinfer::zoo::vision

@@ -179,6 +179,7 @@ TEST(Suppress, KeepsTheBestOfEachClass) {
   EXPECT_EQ(kept[1].class_id, 1);
   EXPECT_FLOAT_EQ(kept[2].score, 0.4f);
   EXPECT_EQ(suppress(candidates, 0.5f, 1).size(), 1u);
+  EXPECT_EQ(suppress(candidates, 0.5f, 10, true).size(), 2u);
   EXPECT_FLOAT_EQ(overlap({0, 0, 10, 10}, {5, 0, 15, 10}), 1.0f / 3);
 }
 
