@@ -28,8 +28,8 @@ struct Plan {
   std::int64_t tiles() const { return tiles_y * tiles_x; }
 };
 
-// Bytes a cycle that weights too large for the second-level cache come with.
-constexpr double kFarBytes = 7;
+// Cycles in which weights too large for the second-level cache come from the third, or from memory.
+double far_cycles(double bytes) { return bytes < 800e3 ? 0 : bytes < 12e6 ? bytes / 7 : bytes / 4.5; }
 
 Plan plan_of(const ConvProblem& p, const target::CpuIsa& isa, int m) {
   Plan plan{.m = m, .tiles_y = ceil_div(p.out[1], m), .tiles_x = ceil_div(p.out[2], m)};
@@ -46,7 +46,7 @@ Plan plan_of(const ConvProblem& p, const target::CpuIsa& isa, int m) {
   const double in_transform = static_cast<double>(plan.tiles() * in_blocks * positions) * (m == 6 ? 9.5 : 7.0) / speed;
   const double out_transform = static_cast<double>(plan.tiles() * out_blocks * positions) * (m == 6 ? 8.0 : 6.0) / speed;
   const double weight_bytes = static_cast<double>(positions * p.in_channels * out_blocks * lanes * 4);
-  const double far = weight_bytes > 800e3 ? weight_bytes / kFarBytes : 0;
+  const double far = far_cycles(weight_bytes);
   const double products = plan.tile.cycles * static_cast<double>(positions);
   plan.cycles = (std::max(products, far) + 0.3 * std::min(products, far) + in_transform + out_transform) * static_cast<double>(p.batch);
   return plan;
@@ -55,7 +55,7 @@ Plan plan_of(const ConvProblem& p, const target::CpuIsa& isa, int m) {
 double direct_cycles(const ConvProblem& p, const target::CpuIsa& isa) {
   const std::int64_t blocks = ceil_div(p.out_channels, isa.vector_lanes);
   const double products = choose_tile(isa, p.out[1], p.out[2], blocks, p.in_channels * 9).cycles;
-  const double weight_bytes = static_cast<double>(9 * p.in_channels * blocks * isa.vector_lanes * 4), far = weight_bytes > 800e3 ? weight_bytes / kFarBytes : 0;
+  const double weight_bytes = static_cast<double>(9 * p.in_channels * blocks * isa.vector_lanes * 4), far = far_cycles(weight_bytes);
   return (std::max(products, far) + 0.3 * std::min(products, far)) * static_cast<double>(p.batch);
 }
 
