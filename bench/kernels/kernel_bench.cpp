@@ -1,4 +1,4 @@
-// Times single contraction kernels: kernel_bench [ISA] [FILTER]. One line each: what was chosen, time to compile, time to
+// Times single contraction kernels: kernel_bench [ISA] [FILTER] [silu]. `silu` fuses that activation. One line each: what was chosen, time to compile, time to
 // run on one thread, and the share of the multiply-add peak measured at the start. For tuning tiles.
 #include <dlfcn.h>
 #include <fmt/format.h>
@@ -101,6 +101,7 @@ struct Bench {
   const target::CpuIsa& isa;
   std::string filter;
   base::TemporaryFolder folder{"kernel-bench"};
+  forge::cpu::Epilogue epilogue;
   double peak = 0, total = 0;
 
   void report(const std::string& name, const KernelChoice& choice, std::vector<std::size_t> sizes) {
@@ -127,8 +128,8 @@ struct Bench {
     if (!filter.empty() && name.find(filter) == std::string::npos) return;
     ConvProblem p{.in_channels = in, .out_channels = out, .groups = groups, .in = {1, height, width}, .kernel = {1, kernel, kernel}, .stride = {1, stride, stride}, .pad = {0, kernel / 2, kernel / 2}, .bias = true};
     p.out = {1, (height + 2 * (kernel / 2) - kernel) / stride + 1, (width + 2 * (kernel / 2) - kernel) / stride + 1};
-    p.plain_input = in <= 4;
-    const KernelChoice choice = forge::cpu::choose_conv(p, isa);
+    p.plain_input = in <= 12;
+    const KernelChoice choice = forge::cpu::choose_conv(p, isa, epilogue);
     std::vector<float> weights(static_cast<std::size_t>(in / groups * out * kernel * kernel));
     const std::size_t packed = choice.pack_weights ? choice.pack_weights(weights).size() : weights.size();
     const auto blocked = [&](std::int64_t c) { return static_cast<std::size_t>((c + isa.vector_lanes - 1) / isa.vector_lanes * isa.vector_lanes); };
@@ -157,6 +158,8 @@ struct Bench {
 
 int main(int argc, char** argv) {
   Bench bench{.isa = *target::find_canonical(argc > 1 ? argv[1] : "x86-64-v4")->isa, .filter = argc > 2 ? argv[2] : ""};
+  if (argc > 3 && std::string_view(argv[3]) == "silu")
+    bench.epilogue.source = "template <class Access> XI_INLINE vf epilogue(vf x, void* const*, int64_t, int64_t, Access) { return x * sigmoid(x); }";
   bench.peak = peak_flops(bench.isa, bench.folder);
   fmt::print("peak {:.1f} GFLOP/s\n", bench.peak * 1e-9);
   // ResNet-50

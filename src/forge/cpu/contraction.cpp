@@ -85,7 +85,10 @@ void assemble(KernelSource& kernel, const target::CpuIsa& isa, std::string_view 
   source += constants;
   source += fmt::format("constexpr int kOperands = {};\n", epilogue.num_operands);
   source += epilogue.empty() ? "template <class Access> XI_INLINE vf epilogue(vf x, void* const*, int64_t, int64_t, Access) { return x; }\n" : epilogue.source;
-  source += "\n";
+  // Code for an epilogue with transcendental functions is long: it goes into a loop over the tile instead of behind each sum.
+  bool heavy = epilogue.source.size() > 600;
+  for (std::string_view call : {"exp", "tanh", "sigmoid", "erf", "log", "pow", "sin", "cos", "tan"}) heavy |= epilogue.source.contains(call);
+  source += fmt::format("\nconstexpr bool kHeavyEpilogue = {};\n", heavy);
   for (std::string_view text : texts) source += text;
   NamedSource named = with_symbol(std::move(source));
   kernel.symbol = std::move(named.symbol);

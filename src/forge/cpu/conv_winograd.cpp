@@ -85,9 +85,10 @@ KernelChoice winograd_conv(const ConvProblem& p, const target::CpuIsa& isa, cons
   KernelChoice choice;
   const std::array<std::int64_t, 3> ones{1, 1, 1}, window{1, 3, 3};
   if (p.exact || !p.constant_weights || p.transposed || p.spatial_rank == 3 || p.groups != 1 || p.kernel != window || p.stride != ones || p.dilation != ones) return choice;
-  const std::int64_t lanes = isa.vector_lanes;
-  if (p.in_channels < 8 || (p.plain_input && p.in_channels <= 2 * lanes) || p.out[1] < 3 || p.out[2] < 3) return choice;
-  Plan plan{.cycles = 0.92 * direct_cycles(p, isa)};
+  const std::int64_t lanes = isa.vector_lanes, in_blocks = ceil_div(p.in_channels, lanes);
+  if (p.in_channels < 8 || p.out[1] < 3 || p.out[2] < 3) return choice;
+  const double conversion = p.plain_input ? static_cast<double>(p.batch * in_blocks * p.in[1] * p.in[2]) * 8 : 0;
+  Plan plan{.cycles = 0.92 * direct_cycles(p, isa) - conversion};
   for (int m : {4, 6}) {
     const Plan candidate = plan_of(p, isa, m);
     // F(6x6) rounds worse and its weights are larger: it must win clearly.
@@ -95,7 +96,7 @@ KernelChoice winograd_conv(const ConvProblem& p, const target::CpuIsa& isa, cons
   }
   if (plan.m == 0) return choice;
 
-  const std::int64_t in_blocks = ceil_div(p.in_channels, lanes), out_blocks = ceil_div(p.out_channels, lanes), nb = plan.tile.nb, positions = (plan.m + 2) * (plan.m + 2);
+  const std::int64_t out_blocks = ceil_div(p.out_channels, lanes), nb = plan.tile.nb, positions = (plan.m + 2) * (plan.m + 2);
   const std::int64_t groups = ceil_div(out_blocks, nb), last_nb = out_blocks - (groups - 1) * nb, last_channels = p.in_channels - (in_blocks - 1) * lanes;
   const std::int64_t last_strip = plan.tiles() - (plan.strips - 1) * plan.strip;
   KernelSource& kernel = choice.kernel;
