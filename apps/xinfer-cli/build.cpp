@@ -17,7 +17,7 @@ namespace {
 
 struct Options {
   std::string onnx, output, key, cache;
-  std::vector<std::string> shapes, disabled_passes;
+  std::vector<std::string> shapes, values, disabled_passes;
   bool no_verify = false, is_unsigned = false, no_cache = false;
   compiler::BuildOptions build;
 };
@@ -37,6 +37,7 @@ void print_report(const compiler::Report& report, const std::string& path, doubl
 
 base::Result<int> build(Options options, bool json) {
   XI_TRY(options.build.input_shapes, parse_shape_options(options.shapes));
+  XI_TRY(options.build.input_values, read_named_tensors(options.values));
   options.build.verify = !options.no_verify;
   options.build.disabled_passes.insert(options.disabled_passes.begin(), options.disabled_passes.end());
   if (!options.no_cache) options.build.cache_folder = options.cache.empty() ? base::cache_folder() / "kernels" : std::filesystem::path(options.cache);
@@ -79,6 +80,10 @@ void add_build_command(CLI::App& app, Invocation& invocation) {
   command->add_option("--target", build_options.target, "Hardware, see 'xinfer-cli targets'; may carry :PRECISION")->capture_default_str();
   command->add_option("--precision", build_options.precision, "fp32, fp16, bf16 or int8")->capture_default_str();
   command->add_option("--shape", options->shapes, "Sizes of an input with symbolic dimensions, image=1x3x224x224")->type_name("NAME=SIZES")->allow_extra_args(false);
+  command->add_option("--fix", options->values,
+                      "Value of an input that decides shapes or branches: it becomes a constant of the engine (.npy, .pb)")
+      ->type_name("NAME=FILE")
+      ->allow_extra_args(false);
   command->add_option("--name", build_options.model_name, "Name of the model in the engine (default: the file's)");
   command->add_option("--licence", build_options.license, "Licence of the model, SPDX, for the engine's manifest");
   auto* key = command->add_option("--key", options->key, "Secret key to sign with (default: this user's own, made at first use)");

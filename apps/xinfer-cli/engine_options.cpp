@@ -65,6 +65,19 @@ base::Result<std::map<std::string, tensor::Shape>> parse_shape_options(const std
   return shapes;
 }
 
+base::Result<std::map<std::string, tensor::Tensor>> read_named_tensors(const std::vector<std::string>& arguments) {
+  std::map<std::string, tensor::Tensor> tensors;
+  for (const auto& argument : arguments) {
+    auto equals = argument.find('=');
+    if (equals == std::string::npos) return fail(Code::kInvalidArgument, "'{}': NAME=FILE is needed", argument);
+    std::filesystem::path path = argument.substr(equals + 1);
+    auto tensor = path.extension() == ".npy" ? tensor::read_npy(path) : onnx::read_tensor_file(path);
+    if (!tensor) return std::unexpected(std::move(tensor).error());
+    tensors[argument.substr(0, equals)] = *std::move(tensor);
+  }
+  return tensors;
+}
+
 std::string format_shape(const std::vector<std::int64_t>& shape) {
   return shape.empty() ? "scalar" : fmt::format("{}", fmt::join(shape, "x"));
 }

@@ -21,7 +21,7 @@ struct CaseOptions {
 struct CaseOutcome {
   enum class Kind { kPassed, kFailed, kSkipped };
   Kind kind = Kind::kPassed;
-  std::string reason;
+  std::string reason;  // of a passed case: what is to be known about it
 };
 
 /// Folders below `roots` that hold a model.onnx and a test_data_set_*, sorted. kNotFound when a root does not exist.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 #include <optional>
 
 #include "base/digest.h"
@@ -106,11 +107,27 @@ class Build {
     onnx::ImportOptions import_options;
     import_options.input_shapes = options_.input_shapes;
     XI_TRY(ir::Graph graph, onnx::import_model(path_, import_options));
+    XI_CHECK(fix_inputs(graph));
     XI_CHECK(require_static_inputs(graph));
     report_.nodes_imported = graph.nodes.size();
     dump("import", graph);
     end(fmt::format("{} nodes", graph.nodes.size()));
     return graph;
+  }
+
+  Result<void> fix_inputs(ir::Graph& graph) const {
+    for (const auto& [name, tensor] : options_.input_values) {
+      auto input = std::find_if(graph.inputs.begin(), graph.inputs.end(), [&](ir::ValueId id) { return graph.value(id).name == name; });
+      if (input == graph.inputs.end()) return fail(Code::kInvalidArgument, "the model has no input '{}' to fix", name);
+      ir::Value& value = graph.value(*input);
+      if (value.type.kind != ir::ValueType::Kind::kTensor || value.type.dtype != tensor.dtype())
+        return fail(Code::kInvalidArgument, "input '{}' is {}, its fixed value is {}", name, ir::to_string(value.type),
+                    tensor::name(tensor.dtype()));
+      value.constant = std::make_shared<const tensor::Tensor>(tensor);
+      value.type = ir::ValueType::of(tensor.dtype(), tensor.shape());
+      graph.inputs.erase(input);
+    }
+    return options_.input_values.empty() ? Result<void>() : ir::infer_types(graph);
   }
 
   Result<void> run_passes(ir::Graph& graph) {

@@ -18,6 +18,9 @@ struct BuildOptions {
   std::string target = "host";     // canonical name or alias: "x86-64-v3", "host", "rtx_4090"; may carry ":precision"
   std::string precision = "fp32";  // used when `target` carries none
   std::map<std::string, tensor::Shape> input_shapes;  // sizes for symbolic dimensions, by input name
+  /// Inputs whose value is fixed: they become constants, and the engine does not have them. For inputs that decide shapes
+  /// or branches, which an engine of static shapes must know.
+  std::map<std::string, tensor::Tensor> input_values;
   std::string model_name;                             // for the manifest; empty: the file's stem
   std::string license;                                // for the manifest, SPDX
   std::string metadata;                               // for the manifest: JSON object of pre- and post-processing, or empty
