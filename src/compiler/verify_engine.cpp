@@ -35,7 +35,8 @@ std::uint64_t next(std::uint64_t& state) {
 
 bool is_quantised(const ir::Graph& graph) {
   return std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const ir::Node& node) {
-    return node.op.find("QLinear") != std::string::npos || node.op == "QuantizeLinear" || node.op == "DynamicQuantizeLinear";
+    return node.op.find("QLinear") != std::string::npos || node.op == "QuantizeLinear" ||
+           node.op == "DynamicQuantizeLinear";
   });
 }
 
@@ -75,11 +76,14 @@ std::vector<Tensor> random_inputs(const ir::Graph& graph, std::uint64_t seed) {
 Verification::Output compare(std::string name, const Tensor& actual, const Tensor& expected, bool quantised) {
   Verification::Output result{std::move(name), 0, 0, 1, true};
   if (actual.dtype() != expected.dtype() || actual.shape() != expected.shape() || actual.dtype() == DType::kString) {
-    result.matches = actual.dtype() == expected.dtype() && actual.shape() == expected.shape() && actual.strings() == expected.strings();
+    result.matches = actual.dtype() == expected.dtype() && actual.shape() == expected.shape() &&
+                     actual.strings() == expected.strings();
     return result;
   }
   const std::int64_t count = actual.num_elements();
   const bool real = tensor::is_float(actual.dtype());
+  // In 16 bits the reference rounds after each operator and the engine only at the end: they differ by a few steps of the type.
+  const double slack = real && tensor::size_of(actual.dtype()) < 4 ? 10 : 1;
   double largest = 0, dot = 0, norm_a = 0, norm_b = 0;
   for (std::int64_t i = 0; i < count; ++i)
     if (const double b = expected.as_double(i); std::isfinite(b)) largest = std::max(largest, std::abs(b));
@@ -87,7 +91,8 @@ Verification::Output compare(std::string name, const Tensor& actual, const Tenso
   for (std::int64_t i = 0; i < count; ++i) {
     const double a = actual.as_double(i), b = expected.as_double(i);
     if (a == b || (std::isnan(a) && std::isnan(b))) {
-      dot += std::isfinite(a) ? a * b : 0, norm_a += std::isfinite(a) ? a * a : 0, norm_b += std::isfinite(b) ? b * b : 0;
+      dot += std::isfinite(a) ? a * b : 0, norm_a += std::isfinite(a) ? a * a : 0,
+          norm_b += std::isfinite(b) ? b * b : 0;
       continue;
     }
     const double error = std::abs(a - b);
@@ -98,8 +103,9 @@ Verification::Output compare(std::string name, const Tensor& actual, const Tenso
     }
     dot += a * b, norm_a += a * a, norm_b += b * b;
     result.max_abs_error = std::max(result.max_abs_error, error);
-    result.max_rel_error = std::max(result.max_rel_error, error / std::max(std::abs(b), 1e-3 * std::max(largest, 1e-30)));
-    outliers += !real || error > kAbsolute * std::max(1.0, largest) + kRelative * std::abs(b);
+    result.max_rel_error =
+        std::max(result.max_rel_error, error / std::max(std::abs(b), 1e-3 * std::max(largest, 1e-30)));
+    outliers += !real || error > slack * (kAbsolute * std::max(1.0, largest) + kRelative * std::abs(b));
   }
   if (norm_a > 0 && norm_b > 0) result.cosine = dot / std::sqrt(norm_a * norm_b);
   const double share = count == 0 ? 0 : static_cast<double>(outliers) / static_cast<double>(count);
@@ -126,11 +132,13 @@ Result<Verification> verify_engine(const ir::Graph& original, std::string_view e
   std::vector<const Tensor*> pointers;
   for (const Tensor& input : inputs) pointers.push_back(&input);
   XI_TRY(const std::vector<Tensor> actual, runtime::run_once(loaded, pointers));
-  if (actual.size() != expected->size()) return fail(Code::kInternal, "the engine has {} outputs, the model {}", actual.size(), expected->size());
+  if (actual.size() != expected->size())
+    return fail(Code::kInternal, "the engine has {} outputs, the model {}", actual.size(), expected->size());
   Verification verification;
   verification.ran = true;
   for (std::size_t i = 0; i < actual.size(); ++i)
-    verification.outputs.push_back(compare(original.value(original.outputs[i]).name, actual[i], *(*expected)[i].tensor, is_quantised(original)));
+    verification.outputs.push_back(
+        compare(original.value(original.outputs[i]).name, actual[i], *(*expected)[i].tensor, is_quantised(original)));
   return verification;
 }
 
