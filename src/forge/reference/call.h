@@ -174,5 +174,6 @@ void add_sequences(Entries& entries);
 void add_text(Entries& entries);
 void add_classical(Entries& entries);
 void add_microsoft(Entries& entries);
+void add_quantized_microsoft(Entries& entries);
 
 }  // namespace xinfer::forge::reference

@@ -21,6 +21,9 @@ const Entries& table() {
     add_generators(all);
     add_attention(all);
     add_text(all);
+    add_classical(all);
+    add_microsoft(all);
+    add_quantized_microsoft(all);
     add_scatter(all);
     add_resize(all);
     add_recurrent(all);

@@ -18,11 +18,13 @@ const std::vector<OperatorInfo>& table() {
     rules::add_generators(all);
     rules::add_attention(all);
     rules::add_text(all);
+    rules::add_classical(all);
     rules::add_sampling(all);
     rules::add_recurrent(all);
     rules::add_quantized(all);
     rules::add_control(all);
     rules::add_reduction(all);
+    rules::add_microsoft(all);  // last: some of its rows are copies
     std::ranges::sort(all, {}, &OperatorInfo::name);
     return all;
   }();

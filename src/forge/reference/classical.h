@@ -1,0 +1,19 @@
+// What the ai.onnx.ml functions share.
+#pragma once
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "forge/reference/call.h"
+
+namespace xinfer::forge::reference {
+
+/// A list attribute of numbers, whichever form it has; "<name>_as_tensor" is looked for too.
+std::vector<double> attribute_numbers(const Call& call, std::string_view name);
+/// NONE, LOGISTIC, SOFTMAX, SOFTMAX_ZERO or PROBIT over the scores of one row.
+void post_transform(std::string_view mode, std::span<double> scores);
+/// One class label a row, from the label attributes.
+Tensor class_labels(const Call& call, const std::vector<std::size_t>& best);
+void add_trees(Entries& entries);
+
+}  // namespace xinfer::forge::reference

@@ -1,0 +1,276 @@
+// com.microsoft: what exported and optimised models use most.
+#include <algorithm>
+
+#include "ir/operators/rules.h"
+
+namespace xinfer::ir::rules {
+
+namespace {
+
+// The rule of a standard operator under its own name.
+Types like(const ShapeContext& context, std::string_view op) { return find_operator(op)->shape_rule(context); }
+Types fused_conv(const ShapeContext& context) { return like(context, "Conv"); }
+Types fused_gemm(const ShapeContext& context) { return like(context, "Gemm"); }
+
+Types fused_matmul(const ShapeContext& context) {
+  XI_CHECK(require_same_dtype(context, 0, 1));
+  const DType dtype = dtype_of(context, 0);
+  const Dims *pa = dims_of(context, 0), *pb = dims_of(context, 1);
+  if (!pa || !pb) return output(context, unknown_rank(dtype));
+  Dims a = *pa, b = *pb;
+  if (a.size() < 2 || b.size() < 2) return fail(Code::kUnsupported, "FusedMatMul of vectors");
+  for (std::string_view name : {"transBatchA", "transBatchB"})
+    if (context.node.attributes.integer(name, 0) != 0) return fail(Code::kUnsupported, "attribute '{}'", name);
+  if (context.node.attributes.integer("transA", 0) != 0) std::swap(a.back(), a[a.size() - 2]);
+  if (context.node.attributes.integer("transB", 0) != 0) std::swap(b.back(), b[b.size() - 2]);
+  XI_CHECK(merge_dim(a.back(), b[b.size() - 2], "the summed dimension of the two inputs"));
+  XI_TRY(auto out, broadcast_dims(Dims(a.begin(), a.end() - 2), Dims(b.begin(), b.end() - 2)));
+  out.push_back(a[a.size() - 2]);
+  out.push_back(b.back());
+  return output(context, tensor_type(dtype, std::move(out)));
+}
+
+// output, mean, inverse deviation, sum of the inputs.
+Types skip_normalization(const ShapeContext& context) {
+  ValueType stats = tensor_type(DType::kFloat32, context.input(0).dims);
+  if (stats.dims && !stats.dims->empty()) stats.dims->back() = Dim(1);
+  return outputs(context, {context.input(0), stats, stats, context.input(0)});
+}
+
+Types embed_normalization(const ShapeContext& context) {
+  const Dims *ids = dims_of(context, 0), *words = dims_of(context, 2);
+  const DType dtype = dtype_of(context, 2);
+  Dims out{ids ? (*ids)[0] : Dim{}, ids ? (*ids)[1] : Dim{}, words ? (*words)[1] : Dim{}};
+  return outputs(context, {tensor_type(dtype, out), tensor_type(DType::kInt32, Dims{out[0]}), tensor_type(dtype, out)});
+}
+
+Types attention(const ShapeContext& context) {
+  XI_CHECK(require_rank(context, 0, 3));
+  const DType dtype = dtype_of(context, 0);
+  const Dims *x = dims_of(context, 0), *w = dims_of(context, 1);
+  Dims out = x ? *x : Dims(3);
+  auto sizes = context.node.attributes.integers("qkv_hidden_sizes");
+  out[2] = sizes.size() == 3 ? Dim(sizes[2]) : w && (*w)[1].is_static() ? Dim((*w)[1].value / 3) : Dim{};
+  return outputs(context, {tensor_type(dtype, std::move(out)), unknown_rank(dtype)});
+}
+
+Types multi_head_attention(const ShapeContext& context) {
+  XI_CHECK(require_rank(context, 0, 3));
+  for (std::size_t i : {1u, 2u}) XI_CHECK(require_rank(context, i, 3));
+  const std::int64_t heads = context.node.attributes.integer("num_heads", 0);
+  if (heads <= 0) return fail(Code::kInvalidArgument, "num_heads is {}", heads);
+  const DType dtype = dtype_of(context, 0);
+  const Dims *q = dims_of(context, 0), *k = dims_of(context, 1), *v = dims_of(context, 2);
+  Dims out = q ? *q : Dims(3);
+  if (v) out[2] = (*v)[2];
+  auto cache = [&](const Dims* x, std::size_t past_input) {
+    if (!x) return tensor_type(dtype, Dims(4));
+    const Dims* past = dims_of(context, past_input);
+    Dim length = past ? add((*x)[1], (*past)[2]) : context.has_input(past_input) ? Dim{} : (*x)[1];
+    return tensor_type(dtype,
+                       Dims{(*x)[0], Dim(heads), length, (*x)[2].is_static() ? Dim((*x)[2].value / heads) : Dim{}});
+  };
+  return outputs(context, {tensor_type(dtype, std::move(out)), cache(k, 6), cache(v, 7)});
+}
+
+// Shape of input 0 broadcast with the other data input; element type of the output's zero point, or of input 0.
+Types qlinear_binary(const ShapeContext& context) {
+  const Dims *a = dims_of(context, 0), *b = dims_of(context, 3);
+  if (!a || !b) return output(context, unknown_rank(dtype_of(context, 0)));
+  XI_TRY(auto dims, broadcast_dims(*a, *b));
+  return output(context, tensor_type(dtype_of(context, 0), std::move(dims)));
+}
+
+Types qlinear_global_pool(const ShapeContext& context) {
+  if (context.node.attributes.integer("channels_last", 0) != 0) return fail(Code::kUnsupported, "channels_last");
+  return like(context, "GlobalAveragePool");
+}
+
+Types qlinear_average_pool(const ShapeContext& context) {
+  if (context.node.attributes.integer("channels_last", 0) != 0) return fail(Code::kUnsupported, "channels_last");
+  return like(context, "AveragePool");
+}
+
+// Y scale, Y zero point, then (X, scale, zero point) for each part.
+Types qlinear_concat(const ShapeContext& context) {
+  const DType dtype = dtype_of(context, 2);
+  if (context.num_inputs() < 5 || context.num_inputs() % 3 != 2)
+    return fail(Code::kInvalidArgument, "{} inputs: two and three for each part are wanted", context.num_inputs());
+  const Dims* first = dims_of(context, 2);
+  if (!first) return output(context, unknown_rank(dtype));
+  XI_TRY(auto axis,
+         normalize_axis(context.node.attributes.integer("axis", 0), static_cast<std::int64_t>(first->size())));
+  Dims out = *first;
+  for (std::size_t i = 5; i < context.num_inputs(); i += 3) {
+    const Dims* dims = dims_of(context, i);
+    if (!dims || dims->size() != out.size()) return output(context, tensor_type(dtype, Dims(out.size())));
+    out[static_cast<std::size_t>(axis)] =
+        add(out[static_cast<std::size_t>(axis)], (*dims)[static_cast<std::size_t>(axis)]);
+  }
+  return output(context, tensor_type(dtype, std::move(out)));
+}
+
+// A, A scale, A zero point, B, B scale, B zero point, C, Y scale, Y zero point.
+Types qgemm(const ShapeContext& context) {
+  const Dims *a = dims_of(context, 0), *b = dims_of(context, 3);
+  const DType dtype = context.has_input(8) ? dtype_of(context, 8) : DType::kFloat32;
+  if (!a || !b) return output(context, tensor_type(dtype, Dims(2)));
+  const std::size_t ta = context.node.attributes.integer("transA", 0) != 0,
+                    tb = context.node.attributes.integer("transB", 0) != 0;
+  XI_CHECK(merge_dim((*a)[1 - ta], (*b)[tb], "the summed dimension of the two inputs"));
+  return output(context, tensor_type(dtype, Dims{(*a)[ta], (*b)[1 - tb]}));
+}
+
+Types product_to_float(const ShapeContext& context) {
+  ShapeContext two{context.graph, context.node};
+  XI_TRY(auto types, like(two, "MatMulInteger"));
+  types[0].dtype = DType::kFloat32;
+  return outputs(context, std::move(types));
+}
+
+Types matmul_nbits(const ShapeContext& context) {
+  const Dims* a = dims_of(context, 0);
+  Dims out = a ? *a : Dims(2);
+  XI_CHECK(merge_dim(out.back(), Dim(context.node.attributes.integer("K", 0)), "K and the input's last dimension"));
+  out.back() = Dim(context.node.attributes.integer("N", 0));
+  return output(context, tensor_type(dtype_of(context, 0), std::move(out)));
+}
+
+Types inverse(const ShapeContext& context) {
+  XI_CHECK(require_min_rank(context, 0, 2));
+  return same_as_first(context);
+}
+
+std::vector<AttributeInfo> conv_attributes(std::vector<AttributeInfo> more) {
+  for (auto info : {text("auto_pad"), integers("kernel_shape"), integers("strides"), integers("dilations"),
+                    integers("pads"), integer("group")})
+    more.push_back(info);
+  return more;
+}
+
+void add_quantized_rows(Rows& rows) {
+  constexpr auto kIrregular = Lowering::kIrregular;
+  for (std::string_view name : {"com.microsoft.QLinearAdd", "com.microsoft.QLinearMul"})
+    rows.push_back({name, 7, 8, 1, 1, {}, qlinear_binary, kIrregular});
+  rows.push_back({"com.microsoft.QLinearSigmoid", 4, 5, 1, 1, {}, same_as_first, kIrregular});
+  rows.push_back({"com.microsoft.QLinearLeakyRelu", 4, 5, 1, 1, {real("alpha")}, same_as_first, kIrregular});
+  rows.push_back(
+      {"com.microsoft.QLinearSoftmax", 5, 5, 1, 1, {integer("axis"), integer("opset")}, same_as_first, kIrregular});
+  rows.push_back({"com.microsoft.QLinearGlobalAveragePool",
+                  5,
+                  5,
+                  1,
+                  1,
+                  {integer("channels_last")},
+                  qlinear_global_pool,
+                  kIrregular});
+  rows.push_back({"com.microsoft.QLinearAveragePool", 4, 5, 1, 1,
+                  conv_attributes({integer("ceil_mode"), integer("count_include_pad"), integer("channels_last")}),
+                  qlinear_average_pool, kIrregular});
+  rows.push_back(
+      {"com.microsoft.QLinearConcat", 5, kVariadic, 1, 1, {integer("axis", true)}, qlinear_concat, kIrregular});
+  rows.push_back(
+      {"com.microsoft.QGemm", 6, 9, 1, 1, {real("alpha"), integer("transA"), integer("transB")}, qgemm, kIrregular});
+  rows.push_back({"com.microsoft.MatMulIntegerToFloat", 4, 7, 1, 1, {}, product_to_float, kIrregular});
+  rows.push_back({"com.microsoft.DynamicQuantizeMatMul", 3, 5, 1, 1, {}, product_to_float, kIrregular});
+  rows.push_back({"com.microsoft.MatMulNBits",
+                  3,
+                  6,
+                  1,
+                  1,
+                  {integer("K", true), integer("N", true), integer("bits"), integer("block_size", true),
+                   integer("accuracy_level")},
+                  matmul_nbits,
+                  kIrregular});
+  for (std::string_view name : {"QuantizeLinear", "DequantizeLinear"}) {
+    OperatorInfo row = *std::ranges::find(rows, name, &OperatorInfo::name);
+    row.name = name == "QuantizeLinear" ? "com.microsoft.QuantizeLinear" : "com.microsoft.DequantizeLinear";
+    rows.push_back(std::move(row));
+  }
+}
+
+}  // namespace
+
+void add_microsoft(Rows& rows) {
+  constexpr auto kIrregular = Lowering::kIrregular;
+  rows.push_back({"com.microsoft.FusedConv", 2, 4, 1, 1,
+                  conv_attributes({text("activation"), reals("activation_params")}), fused_conv, Lowering::kComposite});
+  rows.push_back({"com.microsoft.FusedGemm",
+                  2,
+                  3,
+                  1,
+                  1,
+                  {real("alpha"), real("beta"), integer("transA"), integer("transB"), text("activation"),
+                   real("activation_alpha"), real("activation_beta"), real("activation_gamma")},
+                  fused_gemm,
+                  Lowering::kComposite});
+  for (std::string_view name : {"com.microsoft.FusedMatMul", "com.microsoft.TransposeMatMul"})
+    rows.push_back(
+        {name,
+         2,
+         2,
+         1,
+         1,
+         {real("alpha"), integer("transA"), integer("transB"), integer("transBatchA"), integer("transBatchB")},
+         fused_matmul,
+         Lowering::kComposite});
+  rows.push_back({"com.microsoft.Gelu", 1, 1, 1, 1, {}, same_as_first, Lowering::kPointwise});
+  rows.push_back({"com.microsoft.BiasGelu", 2, 2, 1, 1, {}, same_as_first, Lowering::kPointwise});
+  rows.push_back({"com.microsoft.FastGelu", 1, 2, 1, 1, {}, same_as_first, Lowering::kPointwise});
+  rows.push_back({"com.microsoft.QuickGelu", 1, 1, 1, 1, {real("alpha")}, same_as_first, Lowering::kPointwise});
+  rows.push_back({"com.microsoft.SkipLayerNormalization",
+                  3,
+                  5,
+                  1,
+                  4,
+                  {real("epsilon")},
+                  skip_normalization,
+                  Lowering::kComposite});
+  rows.push_back({"com.microsoft.SkipSimplifiedLayerNormalization",
+                  3,
+                  4,
+                  1,
+                  4,
+                  {real("epsilon")},
+                  skip_normalization,
+                  Lowering::kComposite});
+  rows.push_back({"com.microsoft.EmbedLayerNormalization",
+                  7,
+                  9,
+                  1,
+                  3,
+                  {real("epsilon"), integer("mask_index_type")},
+                  embed_normalization,
+                  kIrregular});
+  rows.push_back({"com.microsoft.Attention",
+                  2,
+                  7,
+                  1,
+                  2,
+                  {integer("num_heads", true), integer("unidirectional"), integers("qkv_hidden_sizes"), real("scale"),
+                   real("mask_filter_value"), integer("do_rotary"), integer("past_present_share_buffer"),
+                   integer("rotary_embedding_dim")},
+                  attention,
+                  kIrregular});
+  rows.push_back({"com.microsoft.MultiHeadAttention",
+                  3,
+                  10,
+                  1,
+                  3,
+                  {integer("num_heads", true), real("mask_filter_value"), real("scale"), integer("unidirectional")},
+                  multi_head_attention,
+                  kIrregular});
+  rows.push_back({"com.microsoft.RotaryEmbedding",
+                  4,
+                  4,
+                  1,
+                  1,
+                  {integer("interleaved"), integer("is_packed_batching"), integer("num_heads"),
+                   integer("rotary_embedding_dim"), real("scale")},
+                  same_as_first,
+                  kIrregular});
+  rows.push_back({"com.microsoft.Inverse", 1, 1, 1, 1, {}, inverse, kIrregular});
+  add_quantized_rows(rows);
+}
+
+}  // namespace xinfer::ir::rules
