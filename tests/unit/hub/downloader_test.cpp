@@ -214,6 +214,78 @@ TEST_F(Downloader, TokensAreKeptPerHub) {
   EXPECT_EQ(hub_token("https://a.example", ""), "");  // never sent elsewhere
 }
 
+/// A hub that takes uploads, and loses its connection in the middle of them.
+class Uploads : public testing::Test {
+ protected:
+  void SetUp() override {
+    setenv("XDG_CACHE_HOME", (folder_.path() / "cache").c_str(), 1);
+    file_ = folder_.path() / "model.onnx";
+    content_.assign(20 << 20, 'x');
+    for (std::size_t i = 0; i < content_.size(); i += 97) content_[i] = static_cast<char>(i % 251);
+    ASSERT_TRUE(base::write_file(file_, content_));
+  }
+
+  api::Upload upload() const {
+    api::Upload upload;
+    upload.id = "u1";
+    upload.state = "open";
+    upload.size_bytes = static_cast<std::int64_t>(content_.size());
+    upload.received_bytes = static_cast<std::int64_t>(received_.size());
+    upload.part_bytes = 3 << 20;
+    upload.sha256 = base::sha256(content_);
+    return upload;
+  }
+
+  Reply answer(const SeenRequest& request) {
+    const Reply broken{.status = 200, .body = "{}", .cut = 1};
+    if (request.method == "POST" && request.path == "/v1/uploads")
+      return ++begun_, Reply{.status = 201, .body = api::encode(upload())};
+    if (request.method == "GET" && request.path == "/v1/uploads/u1") return {.body = api::encode(upload())};
+    if (request.method == "POST" && request.path == "/v1/uploads/u1/complete") {
+      completed_ = received_ == content_;
+      return {.body = api::encode(api::Blob{base::sha256(content_), static_cast<std::int64_t>(content_.size())})};
+    }
+    if (request.method == "PUT") {
+      if (down_) return {.status = 403, .body = "{}"};
+      const std::size_t offset = std::stoul(request.path.substr(request.path.find("offset=") + 7));
+      if (offset != received_.size())
+        return {.status = 409, .body = R"({"error":{"code":"conflict","message":"wrong offset"}})"};
+      EXPECT_EQ(request.headers.at("x-part-sha256"), base::sha256(request.body));
+      received_ += request.body;
+      // The part arrives, but the client never hears of it.
+      if (++parts_ == 2) return broken;
+      if (parts_ == stop_after_) down_ = true;
+      return {.body = api::encode(upload())};
+    }
+    return {.status = 404, .body = "{}"};
+  }
+
+  base::TemporaryFolder folder_;
+  std::filesystem::path file_;
+  std::string content_, received_;
+  int begun_ = 0, parts_ = 0, stop_after_ = -1;
+  bool down_ = false, completed_ = false;
+  TestServer server_{[this](const SeenRequest& request) { return answer(request); }};
+};
+
+TEST_F(Uploads, GoOnWhereTheyBroke) {
+  HubOptions options;
+  options.url = server_.url();
+  auto client = Client::open(options);
+  ASSERT_TRUE(client);
+  stop_after_ = 4;
+  EXPECT_FALSE(client->upload(file_, {}));  // the hub refuses in the middle
+  EXPECT_EQ(received_.size(), std::size_t{12} << 20);
+  down_ = false;
+  std::vector<double> fractions;
+  const auto digest = client->upload(file_, [&](const Progress& progress) { fractions.push_back(progress.fraction); });
+  ASSERT_TRUE(digest) << digest.error().text();
+  EXPECT_EQ(*digest, base::sha256(content_));
+  EXPECT_TRUE(completed_);
+  EXPECT_EQ(begun_, 1);  // the second call went on with the first one's upload
+  EXPECT_NEAR(fractions.front(), 0.6, 1e-9);
+}
+
 TEST(ListenerIsOurs, KnowsOwnSockets) {
   TestServer server([](const SeenRequest&) { return Reply{}; });
   EXPECT_TRUE(listener_is_ours(server.url()));
