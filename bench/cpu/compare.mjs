@@ -183,7 +183,8 @@ for (const model of chosen) {
     results.push(...compare(model, file));
   } catch (error) {
     failed.push(model.name);
-    console.log(`${model.name.padEnd(24)} FAILED: ${`${error.stderr || error.message}`.trim().split('\n').slice(-1)[0]}`);
+    const lines = `${error.stderr || error.message}`.trim().split('\n');
+    console.log(`${model.name.padEnd(24)} FAILED: ${lines.find((line) => line.startsWith('xinfer-cli:')) ?? lines.at(-1)}`);
   }
 }
 
