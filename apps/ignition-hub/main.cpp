@@ -55,9 +55,11 @@ int serve(const ServeArguments& arguments) {
 
 int print_settings() {
   for (const server::SettingInfo& info : server::setting_infos()) {
-    std::printf("%-28.*s %-7.*s %.*s", static_cast<int>(info.name.size()), info.name.data(), static_cast<int>(info.kind.size()), info.kind.data(),
-                static_cast<int>(info.summary.size()), info.summary.data());
-    if (info.kind == "number") std::printf(" (%lld to %lld)", static_cast<long long>(info.minimum), static_cast<long long>(info.maximum));
+    std::printf("%-28.*s %-7.*s %.*s", static_cast<int>(info.name.size()), info.name.data(),
+                static_cast<int>(info.kind.size()), info.kind.data(), static_cast<int>(info.summary.size()),
+                info.summary.data());
+    if (info.kind == "number")
+      std::printf(" (%lld to %lld)", static_cast<long long>(info.minimum), static_cast<long long>(info.maximum));
     std::printf("\n");
   }
   return 0;
@@ -70,7 +72,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   ServeArguments arguments;
   CLI::App* serve_command = app.add_subcommand("serve", "Run the hub");
-  serve_command->add_option("--data", arguments.data, "Folder for database, objects and keys; made when missing")->required();
+  serve_command->add_option("--data", arguments.data, "Folder for database, objects and keys; made when missing")
+      ->required();
   serve_command->add_option("--listen", arguments.listen, "ADDRESS:PORT (127.0.0.1:8080); port 0 takes a free one");
   serve_command->add_option("--config", arguments.config, "YAML file with settings");
   CLI::App* settings_command = app.add_subcommand("settings", "List every setting and limit");

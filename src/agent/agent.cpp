@@ -52,7 +52,8 @@ Result<void> sign_engine(HubLink& link, const api::Lease& lease, const fs::path&
   }
   header.public_key = key;
   const std::string message = engine::signed_message(header);
-  XI_TRY(const api::Signature signature, link.sign(lease.job, {lease.token, base::to_hex(std::as_bytes(std::span(message)))}));
+  XI_TRY(const api::Signature signature,
+         link.sign(lease.job, {lease.token, base::to_hex(std::as_bytes(std::span(message)))}));
   XI_TRY(header.signature, base::from_hex(signature.signature));
   if (signature.public_key != key_hex || !base::verify_signature(message, header.signature, key))
     return base::fail(Code::kUntrusted, "the hub's signature does not hold");
@@ -68,7 +69,8 @@ Result<void> sign_engine(HubLink& link, const api::Lease& lease, const fs::path&
 // One attempt at one job.
 class Attempt {
  public:
-  Attempt(const AgentOptions& options, const std::atomic<int>& stop, HubLink& link, const api::Lease& lease, LeaseKeeper& keeper)
+  Attempt(const AgentOptions& options, const std::atomic<int>& stop, HubLink& link, const api::Lease& lease,
+          LeaseKeeper& keeper)
       : options_(options), stop_(stop), link_(link), lease_(lease), keeper_(keeper), scratch_("xinfer-job") {}
 
   // What went wrong, or nothing. `retry` tells whether another attempt may do better.
@@ -104,7 +106,8 @@ class Attempt {
     const std::string text(line.substr(1));
     switch (static_cast<LineKind>(line.front())) {
       case LineKind::kProgress:
-        if (auto progress = api::decode<api::Progress>(text, api::Unknown::kIgnore)) keeper_.progress(std::move(*progress));
+        if (auto progress = api::decode<api::Progress>(text, api::Unknown::kIgnore))
+          keeper_.progress(std::move(*progress));
         break;
       case LineKind::kLog: keeper_.log(text); break;
       case LineKind::kError:
@@ -129,7 +132,8 @@ class Attempt {
     job.cancelled = [this] { return keeper_.ended() || stop_ >= kNow; };
     const auto ending = run_sandboxed(job);
     if (!ending) return to_build_error(ending.error(), "internal");
-    if (ending->cancelled) return api::BuildError{"lost_agent", "cancelled", "the agent stopped, or the job was cancelled", ""};
+    if (ending->cancelled)
+      return api::BuildError{"lost_agent", "cancelled", "the agent stopped, or the job was cancelled", ""};
     if (ending->exit_code == 0 && ending->signal == 0 && !report_.empty()) return std::nullopt;
     if (!error_) error_ = describe(*ending, options_.limits);
     // The same model would fail the same way; only what this machine did to the attempt is worth another.
@@ -141,7 +145,8 @@ class Attempt {
     const fs::path engine = output() / "engine";
     keeper_.progress({"sign", 0, 1});
     XI_CHECK(sign_engine(link_, lease_, engine));
-    XI_TRY(const std::string digest, link_.upload(engine, [&](std::int64_t sent, std::int64_t all) { keeper_.progress({"upload", sent, all}); }));
+    XI_TRY(const std::string digest,
+           link_.upload(engine, [&](std::int64_t sent, std::int64_t all) { keeper_.progress({"upload", sent, all}); }));
     keeper_.flush();
     return link_.complete(lease_.job, {lease_.token, digest, api::RawJson{report_}});
   }
@@ -156,8 +161,10 @@ class Attempt {
   std::optional<api::BuildError> error_;
 };
 
-Result<void> work_on(const AgentOptions& options, const std::atomic<int>& stop, HubLink& link, const api::Lease& lease) {
-  base::log(LogLevel::kInfo, "job leased", {{"job", lease.job}, {"attempt", std::to_string(lease.attempt)}, {"target", lease.target}});
+Result<void> work_on(const AgentOptions& options, const std::atomic<int>& stop, HubLink& link,
+                     const api::Lease& lease) {
+  base::log(LogLevel::kInfo, "job leased",
+            {{"job", lease.job}, {"attempt", std::to_string(lease.attempt)}, {"target", lease.target}});
   XI_TRY(HubLink beat, HubLink::open(options.hub, options.token, {}, 1));
   LeaseKeeper keeper(std::move(beat), lease);
   bool retry = false;
@@ -170,7 +177,8 @@ Result<void> work_on(const AgentOptions& options, const std::atomic<int>& stop, 
   if (keeper.ended()) return {};  // nobody waits for an answer
   keeper.flush();
   const auto told = link.fail(lease.job, {lease.token, *error, retry});
-  if (!told && told.error().code != Code::kConflict) base::log(LogLevel::kWarning, "the hub could not be told", {{"error", told.error().text()}});
+  if (!told && told.error().code != Code::kConflict)
+    base::log(LogLevel::kWarning, "the hub could not be told", {{"error", told.error().text()}});
   return {};
 }
 
@@ -188,14 +196,16 @@ Result<void> run_agent(const AgentOptions& given, const std::atomic<int>& stop) 
     const auto lease = waiting.lease(request);
     if (!lease) {
       if (stop != kRun) break;
-      if (lease.error().code == Code::kUnauthorized || lease.error().code == Code::kForbidden || lease.error().code == Code::kInvalidArgument)
+      if (lease.error().code == Code::kUnauthorized || lease.error().code == Code::kForbidden ||
+          lease.error().code == Code::kInvalidArgument)
         return std::unexpected(lease.error());
       base::log(LogLevel::kWarning, "no answer from the hub", {{"error", lease.error().text()}});
       for (int i = 0; i < kPauseMs / 50 && stop == kRun; ++i) std::this_thread::sleep_for(milliseconds(50));
       continue;
     }
     if (!*lease) continue;
-    if (auto worked = work_on(options, stop, working, **lease); !worked) base::log(LogLevel::kError, "attempt lost", {{"error", worked.error().text()}});
+    if (auto worked = work_on(options, stop, working, **lease); !worked)
+      base::log(LogLevel::kError, "attempt lost", {{"error", worked.error().text()}});
     if (options.once) return {};
   }
   return {};

@@ -30,7 +30,8 @@ void print(LineKind kind, std::string_view text) {
 
 // Whose fault a failed build is: the model's, the compiler's or this machine's.
 std::string_view kind_of(const Error& error) {
-  if (error.message.find("out of memory") != std::string::npos || error.message.find("bad_alloc") != std::string::npos) return "out_of_memory";
+  if (error.message.find("out of memory") != std::string::npos || error.message.find("bad_alloc") != std::string::npos)
+    return "out_of_memory";
   switch (error.code) {
     case Code::kOutOfMemory: return "out_of_memory";
     case Code::kInvalidArgument:
@@ -45,17 +46,21 @@ std::string_view kind_of(const Error& error) {
 }
 
 int fail_with(const Error& error) {
-  print(LineKind::kError, api::encode(api::BuildError{std::string(kind_of(error)), std::string(base::facts(error.code).name), error.message, error.where}));
+  print(LineKind::kError,
+        api::encode(api::BuildError{std::string(kind_of(error)), std::string(base::facts(error.code).name),
+                                    error.message, error.where}));
   return base::facts(error.code).exit_code;
 }
 
-base::Result<void> build_files(const std::filesystem::path& job, const std::filesystem::path& out, const std::filesystem::path& cache, int jobs) {
+base::Result<void> build_files(const std::filesystem::path& job, const std::filesystem::path& out,
+                               const std::filesystem::path& cache, int jobs) {
   XI_TRY(const std::string text, base::read_file(job / "lease.json", 64 << 20));
   XI_TRY(const api::Lease lease, api::decode<api::Lease>(text, api::Unknown::kIgnore));
   compiler::BuildOptions options;
   options.target = lease.target + ":" + lease.precision;
   options.precision = lease.precision;
-  for (const auto& [name, dimensions] : lease.shapes) options.input_shapes[name] = tensor::Shape(dimensions.begin(), dimensions.end());
+  for (const auto& [name, dimensions] : lease.shapes)
+    options.input_shapes[name] = tensor::Shape(dimensions.begin(), dimensions.end());
   options.model_name = lease.model.empty() ? lease.onnx.substr(0, 16) : lease.model;
   options.license = lease.licence;
   if (lease.metadata) options.metadata = api::encode(*lease.metadata);
@@ -79,14 +84,16 @@ base::Result<void> build_files(const std::filesystem::path& job, const std::file
 
 }  // namespace
 
-int run_build_job(const std::filesystem::path& job, const std::filesystem::path& out, const std::filesystem::path& cache, int jobs) {
+int run_build_job(const std::filesystem::path& job, const std::filesystem::path& out,
+                  const std::filesystem::path& cache, int jobs) {
   try {
     const auto built = build_files(job, out, cache, jobs);
     return built ? 0 : fail_with(built.error());
   } catch (const std::bad_alloc&) {
     // Text made beforehand: there may be no memory to make any.
     static constexpr std::string_view kLine =
-        "E{\"kind\":\"out_of_memory\",\"code\":\"out_of_memory\",\"message\":\"the build needs more memory than it may have\"}\n";
+        "E{\"kind\":\"out_of_memory\",\"code\":\"out_of_memory\",\"message\":\"the build needs more memory than it may "
+        "have\"}\n";
     (void)!::write(STDOUT_FILENO, kLine.data(), kLine.size());
     return base::facts(Code::kOutOfMemory).exit_code;
   } catch (const std::exception& error) {

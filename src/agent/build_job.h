@@ -16,6 +16,7 @@ enum class LineKind : char {
 
 /// Reads JOB/lease.json (api::Lease) and JOB/model.onnx, writes OUT/engine (unsigned). `cache`: of compiled kernels.
 /// Returns the process's exit status.
-int run_build_job(const std::filesystem::path& job, const std::filesystem::path& out, const std::filesystem::path& cache, int jobs);
+int run_build_job(const std::filesystem::path& job, const std::filesystem::path& out,
+                  const std::filesystem::path& cache, int jobs);
 
 }  // namespace xinfer::agent

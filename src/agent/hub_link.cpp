@@ -10,7 +10,8 @@ using api::Unknown;
 using base::Code;
 using base::Result;
 
-Result<HubLink> HubLink::open(const std::string& url, const std::string& token, std::function<bool()> cancelled, int attempts) {
+Result<HubLink> HubLink::open(const std::string& url, const std::string& token, std::function<bool()> cancelled,
+                              int attempts) {
   hub::HttpOptions options;
   options.token = token;
   options.allow_plain_http = true;  // an agent is where its operator put it, beside its hub
@@ -50,10 +51,13 @@ Result<void> HubLink::fetch_input(const api::Lease& lease, const std::filesystem
   if (!out) return base::fail(Code::kIo, "cannot write {}", file.string());
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> closer(out, &std::fclose);
   for (std::int64_t have = 0; have < lease.onnx_bytes;) {
-    request.headers = {{"X-Lease-Token", lease.token}, {"Range", fmt::format("bytes={}-{}", have, std::min(have + kPiece, lease.onnx_bytes) - 1)}};
+    request.headers = {{"X-Lease-Token", lease.token},
+                       {"Range", fmt::format("bytes={}-{}", have, std::min(have + kPiece, lease.onnx_bytes) - 1)}};
     XI_TRY(const hub::Response response, http_.send(request));
-    if (response.body.empty() || response.status != 206) return base::fail(Code::kCorrupt, "the hub sent no range of the model");
-    if (std::fwrite(response.body.data(), 1, response.body.size(), out) != response.body.size()) return base::fail(Code::kIo, "cannot write {}: is the disk full?", file.string());
+    if (response.body.empty() || response.status != 206)
+      return base::fail(Code::kCorrupt, "the hub sent no range of the model");
+    if (std::fwrite(response.body.data(), 1, response.body.size(), out) != response.body.size())
+      return base::fail(Code::kIo, "cannot write {}: is the disk full?", file.string());
     hash.update(response.body);
     have += static_cast<std::int64_t>(response.body.size());
   }
@@ -82,7 +86,8 @@ Result<api::Signature> HubLink::sign(const std::string& job, const api::SignRequ
   return api::decode<api::Signature>(body, Unknown::kIgnore);
 }
 
-Result<std::string> HubLink::upload(const std::filesystem::path& file, const std::function<void(std::int64_t, std::int64_t)>& on_bytes) {
+Result<std::string> HubLink::upload(const std::filesystem::path& file,
+                                    const std::function<void(std::int64_t, std::int64_t)>& on_bytes) {
   XI_TRY(const base::MappedFile mapped, base::MappedFile::open(file));
   const std::string_view bytes(reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size());
   api::UploadRequest create;
@@ -97,7 +102,8 @@ Result<std::string> HubLink::upload(const std::filesystem::path& file, const std
     part.method = "PUT";
     part.path = fmt::format("/v1/uploads/{}?offset={}", upload.id, upload.received_bytes);
     part.content_type = "application/octet-stream";
-    part.body = bytes.substr(static_cast<std::size_t>(upload.received_bytes), static_cast<std::size_t>(upload.part_bytes));
+    part.body =
+        bytes.substr(static_cast<std::size_t>(upload.received_bytes), static_cast<std::size_t>(upload.part_bytes));
     part.repeatable = false;
     auto sent = http_.send(part);
     if (!sent) {

@@ -14,7 +14,8 @@ namespace xinfer::agent {
 /// Not thread-safe: one per thread. Errors: kConflict where the lease has ended.
 class HubLink {
  public:
-  [[nodiscard]] static base::Result<HubLink> open(const std::string& url, const std::string& token, std::function<bool()> cancelled, int attempts = 5);
+  [[nodiscard]] static base::Result<HubLink> open(const std::string& url, const std::string& token,
+                                                  std::function<bool()> cancelled, int attempts = 5);
 
   [[nodiscard]] base::Result<std::optional<api::Lease>> lease(const api::LeaseRequest& request);
   /// The job's ONNX file into `file`, its digest checked.
@@ -23,7 +24,8 @@ class HubLink {
   [[nodiscard]] base::Result<std::string> public_key();  // hexadecimal
   [[nodiscard]] base::Result<api::Signature> sign(const std::string& job, const api::SignRequest& request);
   /// Uploads in parts; the file's digest. `on_bytes(sent, total)`.
-  [[nodiscard]] base::Result<std::string> upload(const std::filesystem::path& file, const std::function<void(std::int64_t, std::int64_t)>& on_bytes);
+  [[nodiscard]] base::Result<std::string> upload(const std::filesystem::path& file,
+                                                 const std::function<void(std::int64_t, std::int64_t)>& on_bytes);
   [[nodiscard]] base::Result<void> complete(const std::string& job, const api::Completion& completion);
   [[nodiscard]] base::Result<void> fail(const std::string& job, const api::Failure& failure);
 

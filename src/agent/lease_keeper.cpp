@@ -14,7 +14,11 @@ constexpr std::size_t kLinesAtOnce = 200, kLinesKept = 20'000;
 }  // namespace
 
 LeaseKeeper::LeaseKeeper(HubLink link, const api::Lease& lease)
-    : link_(std::move(link)), job_(lease.job), token_(lease.token), interval_ms_(std::max<std::int64_t>(lease.ttl_ms / 4, 50)), thread_([this] { run(); }) {}
+    : link_(std::move(link)),
+      job_(lease.job),
+      token_(lease.token),
+      interval_ms_(std::max<std::int64_t>(lease.ttl_ms / 4, 50)),
+      thread_([this] { run(); }) {}
 
 LeaseKeeper::~LeaseKeeper() {
   {

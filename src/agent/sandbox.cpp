@@ -32,10 +32,12 @@ void add_system(std::vector<std::string>& argv) {
   for (const char* name : {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"}) {
     std::error_code error;
     const fs::path path(name);
-    if (fs::is_symlink(path, error)) argv.insert(argv.end(), {"--symlink", fs::read_symlink(path, error).string(), name});
+    if (fs::is_symlink(path, error))
+      argv.insert(argv.end(), {"--symlink", fs::read_symlink(path, error).string(), name});
     else if (fs::is_directory(path, error)) argv.insert(argv.end(), {"--ro-bind", name, name});
   }
-  argv.insert(argv.end(), {"--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache", "--ro-bind-try", "/etc/alternatives", "/etc/alternatives"});
+  argv.insert(argv.end(), {"--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache", "--ro-bind-try",
+                           "/etc/alternatives", "/etc/alternatives"});
 }
 
 std::string replace(std::string text, std::string_view what, const std::string& with) {
@@ -45,17 +47,41 @@ std::string replace(std::string text, std::string_view what, const std::string& 
 
 std::vector<std::string> command(const SandboxJob& job) {
   std::vector<std::string> argv;
-  std::string program = job.program.string(), in = job.input.string(), out = job.output.string(), cache = job.cache.string();
+  std::string program = job.program.string(), in = job.input.string(), out = job.output.string(),
+              cache = job.cache.string();
   if (job.sandboxed) {
-    argv = {"bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv", "--setenv", "PATH", "/usr/bin:/bin",
-            "--setenv", "HOME", "/tmp", "--setenv", "TMPDIR", "/tmp", "--setenv", "LANG", "C.UTF-8"};
+    argv = {"bwrap",    "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL",  "--clearenv",
+            "--setenv", "PATH",          "/usr/bin:/bin",     "--setenv",      "HOME",       "/tmp", "--setenv",
+            "TMPDIR",   "/tmp",          "--setenv",          "LANG",          "C.UTF-8"};
     add_system(argv);
-    argv.insert(argv.end(), {"--proc", "/proc", "--dev", "/dev", "--size", std::to_string(job.limits.temporary_bytes), "--tmpfs", "/tmp", "--ro-bind", program,
-                             "/agent/program", "--ro-bind", in, "/job", "--bind", out, "/out", "--bind", cache, "/cache", "--chdir", "/tmp", "--"});
+    argv.insert(argv.end(), {"--proc",
+                             "/proc",
+                             "--dev",
+                             "/dev",
+                             "--size",
+                             std::to_string(job.limits.temporary_bytes),
+                             "--tmpfs",
+                             "/tmp",
+                             "--ro-bind",
+                             program,
+                             "/agent/program",
+                             "--ro-bind",
+                             in,
+                             "/job",
+                             "--bind",
+                             out,
+                             "/out",
+                             "--bind",
+                             cache,
+                             "/cache",
+                             "--chdir",
+                             "/tmp",
+                             "--"});
     program = "/agent/program", in = "/job", out = "/out", cache = "/cache";
   }
   argv.push_back(program);
-  for (const std::string& argument : job.arguments) argv.push_back(replace(replace(replace(argument, "{job}", in), "{out}", out), "{cache}", cache));
+  for (const std::string& argument : job.arguments)
+    argv.push_back(replace(replace(replace(argument, "{job}", in), "{out}", out), "{cache}", cache));
   return argv;
 }
 
@@ -65,7 +91,8 @@ void limit(int resource, std::int64_t value) {
 }
 
 // After fork, before exec: system calls only.
-[[noreturn]] void become_child(char* const* argv, const SandboxLimits& limits, std::int64_t cpu_s, int out, int err, pid_t parent) {
+[[noreturn]] void become_child(char* const* argv, const SandboxLimits& limits, std::int64_t cpu_s, int out, int err,
+                               pid_t parent) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(125);
@@ -146,7 +173,8 @@ Result<void> check_sandbox() {
   if (result && result->exit_code == 0) return {};
   const std::string why = result ? result->err.substr(0, 300) : result.error().message;
   return base::fail(Code::kUnavailable,
-                    "no sandbox: bubblewrap does not work here ({}). Install the package bubblewrap and allow user namespaces, or switch the sandbox off "
+                    "no sandbox: bubblewrap does not work here ({}). Install the package bubblewrap and allow user "
+                    "namespaces, or switch the sandbox off "
                     "(--sandbox off, agents.sandbox: off) where every model is trusted",
                     why);
 }
@@ -206,10 +234,12 @@ Result<Ending> run_sandboxed(const SandboxJob& job) {
 api::BuildError describe(const Ending& ending, const SandboxLimits& limits) {
   if (ending.timed_out || ending.signal == SIGXCPU)
     return {"time_out", "timeout", fmt::format("the build took longer than {} s", limits.time_ms / 1000), ""};
-  if (ending.out_of_memory) return {"out_of_memory", "out_of_memory", "the machine ran out of memory during the build", ""};
+  if (ending.out_of_memory)
+    return {"out_of_memory", "out_of_memory", "the machine ran out of memory during the build", ""};
   if (ending.signal == SIGXFSZ) return {"compiler_error", "limit", "the build wrote a file larger than it may", ""};
   if (ending.signal != 0)
-    return {"crash", "internal", fmt::format("the compiler crashed: signal {} ({})", ending.signal, ::strsignal(ending.signal)), ""};
+    return {"crash", "internal",
+            fmt::format("the compiler crashed: signal {} ({})", ending.signal, ::strsignal(ending.signal)), ""};
   return {"crash", "internal", fmt::format("the compiler ended with status {} and no message", ending.exit_code), ""};
 }
 

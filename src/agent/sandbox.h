@@ -21,10 +21,10 @@ struct SandboxLimits {
 };
 
 struct SandboxJob {
-  std::filesystem::path program;    // read-only in the sandbox
-  std::filesystem::path input;      // read-only folder, /job
-  std::filesystem::path output;     // writable folder, /out
-  std::filesystem::path cache;      // writable folder, /cache
+  std::filesystem::path program;       // read-only in the sandbox
+  std::filesystem::path input;         // read-only folder, /job
+  std::filesystem::path output;        // writable folder, /out
+  std::filesystem::path cache;         // writable folder, /cache
   std::vector<std::string> arguments;  // "{job}", "{out}" and "{cache}" become the folders' places
   bool sandboxed = true;
   SandboxLimits limits;

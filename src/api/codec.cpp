@@ -43,12 +43,9 @@ void for_each_field(F&& f) {
 
 template <class T>
 bool is_empty(const T& value) {
-  if constexpr (IsOptional<T>::value)
-    return !value.has_value();
-  else if constexpr (IsVector<T>::value || IsMap<T>::value || std::is_same_v<T, std::string>)
-    return value.empty();
-  else
-    return false;
+  if constexpr (IsOptional<T>::value) return !value.has_value();
+  else if constexpr (IsVector<T>::value || IsMap<T>::value || std::is_same_v<T, std::string>) return value.empty();
+  else return false;
 }
 
 template <class T>
@@ -107,10 +104,8 @@ Result<T> object_from_json(const Json& json, const std::string& path, Unknown un
     }
     using Member = std::remove_cvref_t<decltype(value.*field.member)>;
     auto member = from_json<Member>(*found, below(field.name), unknown);
-    if (member)
-      value.*field.member = std::move(*member);
-    else
-      error = std::move(member).error();
+    if (member) value.*field.member = std::move(*member);
+    else error = std::move(member).error();
   });
   if (error) return std::unexpected(std::move(*error));
   if (unknown == Unknown::kRefuse) {
@@ -175,24 +170,16 @@ Result<T> from_json(const Json& json, const std::string& path, Unknown unknown) 
 
 template <class T>
 Json schema_of() {
-  if constexpr (IsOptional<T>::value)
-    return schema_of<typename T::value_type>();
-  else if constexpr (std::is_same_v<T, RawJson>)
-    return Json::object();
-  else if constexpr (std::is_same_v<T, std::string>)
-    return {{"type", "string"}};
-  else if constexpr (std::is_same_v<T, bool>)
-    return {{"type", "boolean"}};
-  else if constexpr (std::is_integral_v<T>)
-    return {{"type", "integer"}, {"format", "int64"}};
-  else if constexpr (std::is_floating_point_v<T>)
-    return {{"type", "number"}};
-  else if constexpr (IsVector<T>::value)
-    return {{"type", "array"}, {"items", schema_of<typename T::value_type>()}};
+  if constexpr (IsOptional<T>::value) return schema_of<typename T::value_type>();
+  else if constexpr (std::is_same_v<T, RawJson>) return Json::object();
+  else if constexpr (std::is_same_v<T, std::string>) return {{"type", "string"}};
+  else if constexpr (std::is_same_v<T, bool>) return {{"type", "boolean"}};
+  else if constexpr (std::is_integral_v<T>) return {{"type", "integer"}, {"format", "int64"}};
+  else if constexpr (std::is_floating_point_v<T>) return {{"type", "number"}};
+  else if constexpr (IsVector<T>::value) return {{"type", "array"}, {"items", schema_of<typename T::value_type>()}};
   else if constexpr (IsMap<T>::value)
     return {{"type", "object"}, {"additionalProperties", schema_of<typename T::mapped_type>()}};
-  else
-    return {{"$ref", fmt::format("#/components/schemas/{}", Describe<T>::kName)}};
+  else return {{"$ref", fmt::format("#/components/schemas/{}", Describe<T>::kName)}};
 }
 
 template <class T>
@@ -233,10 +220,8 @@ bool too_deep(std::string_view json) {
   for (std::size_t i = 0; i < json.size(); ++i) {
     const char c = json[i];
     if (in_string) {
-      if (c == '\\')
-        ++i;
-      else if (c == '"')
-        in_string = false;
+      if (c == '\\') ++i;
+      else if (c == '"') in_string = false;
     } else if (c == '"') {
       in_string = true;
     } else if (c == '{' || c == '[') {

@@ -109,7 +109,8 @@ XI_API_TYPE(Lease, XI_NEED(Lease, job), XI_NEED(Lease, token), XI_NEED(Lease, at
             XI_MAY(Lease, metadata));
 XI_API_TYPE(Heartbeat, XI_NEED(Heartbeat, token), XI_MAY(Heartbeat, progress), XI_MAY(Heartbeat, log));
 XI_API_TYPE(HeartbeatReply, XI_NEED(HeartbeatReply, cancelled), XI_NEED(HeartbeatReply, ttl_ms));
-XI_API_TYPE(SignRequest, XI_NEED(SignRequest, token), XI_NEED(SignRequest, message, "prefix and header page of the engine, hexadecimal"));
+XI_API_TYPE(SignRequest, XI_NEED(SignRequest, token),
+            XI_NEED(SignRequest, message, "prefix and header page of the engine, hexadecimal"));
 XI_API_TYPE(Signature, XI_NEED(Signature, signature), XI_NEED(Signature, public_key));
 XI_API_TYPE(Completion, XI_NEED(Completion, token), XI_NEED(Completion, engine), XI_MAY(Completion, report));
 XI_API_TYPE(Failure, XI_NEED(Failure, token), XI_NEED(Failure, error), XI_MAY(Failure, retry));

@@ -75,7 +75,8 @@ http::Options http_options(const Settings& s, const fs::path& scratch) {
 
 class Hub::State final : public http::Service {
  public:
-  explicit State(HubOptions options) : settings(std::move(options.settings)), folder(std::move(options.data_folder)), now(std::move(options.now_ms)) {
+  explicit State(HubOptions options)
+      : settings(std::move(options.settings)), folder(std::move(options.data_folder)), now(std::move(options.now_ms)) {
     if (!now) now = system_now_ms;
   }
   ~State() override {
@@ -145,7 +146,9 @@ Result<void> Hub::State::open() {
   farm = std::make_unique<farm::Farm>(*database, settings, metrics, now);
   uploads = std::make_unique<store::Uploads>(
       *database, *store, settings, folder / "uploads",
-      [this](const std::string& who, const std::string& sha256, std::int64_t size) { return farm->hold_blob(who, sha256, size); },
+      [this](const std::string& who, const std::string& sha256, std::int64_t size) {
+        return farm->hold_blob(who, sha256, size);
+      },
       [this](const std::string& who, const std::string& sha256) { return farm->may_read_blob(who, sha256); }, now);
   const farm::Post post = [this](std::function<void()> work) { server->post(std::move(work)); };
   feeds = std::make_unique<farm::Feeds>(*farm, post);
@@ -153,11 +156,13 @@ Result<void> Hub::State::open() {
     if (const auto size = store->size(lease.onnx); size && *size) lease.onnx_bytes = static_cast<std::int64_t>(**size);
     exchange.respond(http::Response::json(200, api::encode(lease)));
   });
-  services.reset(new Services{settings, folder, now, metrics, *database, *store, *accounts, key, *catalogue, *farm, *uploads, *feeds, *leases,
-                              [this] { wake_fetcher(); },
-                              [this] { return settings.public_url.empty() ? "http://" + server->address() : settings.public_url; }});
+  services.reset(new Services{
+      settings, folder, now, metrics, *database, *store, *accounts, key, *catalogue, *farm, *uploads, *feeds, *leases,
+      [this] { wake_fetcher(); },
+      [this] { return settings.public_url.empty() ? "http://" + server->address() : settings.public_url; }});
   if (!accounts->has_token(accounts::Role::kAdministrator)) {
-    XI_TRY(administrator_token, accounts->create_token(accounts::Role::kAdministrator, accounts::kDefaultOrganisation, "first administrator", 0));
+    XI_TRY(administrator_token, accounts->create_token(accounts::Role::kAdministrator, accounts::kDefaultOrganisation,
+                                                       "first administrator", 0));
   }
   XI_TRY(server, http::Server::start(http_options(settings, folder / "tmp"), *this));
   XI_CHECK(start_agents());
@@ -169,7 +174,8 @@ Result<void> Hub::State::open() {
 Result<void> Hub::State::start_agents() {
   if (settings.agents_local == 0) return {};
   XI_CHECK(accounts->revoke(kLocalAgentToken));
-  XI_TRY(const std::string token, accounts->create_token(accounts::Role::kAgent, accounts::kAgentOrganisation, kLocalAgentToken, 0));
+  XI_TRY(const std::string token,
+         accounts->create_token(accounts::Role::kAgent, accounts::kAgentOrganisation, kLocalAgentToken, 0));
   const fs::path token_file = folder / "keys" / "local-agents.token";
   XI_CHECK(base::write_file(token_file, token + "\n"));
   ::chmod(token_file.c_str(), 0600);
@@ -177,10 +183,14 @@ Result<void> Hub::State::start_agents() {
   for (std::int64_t i = 0; i < settings.agents_local; ++i) XI_CHECK(farm->agent_died(fmt::format("local-{}", i)));
   farm::LocalAgentOptions options;
   options.count = static_cast<int>(settings.agents_local);
-  options.program = settings.agents_program.empty() ? beside_this_program("ignition-agent") : fs::path(settings.agents_program);
-  options.arguments = {"--hub", "http://" + server->address(), "--token-file", token_file.string(), "--work", (folder / "agent").string(),
-                       "--memory-bytes", std::to_string(settings.agents_build_memory_bytes), "--time-ms", std::to_string(settings.agents_build_time_ms),
-                       "--sandbox", settings.agents_sandbox ? "on" : "off"};
+  options.program =
+      settings.agents_program.empty() ? beside_this_program("ignition-agent") : fs::path(settings.agents_program);
+  options.arguments = {"--hub",          "http://" + server->address(),
+                       "--token-file",   token_file.string(),
+                       "--work",         (folder / "agent").string(),
+                       "--memory-bytes", std::to_string(settings.agents_build_memory_bytes),
+                       "--time-ms",      std::to_string(settings.agents_build_time_ms),
+                       "--sandbox",      settings.agents_sandbox ? "on" : "off"};
   options.on_death = [this](const std::string& name) { (void)farm->agent_died(name); };
   XI_TRY(agents, farm::LocalAgents::start(std::move(options)));
   return {};
@@ -206,7 +216,9 @@ http::BodyPlan Hub::State::accept(http::Request& head) {
   const routes::Match match = routes::match(head.method, head.path);
   if (!match.route) {
     http::Response response = http::Response::error(
-        {Code::kNotFound, match.allow.empty() ? "no such route; /openapi.json lists them" : "this route takes " + match.allow, head.path.substr(0, 200)});
+        {Code::kNotFound,
+         match.allow.empty() ? "no such route; /openapi.json lists them" : "this route takes " + match.allow,
+         head.path.substr(0, 200)});
     if (!match.allow.empty()) {
       response.status = 405;
       response.headers.emplace_back("Allow", match.allow);
@@ -215,13 +227,15 @@ http::BodyPlan Hub::State::accept(http::Request& head) {
     return plan;
   }
   auto permission = match.route->permission;
-  if (permission == accounts::Permission::kReadMetrics && settings.metrics_public) permission = accounts::Permission::kPublic;
+  if (permission == accounts::Permission::kReadMetrics && settings.metrics_public)
+    permission = accounts::Permission::kPublic;
   const auto principal = accounts->admit(head.header("authorization"), permission);
   if (!principal) {
     plan.refuse = http::Response::error(principal.error());
     return plan;
   }
-  if (match.route->body != routes::Body::kNone && match.route->limit) plan.limit_bytes = static_cast<std::uint64_t>(settings.*match.route->limit);
+  if (match.route->body != routes::Body::kNone && match.route->limit)
+    plan.limit_bytes = static_cast<std::uint64_t>(settings.*match.route->limit);
   plan.to_file = match.route->body == routes::Body::kFile;
   return plan;
 }
@@ -230,7 +244,8 @@ void Hub::State::handle(std::shared_ptr<http::Exchange> exchange) {
   http::Request& request = exchange->request();
   routes::Match match = routes::match(request.method, request.path);
   auto permission = match.route->permission;
-  if (permission == accounts::Permission::kReadMetrics && settings.metrics_public) permission = accounts::Permission::kPublic;
+  if (permission == accounts::Permission::kReadMetrics && settings.metrics_public)
+    permission = accounts::Permission::kPublic;
   auto principal = accounts->admit(request.header("authorization"), permission);
   if (!principal) return exchange->respond(http::Response::error(principal.error()));
   routes::Call call{request, std::move(*principal), std::move(match.path)};
@@ -238,7 +253,8 @@ void Hub::State::handle(std::shared_ptr<http::Exchange> exchange) {
   auto response = match.route->handler(*services, call);
   if (!response) {
     if (response.error().code == Code::kInternal || response.error().code == Code::kIo)
-      base::log(base::LogLevel::kError, "request failed", {{"request", request.id}, {"path", request.path}, {"error", response.error().text()}});
+      base::log(base::LogLevel::kError, "request failed",
+                {{"request", request.id}, {"path", request.path}, {"error", response.error().text()}});
     return exchange->respond(http::Response::error(response.error()));
   }
   exchange->respond(std::move(*response));
@@ -247,12 +263,17 @@ void Hub::State::handle(std::shared_ptr<http::Exchange> exchange) {
 void Hub::State::finished(const http::Request& request, int status, double seconds, std::uint64_t sent_bytes) {
   const routes::Match match = routes::match(request.method, request.path);
   // The pattern, not the path: ids would make a series each.
-  const std::string route = fmt::format("route=\"{}\",method=\"{}\"", match.route ? match.route->path : "unknown", match.route ? match.route->method : "other");
+  const std::string route = fmt::format("route=\"{}\",method=\"{}\"", match.route ? match.route->path : "unknown",
+                                        match.route ? match.route->method : "other");
   metrics.count("xinfer_http_requests_total", fmt::format("{},status=\"{}\"", route, status));
   metrics.observe_seconds("xinfer_http_request_seconds", route, seconds);
   metrics.count("xinfer_http_sent_bytes_total", "", static_cast<double>(sent_bytes));
   base::log(base::LogLevel::kDebug, "request",
-            {{"request", request.id}, {"method", request.method}, {"path", request.path}, {"status", std::to_string(status)}, {"ms", fmt::format("{:.1f}", seconds * 1000)}});
+            {{"request", request.id},
+             {"method", request.method},
+             {"path", request.path},
+             {"status", std::to_string(status)},
+             {"ms", fmt::format("{:.1f}", seconds * 1000)}});
 }
 
 void Hub::State::maintain() {
@@ -276,17 +297,21 @@ void Hub::State::maintain() {
 void Hub::State::fetch_one(const farm::Farm::Waiting& waiting) {
   const auto give_up = [&](const base::Error& error) {
     metrics.count("xinfer_source_fetches_total", "outcome=\"failed\"");
-    (void)farm->source_failed(waiting.onnx, api::BuildError{"source", std::string(base::facts(error.code).name), error.message, error.where});
+    (void)farm->source_failed(
+        waiting.onnx, api::BuildError{"source", std::string(base::facts(error.code).name), error.message, error.where});
   };
   if (const auto size = store->size(waiting.onnx); size && *size) return (void)farm->source_ready(waiting.onnx);
   const auto model = catalogue->find("", waiting.model);
   if (!model) return give_up(model.error());
   (void)farm->source_progress(waiting.onnx, {"fetch", 0, model->size_bytes});
-  const auto fetched = catalog::fetch_source(*model, settings, folder / "tmp",
-                                             [&](const std::string& line) { base::log(base::LogLevel::kInfo, line, {{"model", model->id}}); });
+  const auto fetched = catalog::fetch_source(*model, settings, folder / "tmp", [&](const std::string& line) {
+    base::log(base::LogLevel::kInfo, line, {{"model", model->id}});
+  });
   if (!fetched) return give_up(fetched.error());
   if (auto stored = store->put_file(fetched->sha256, fetched->file); !stored) return give_up(stored.error());
-  if (auto held = farm->hold_blob(std::string(accounts::kPublicOrganisation), fetched->sha256, fetched->size_bytes); !held) return give_up(held.error());
+  if (auto held = farm->hold_blob(std::string(accounts::kPublicOrganisation), fetched->sha256, fetched->size_bytes);
+      !held)
+    return give_up(held.error());
   metrics.count("xinfer_source_fetches_total", "outcome=\"fetched\"");
   (void)farm->source_progress(waiting.onnx, {"fetch", fetched->size_bytes, fetched->size_bytes});
   (void)farm->source_ready(waiting.onnx);

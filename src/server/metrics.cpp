@@ -60,7 +60,8 @@ std::string Metrics::text() const {
     for (const auto& [labels, histogram] : values) {
       const std::string comma = labels.empty() ? "" : labels + ",";
       for (std::size_t i = 0; i < std::size(kBounds); ++i)
-        out += series(name + "_bucket", fmt::format("{}le=\"{}\"", comma, kBounds[i]), static_cast<double>(histogram.buckets[i]));
+        out += series(name + "_bucket", fmt::format("{}le=\"{}\"", comma, kBounds[i]),
+                      static_cast<double>(histogram.buckets[i]));
       out += series(name + "_bucket", comma + "le=\"+Inf\"", static_cast<double>(histogram.count));
       out += series(name + "_sum", labels, histogram.sum);
       out += series(name + "_count", labels, static_cast<double>(histogram.count));

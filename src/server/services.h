@@ -37,7 +37,7 @@ struct Services {
   store::Uploads& uploads;
   farm::Feeds& feeds;
   farm::LeaseDesk& leases;
-  std::function<void()> wake_fetcher;  // a job waits for its source
+  std::function<void()> wake_fetcher;    // a job waits for its source
   std::function<std::string()> address;  // "http://127.0.0.1:8080"
 };
 

@@ -14,7 +14,8 @@ namespace {
 using base::Code;
 using base::Result;
 
-using Member = std::variant<std::string Settings::*, bool Settings::*, std::int64_t Settings::*, std::vector<std::string> Settings::*>;
+using Member = std::variant<std::string Settings::*, bool Settings::*, std::int64_t Settings::*,
+                            std::vector<std::string> Settings::*>;
 
 struct Row {
   SettingInfo info;
@@ -31,8 +32,11 @@ const std::vector<Row>& rows() {
       {{"public_url", "text", 0, 0, "the hub's address as clients see it"}, &S::public_url},
       {{"agents.local", "number", 0, 64, "agents started as child processes"}, &S::agents_local},
       {{"agents.program", "text", 0, 0, "path of ignition-agent"}, &S::agents_program},
-      {{"agents.sandbox", "switch", 0, 0, "build in a bubblewrap sandbox; switch off only where all models are trusted"}, &S::agents_sandbox},
-      {{"agents.build_memory_bytes", "number", 1 << 28, 1024 * kGiB, "address space of a build"}, &S::agents_build_memory_bytes},
+      {{"agents.sandbox", "switch", 0, 0,
+        "build in a bubblewrap sandbox; switch off only where all models are trusted"},
+       &S::agents_sandbox},
+      {{"agents.build_memory_bytes", "number", 1 << 28, 1024 * kGiB, "address space of a build"},
+       &S::agents_build_memory_bytes},
       {{"agents.build_time_ms", "number", 1'000, 7 * kDay, "longest build"}, &S::agents_build_time_ms},
       {{"sources.mirrors", "list", 0, 0, "folders and URLs tried first, by digest"}, &S::sources_mirrors},
       {{"sources.node_modules", "list", 0, 0, "folders with installed npm packages"}, &S::sources_node_modules},
@@ -50,7 +54,8 @@ const std::vector<Row>& rows() {
       {{"http.body_timeout_ms", "number", 100, kDay, "between two pieces of a body"}, &S::http_body_timeout_ms},
       {{"http.write_timeout_ms", "number", 100, kDay, "for a client that does not read"}, &S::http_write_timeout_ms},
       {{"http.idle_timeout_ms", "number", 100, kDay, "between two requests of a connection"}, &S::http_idle_timeout_ms},
-      {{"http.stream_buffer_bytes", "number", 4'096, kGiB, "unread bytes of an event stream before it is cut"}, &S::http_stream_buffer_bytes},
+      {{"http.stream_buffer_bytes", "number", 4'096, kGiB, "unread bytes of an event stream before it is cut"},
+       &S::http_stream_buffer_bytes},
       {{"http.ping_ms", "number", 100, kDay, "comment line on quiet event streams"}, &S::http_ping_ms},
       {{"http.stop_grace_ms", "number", 0, kDay, "for running requests when the hub stops"}, &S::http_stop_grace_ms},
       {{"uploads.part_bytes", "number", 1'024, kGiB, "largest part"}, &S::uploads_part_bytes},
@@ -61,7 +66,8 @@ const std::vector<Row>& rows() {
       {{"builds.queued", "number", 1, 10'000'000, "waiting builds of an organisation"}, &S::builds_queued},
       {{"builds.inputs", "number", 1, 10'000, "inputs with shapes in a request"}, &S::builds_inputs},
       {{"farm.lease_ms", "number", 500, kDay, "a lease without heartbeat ends after"}, &S::farm_lease_ms},
-      {{"farm.attempts", "number", 1, 100, "attempts before a job that loses its agent is given up"}, &S::farm_attempts},
+      {{"farm.attempts", "number", 1, 100, "attempts before a job that loses its agent is given up"},
+       &S::farm_attempts},
       {{"farm.long_poll_ms", "number", 0, 600'000, "longest wait of an agent for a job"}, &S::farm_long_poll_ms},
       {{"farm.reap_ms", "number", 20, 600'000, "between two looks for expired leases"}, &S::farm_reap_ms},
       {{"farm.log_lines", "number", 0, 10'000'000, "kept of one job"}, &S::farm_log_lines},
@@ -87,15 +93,16 @@ Result<void> assign(Settings& settings, const Row& row, const std::string& key, 
   if (!node.IsScalar()) return bad(key, "expected one value");
   const std::string& text = node.Scalar();
   if (const auto* member = std::get_if<std::string Settings::*>(&row.member)) {
-    settings.**member = text;
+    settings.** member = text;
   } else if (const auto* flag = std::get_if<bool Settings::*>(&row.member)) {
-    if (text == "true" || text == "on" || text == "yes") settings.**flag = true;
-    else if (text == "false" || text == "off" || text == "no") settings.**flag = false;
+    if (text == "true" || text == "on" || text == "yes") settings.** flag = true;
+    else if (text == "false" || text == "off" || text == "no") settings.** flag = false;
     else return bad(key, fmt::format("expected on or off, got \"{}\"", text));
   } else {
     std::int64_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc() || end != text.data() + text.size()) return bad(key, fmt::format("expected a whole number, got \"{}\"", text));
+    if (error != std::errc() || end != text.data() + text.size())
+      return bad(key, fmt::format("expected a whole number, got \"{}\"", text));
     if (number < row.info.minimum || number > row.info.maximum)
       return bad(key, fmt::format("{} is outside {} to {}", number, row.info.minimum, row.info.maximum));
     settings.*std::get<std::int64_t Settings::*>(row.member) = number;

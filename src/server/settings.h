@@ -14,13 +14,13 @@ struct Settings {
   std::string listen = "127.0.0.1:8080";
   std::string public_url;  // as clients see the hub; empty: http://LISTEN
 
-  std::int64_t agents_local = 1;       // agents started as children
-  std::string agents_program;          // empty: ignition-agent beside this program
+  std::int64_t agents_local = 1;  // agents started as children
+  std::string agents_program;     // empty: ignition-agent beside this program
   bool agents_sandbox = true;
   std::int64_t agents_build_memory_bytes = std::int64_t{8} << 30;
   std::int64_t agents_build_time_ms = 30 * 60'000;
 
-  std::vector<std::string> sources_mirrors;       // folders or URLs; "{sha256}" in a URL is replaced, else it is appended
+  std::vector<std::string> sources_mirrors;  // folders or URLs; "{sha256}" in a URL is replaced, else it is appended
   std::vector<std::string> sources_node_modules;  // folders
   bool sources_npm = true;                        // fetch npm packages with the npm client
   bool sources_https = true;
@@ -47,7 +47,7 @@ struct Settings {
   std::int64_t uploads_open = 256;  // per organisation
   std::int64_t uploads_ttl_ms = 24 * 3600'000;
 
-  std::int64_t pages_size = 100;  // largest page
+  std::int64_t pages_size = 100;       // largest page
   std::int64_t builds_queued = 1'000;  // per organisation
   std::int64_t builds_inputs = 64;     // inputs with shapes in a request
 

@@ -80,14 +80,16 @@ class Accounts::State {
       for (std::string_view id : {kDefaultOrganisation, kPublicOrganisation, kAgentOrganisation}) {
         const std::string text(id);
         const long long now = now_ms();
-        sql << "INSERT INTO organisations (id, name, weight, created_ms) VALUES (:i, :n, 1, :t) ON CONFLICT (id) DO NOTHING", soci::use(text),
-            soci::use(text), soci::use(now);
+        sql << "INSERT INTO organisations (id, name, weight, created_ms) VALUES (:i, :n, 1, :t) ON CONFLICT (id) DO "
+               "NOTHING",
+            soci::use(text), soci::use(text), soci::use(now);
       }
       std::string digest, organisation, role, id, title;
       long long expires = 0;
       soci::statement rows =
-          (sql.prepare << "SELECT digest, organisation, role, id, expires_ms, name FROM tokens WHERE revoked_ms = 0", soci::into(digest),
-           soci::into(organisation), soci::into(role), soci::into(id), soci::into(expires), soci::into(title));
+          (sql.prepare << "SELECT digest, organisation, role, id, expires_ms, name FROM tokens WHERE revoked_ms = 0",
+           soci::into(digest), soci::into(organisation), soci::into(role), soci::into(id), soci::into(expires),
+           soci::into(title));
       rows.execute();
       while (rows.fetch()) {
         XI_TRY(const Role parsed, parse_role(role));
@@ -112,16 +114,21 @@ Result<std::unique_ptr<Accounts>> Accounts::open(db::Database& database, std::fu
   return std::unique_ptr<Accounts>(new Accounts(std::move(state)));
 }
 
-Result<std::string> Accounts::create_token(Role role, std::string_view organisation, std::string_view name_text, std::int64_t expires_ms) {
+Result<std::string> Accounts::create_token(Role role, std::string_view organisation, std::string_view name_text,
+                                           std::int64_t expires_ms) {
   if (role == Role::kAnonymous) return base::fail(Code::kInvalidArgument, "anonymous needs no token");
   const std::string token = fmt::format("ih_{}_{}", accounts::name(role), base::random_hex(24));
-  const std::string id = "tok_" + base::random_hex(8), digest = base::sha256(token), owner(organisation), role_name(accounts::name(role)), title(name_text);
+  const std::string id = "tok_" + base::random_hex(8), digest = base::sha256(token), owner(organisation),
+                    role_name(accounts::name(role)), title(name_text);
   const long long now = state_->now_ms(), expires = expires_ms;
   XI_CHECK(state_->database.write([&](soci::session& sql) -> Result<void> {
-    sql << "INSERT INTO organisations (id, name, weight, created_ms) VALUES (:i, :n, 1, :t) ON CONFLICT (id) DO NOTHING", soci::use(owner),
-        soci::use(owner), soci::use(now);
-    sql << "INSERT INTO tokens (id, digest, organisation, role, name, created_ms, expires_ms, revoked_ms) VALUES (:i, :d, :o, :r, :n, :c, :e, 0)",
-        soci::use(id), soci::use(digest), soci::use(owner), soci::use(role_name), soci::use(title), soci::use(now), soci::use(expires);
+    sql << "INSERT INTO organisations (id, name, weight, created_ms) VALUES (:i, :n, 1, :t) ON CONFLICT (id) DO "
+           "NOTHING",
+        soci::use(owner), soci::use(owner), soci::use(now);
+    sql << "INSERT INTO tokens (id, digest, organisation, role, name, created_ms, expires_ms, revoked_ms) VALUES (:i, "
+           ":d, :o, :r, :n, :c, :e, 0)",
+        soci::use(id), soci::use(digest), soci::use(owner), soci::use(role_name), soci::use(title), soci::use(now),
+        soci::use(expires);
     return {};
   }));
   const std::unique_lock lock(state_->mutex);
@@ -152,18 +159,21 @@ Result<Principal> Accounts::admit(std::string_view authorization, Permission per
   Principal principal;
   if (!authorization.empty()) {
     constexpr std::string_view kBearer = "Bearer ";
-    if (!authorization.starts_with(kBearer)) return base::fail(Code::kUnauthorized, "expected \"Authorization: Bearer TOKEN\"");
+    if (!authorization.starts_with(kBearer))
+      return base::fail(Code::kUnauthorized, "expected \"Authorization: Bearer TOKEN\"");
     const std::string digest = base::sha256(authorization.substr(kBearer.size()));
     const std::shared_lock lock(state_->mutex);
     const auto found = state_->tokens.find(digest);
     if (found == state_->tokens.end()) return base::fail(Code::kUnauthorized, "this token is unknown or was revoked");
-    if (found->second.expires_ms != 0 && found->second.expires_ms <= state_->now_ms()) return base::fail(Code::kUnauthorized, "this token has expired");
+    if (found->second.expires_ms != 0 && found->second.expires_ms <= state_->now_ms())
+      return base::fail(Code::kUnauthorized, "this token has expired");
     principal = found->second.principal;
   }
   if (allows(principal.role, permission)) return principal;
   if (principal.role == Role::kAnonymous)
     return base::fail(Code::kUnauthorized, "this needs a token: send \"Authorization: Bearer TOKEN\"");
-  return base::fail(Code::kForbidden, "the role {} lacks the permission {}", accounts::name(principal.role), accounts::name(permission));
+  return base::fail(Code::kForbidden, "the role {} lacks the permission {}", accounts::name(principal.role),
+                    accounts::name(permission));
 }
 
 }  // namespace xinfer::server::accounts

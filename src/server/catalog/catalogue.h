@@ -28,7 +28,8 @@ struct Query {
 class Catalogue {
  public:
   /// The embedded manifests, then those of `folders`.
-  [[nodiscard]] static base::Result<std::unique_ptr<Catalogue>> open(db::Database& database, const std::vector<std::string>& folders,
+  [[nodiscard]] static base::Result<std::unique_ptr<Catalogue>> open(db::Database& database,
+                                                                     const std::vector<std::string>& folders,
                                                                      std::function<std::int64_t()> now_ms);
   ~Catalogue();
 

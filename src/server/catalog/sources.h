@@ -19,7 +19,8 @@ struct Fetched {
 
 /// Tries the mirrors (only with a known digest), then the model's sources in order. `report` is told what goes on, line by line.
 /// Errors: kUnavailable listing every place tried and why it failed. Thread-safe.
-[[nodiscard]] base::Result<Fetched> fetch_source(const api::Model& model, const Settings& settings, const std::filesystem::path& scratch,
+[[nodiscard]] base::Result<Fetched> fetch_source(const api::Model& model, const Settings& settings,
+                                                 const std::filesystem::path& scratch,
                                                  const std::function<void(const std::string&)>& report);
 
 }  // namespace xinfer::server::catalog

@@ -125,7 +125,8 @@ base::Error Database::failure(const std::exception& error) {
 
 Result<std::unique_ptr<Database>> Database::open(const std::string& url) {
   constexpr std::string_view kSqlite = "sqlite:";
-  if (!url.starts_with(kSqlite)) return base::fail(Code::kUnsupported, "database \"{}\": this version knows sqlite:PATH", url);
+  if (!url.starts_with(kSqlite))
+    return base::fail(Code::kUnsupported, "database \"{}\": this version knows sqlite:PATH", url);
   const std::filesystem::path path = url.substr(kSqlite.size());
   std::unique_ptr<Database> database;
   try {
@@ -155,7 +156,8 @@ Result<void> Database::migrate() {
   }));
   const std::int64_t have = schema_version();
   if (have > kMigrations[std::size(kMigrations) - 1].version)
-    return base::fail(Code::kIncompatible, "the database has schema {}, newer than this program: use a newer ignition-hub", have);
+    return base::fail(Code::kIncompatible,
+                      "the database has schema {}, newer than this program: use a newer ignition-hub", have);
   for (const Migration& migration : kMigrations) {
     if (migration.version <= have) continue;
     XI_CHECK(write([&](soci::session& sql) -> Result<void> {

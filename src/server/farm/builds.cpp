@@ -19,7 +19,8 @@ constexpr int kSchema = 1;  // of the build key
 
 // Everything that the engine's bytes depend on. The program's version stands for the compiler's.
 std::string build_key(const JobSpec& spec) {
-  std::string text = fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n", kSchema, XI_VERSION, spec.onnx, spec.target, spec.precision, spec.model, spec.licence);
+  std::string text = fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n", kSchema, XI_VERSION, spec.onnx, spec.target,
+                                 spec.precision, spec.model, spec.licence);
   for (const auto& [name, dimensions] : spec.shapes) text += fmt::format("{}={}\n", name, fmt::join(dimensions, "x"));
   if (spec.metadata) text += api::encode(*spec.metadata);
   return base::sha256(text);
@@ -59,7 +60,8 @@ api::Build to_build(const BuildRow& row, const JobRow& job) {
   build.started_ms = job.started_ms;
   build.finished_ms = row.cancelled_ms != 0 ? row.cancelled_ms : job.finished_ms;
   if (build.state == "succeeded") {
-    build.engine = api::Engine{job.model, job.target, job.precision, job.engine, job.engine_bytes, job.finished_ms, {}, {}};
+    build.engine =
+        api::Engine{job.model, job.target, job.precision, job.engine, job.engine_bytes, job.finished_ms, {}, {}};
     name_engine(*build.engine);
     if (!job.report.empty()) build.report = api::RawJson{job.report};
   }
@@ -68,15 +70,20 @@ api::Build to_build(const BuildRow& row, const JobRow& job) {
   return build;
 }
 
-Result<void> insert_job(soci::session& sql, const JobSpec& spec, const std::string& id, const std::string& key, long long now) {
+Result<void> insert_job(soci::session& sql, const JobSpec& spec, const std::string& id, const std::string& key,
+                        long long now) {
   const long long ready = spec.ready, defaults = spec.default_shapes;
   const std::string shapes = encode_shapes(spec.shapes), metadata = spec.metadata ? api::encode(*spec.metadata) : "";
-  sql << "INSERT INTO jobs (id, organisation, build_key, state, priority, ready, model, default_shapes, onnx, target, build_precision, shapes, metadata, "
-         "licence, attempts, lease_token, agent, lease_expires_ms, stage, stage_done, stage_total, engine, engine_bytes, report, error, last_event, "
-         "log_lines, created_ms, started_ms, finished_ms) VALUES (:id, :org, :key, 'queued', 0, :ready, :model, :defaults, :onnx, :target, :prec, :shapes, "
+  sql << "INSERT INTO jobs (id, organisation, build_key, state, priority, ready, model, default_shapes, onnx, target, "
+         "build_precision, shapes, metadata, "
+         "licence, attempts, lease_token, agent, lease_expires_ms, stage, stage_done, stage_total, engine, "
+         "engine_bytes, report, error, last_event, "
+         "log_lines, created_ms, started_ms, finished_ms) VALUES (:id, :org, :key, 'queued', 0, :ready, :model, "
+         ":defaults, :onnx, :target, :prec, :shapes, "
          ":metadata, :licence, 0, '', '', 0, '', 0, 0, '', 0, '', '', 0, 0, :now, 0, 0)",
-      soci::use(id), soci::use(spec.organisation), soci::use(key), soci::use(ready), soci::use(spec.model), soci::use(defaults), soci::use(spec.onnx),
-      soci::use(spec.target), soci::use(spec.precision), soci::use(shapes), soci::use(metadata), soci::use(spec.licence), soci::use(now);
+      soci::use(id), soci::use(spec.organisation), soci::use(key), soci::use(ready), soci::use(spec.model),
+      soci::use(defaults), soci::use(spec.onnx), soci::use(spec.target), soci::use(spec.precision), soci::use(shapes),
+      soci::use(metadata), soci::use(spec.licence), soci::use(now);
   add_event(sql, id, "state", now, "queued");
   return {};
 }
@@ -90,7 +97,8 @@ void name_engine(api::Engine& engine) {
                                            : fmt::format("{}-{}-{}.engine", model, engine.target, engine.precision);
 }
 
-Result<Submitted> Farm::submit(const JobSpec& spec, const std::string& organisation, const std::string& requester, const std::string& name) {
+Result<Submitted> Farm::submit(const JobSpec& spec, const std::string& organisation, const std::string& requester,
+                               const std::string& name) {
   Submitted submitted;
   submitted.build = "build_" + base::random_hex(8);
   const std::string key = build_key(spec);
@@ -98,29 +106,35 @@ Result<Submitted> Farm::submit(const JobSpec& spec, const std::string& organisat
   bool created = false;
   XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
     JobRow job;
-    const bool found =
-        load_job(sql, job, "WHERE j.organisation = :a AND j.build_key = :b AND j.state IN ('queued', 'leased', 'succeeded') ORDER BY j.created_ms DESC LIMIT 1",
-                 spec.organisation, key);
+    const bool found = load_job(sql, job,
+                                "WHERE j.organisation = :a AND j.build_key = :b AND j.state IN ('queued', 'leased', "
+                                "'succeeded') ORDER BY j.created_ms DESC LIMIT 1",
+                                spec.organisation, key);
     if (found) {
       submitted.job = job.id;
       submitted.cached = job.state == "succeeded";
     } else {
       long long queued = 0;
-      sql << "SELECT COUNT(*) FROM jobs WHERE organisation = :o AND state = 'queued'", soci::into(queued), soci::use(spec.organisation);
+      sql << "SELECT COUNT(*) FROM jobs WHERE organisation = :o AND state = 'queued'", soci::into(queued),
+          soci::use(spec.organisation);
       if (queued >= settings_.builds_queued)
-        return base::fail(Code::kLimit, "{} builds are waiting already, as many as builds.queued allows: try again later", queued);
+        return base::fail(Code::kLimit,
+                          "{} builds are waiting already, as many as builds.queued allows: try again later", queued);
       submitted.job = "job_" + base::random_hex(8);
       submitted.fetch = !spec.ready;
       created = true;
       XI_CHECK(insert_job(sql, spec, submitted.job, key, now));
     }
     const long long cached = submitted.cached;
-    sql << "INSERT INTO builds (id, job, organisation, requester, name, cached, created_ms, cancelled_ms) VALUES (:i, :j, :o, :r, :n, :c, :t, 0)",
-        soci::use(submitted.build), soci::use(submitted.job), soci::use(organisation), soci::use(requester), soci::use(name), soci::use(cached),
-        soci::use(now);
+    sql << "INSERT INTO builds (id, job, organisation, requester, name, cached, created_ms, cancelled_ms) VALUES (:i, "
+           ":j, :o, :r, :n, :c, :t, 0)",
+        soci::use(submitted.build), soci::use(submitted.job), soci::use(organisation), soci::use(requester),
+        soci::use(name), soci::use(cached), soci::use(now);
     return {};
   }));
-  metrics_.count("xinfer_builds_requested_total", submitted.cached ? "answer=\"store\"" : created ? "answer=\"new\"" : "answer=\"joined\"");
+  metrics_.count("xinfer_builds_requested_total", submitted.cached ? "answer=\"store\""
+                                                  : created        ? "answer=\"new\""
+                                                                   : "answer=\"joined\"");
   if (created && spec.ready) notifier_.notify("queue");
   return submitted;
 }
@@ -129,15 +143,17 @@ Result<api::Build> Farm::build(const std::string& organisation, const std::strin
   return database_.read([&](soci::session& sql) -> Result<api::Build> {
     BuildRow row;
     row.id = id;
-    sql << "SELECT job, name, cached, created_ms, cancelled_ms FROM builds WHERE id = :i AND organisation = :o", soci::into(row.job),
-        soci::into(row.name), soci::into(row.cached), soci::into(row.created_ms), soci::into(row.cancelled_ms), soci::use(id), soci::use(organisation);
+    sql << "SELECT job, name, cached, created_ms, cancelled_ms FROM builds WHERE id = :i AND organisation = :o",
+        soci::into(row.job), soci::into(row.name), soci::into(row.cached), soci::into(row.created_ms),
+        soci::into(row.cancelled_ms), soci::use(id), soci::use(organisation);
     if (!sql.got_data()) return base::fail(Code::kNotFound, "no build \"{}\"", id.substr(0, 100));
     JobRow job;
     if (!load_job(sql, job, "WHERE j.id = :a", row.job)) return base::fail(Code::kInternal, "build {} has no job", id);
     api::Build build = to_build(row, job);
     if (build.state == "queued") {
       long long before = 0;
-      sql << "SELECT COUNT(*) FROM jobs WHERE state = 'queued' AND created_ms < :t", soci::into(before), soci::use(job.created_ms);
+      sql << "SELECT COUNT(*) FROM jobs WHERE state = 'queued' AND created_ms < :t", soci::into(before),
+          soci::use(job.created_ms);
       build.queue_position = before;
     }
     return build;
@@ -148,22 +164,24 @@ Result<api::BuildPage> Farm::builds(const std::string& organisation, const Build
   return database_.read([&](soci::session& sql) -> Result<api::BuildPage> {
     // An empty filter matches everything; a build that its waiter cancelled is cancelled whatever its job does.
     const std::string where =
-        " FROM builds b JOIN jobs j ON j.id = b.job WHERE b.organisation = :o AND (:s1 = '' OR (CASE WHEN b.cancelled_ms <> 0 THEN 'cancelled' ELSE j.state "
+        " FROM builds b JOIN jobs j ON j.id = b.job WHERE b.organisation = :o AND (:s1 = '' OR (CASE WHEN "
+        "b.cancelled_ms <> 0 THEN 'cancelled' ELSE j.state "
         "END) = :s2) AND (:m1 = '' OR j.model = :m2)";
     api::BuildPage page;
     page.offset = query.offset;
     long long total = 0;
-    sql << "SELECT COUNT(*)" + where, soci::into(total), soci::use(organisation), soci::use(query.state), soci::use(query.state), soci::use(query.model),
-        soci::use(query.model);
+    sql << "SELECT COUNT(*)" + where, soci::into(total), soci::use(organisation), soci::use(query.state),
+        soci::use(query.state), soci::use(query.model), soci::use(query.model);
     page.total = total;
     std::vector<BuildRow> rows;
     BuildRow row;
     const long long limit = query.limit, offset = query.offset;
     soci::statement list =
-        (sql.prepare << "SELECT b.id, b.job, b.name, b.cached, b.created_ms, b.cancelled_ms" + where + " ORDER BY b.created_ms DESC, b.id LIMIT :l OFFSET :f",
-         soci::into(row.id), soci::into(row.job), soci::into(row.name), soci::into(row.cached), soci::into(row.created_ms), soci::into(row.cancelled_ms),
-         soci::use(organisation), soci::use(query.state), soci::use(query.state), soci::use(query.model), soci::use(query.model), soci::use(limit),
-         soci::use(offset));
+        (sql.prepare << "SELECT b.id, b.job, b.name, b.cached, b.created_ms, b.cancelled_ms" + where +
+                            " ORDER BY b.created_ms DESC, b.id LIMIT :l OFFSET :f",
+         soci::into(row.id), soci::into(row.job), soci::into(row.name), soci::into(row.cached),
+         soci::into(row.created_ms), soci::into(row.cancelled_ms), soci::use(organisation), soci::use(query.state),
+         soci::use(query.state), soci::use(query.model), soci::use(query.model), soci::use(limit), soci::use(offset));
     list.execute();
     while (list.fetch()) rows.push_back(row);
     for (const BuildRow& entry : rows) {
@@ -181,13 +199,14 @@ Result<void> Farm::cancel(const std::string& organisation, const std::string& id
   const long long now = now_();
   XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
     long long cancelled = 0;
-    sql << "SELECT job, cancelled_ms FROM builds WHERE id = :i AND organisation = :o", soci::into(job), soci::into(cancelled), soci::use(id),
-        soci::use(organisation);
+    sql << "SELECT job, cancelled_ms FROM builds WHERE id = :i AND organisation = :o", soci::into(job),
+        soci::into(cancelled), soci::use(id), soci::use(organisation);
     if (!sql.got_data()) return base::fail(Code::kNotFound, "no build \"{}\"", id.substr(0, 100));
     if (cancelled != 0) return {};
     JobRow row;
     if (!load_job(sql, row, "WHERE j.id = :a", job)) return base::fail(Code::kInternal, "build {} has no job", id);
-    if (row.state != "queued" && row.state != "leased") return base::fail(Code::kConflict, "this build has ended: {}", row.state);
+    if (row.state != "queued" && row.state != "leased")
+      return base::fail(Code::kConflict, "this build has ended: {}", row.state);
     sql << "UPDATE builds SET cancelled_ms = :t WHERE id = :i", soci::use(now), soci::use(id);
     long long others = 0;
     sql << "SELECT COUNT(*) FROM builds WHERE job = :j AND cancelled_ms = 0", soci::into(others), soci::use(job);
@@ -208,10 +227,12 @@ Result<std::vector<api::Event>> Farm::events(const std::string& job, std::int64_
     api::Progress progress;
     long long id = 0, time = 0, done = 0, total = 0;
     const long long from = after, most = limit;
-    soci::statement rows = (sql.prepare << "SELECT id, kind, time_ms, body, stage, stage_done, stage_total FROM events WHERE job = :j AND id > :a "
-                                           "ORDER BY id LIMIT :l",
-                            soci::into(id), soci::into(event.kind), soci::into(time), soci::into(event.text), soci::into(progress.stage), soci::into(done),
-                            soci::into(total), soci::use(job), soci::use(from), soci::use(most));
+    soci::statement rows =
+        (sql.prepare
+             << "SELECT id, kind, time_ms, body, stage, stage_done, stage_total FROM events WHERE job = :j AND id > :a "
+                "ORDER BY id LIMIT :l",
+         soci::into(id), soci::into(event.kind), soci::into(time), soci::into(event.text), soci::into(progress.stage),
+         soci::into(done), soci::into(total), soci::use(job), soci::use(from), soci::use(most));
     rows.execute();
     while (rows.fetch()) {
       event.id = id;
@@ -229,13 +250,17 @@ Result<std::vector<api::Engine>> Farm::engines(const std::string& organisation, 
     std::vector<api::Engine> engines;
     api::Engine engine;
     long long size = 0, created = 0;
-    soci::statement rows = (sql.prepare << "SELECT target, build_precision, engine, engine_bytes, finished_ms FROM jobs WHERE organisation = :o AND model = :m "
-                                           "AND default_shapes = 1 AND state = 'succeeded' ORDER BY target, build_precision, finished_ms DESC",
-                            soci::into(engine.target), soci::into(engine.precision), soci::into(engine.digest), soci::into(size), soci::into(created),
-                            soci::use(organisation), soci::use(model));
+    soci::statement rows =
+        (sql.prepare
+             << "SELECT target, build_precision, engine, engine_bytes, finished_ms FROM jobs WHERE organisation = :o "
+                "AND model = :m "
+                "AND default_shapes = 1 AND state = 'succeeded' ORDER BY target, build_precision, finished_ms DESC",
+         soci::into(engine.target), soci::into(engine.precision), soci::into(engine.digest), soci::into(size),
+         soci::into(created), soci::use(organisation), soci::use(model));
     rows.execute();
     while (rows.fetch()) {
-      if (!engines.empty() && engines.back().target == engine.target && engines.back().precision == engine.precision) continue;  // an older one
+      if (!engines.empty() && engines.back().target == engine.target && engines.back().precision == engine.precision)
+        continue;  // an older one
       engine.model = model;
       engine.size_bytes = size;
       engine.created_ms = created;
@@ -251,10 +276,11 @@ Result<std::string> Farm::engine_file(const std::string& organisation, const std
     // Anybody may read engines of the public catalogue's own builds; others only who holds them.
     api::Engine engine;
     const std::string open = "public";
-    sql << "SELECT model, target, build_precision FROM jobs j WHERE engine = :d1 AND state = 'succeeded' AND (organisation = :p OR EXISTS (SELECT 1 FROM "
+    sql << "SELECT model, target, build_precision FROM jobs j WHERE engine = :d1 AND state = 'succeeded' AND "
+           "(organisation = :p OR EXISTS (SELECT 1 FROM "
            "blob_holders h WHERE h.digest = :d2 AND h.organisation = :o)) ORDER BY finished_ms LIMIT 1",
-        soci::into(engine.model), soci::into(engine.target), soci::into(engine.precision), soci::use(digest), soci::use(open), soci::use(digest),
-        soci::use(organisation);
+        soci::into(engine.model), soci::into(engine.target), soci::into(engine.precision), soci::use(digest),
+        soci::use(open), soci::use(digest), soci::use(organisation);
     if (!sql.got_data()) return std::string();
     engine.digest = digest;
     name_engine(engine);
@@ -265,7 +291,8 @@ Result<std::string> Farm::engine_file(const std::string& organisation, const std
 Result<bool> Farm::may_read_blob(const std::string& organisation, const std::string& digest) {
   return database_.read([&](soci::session& sql) -> Result<bool> {
     long long count = 0;
-    sql << "SELECT COUNT(*) FROM blob_holders WHERE digest = :d AND organisation = :o", soci::into(count), soci::use(digest), soci::use(organisation);
+    sql << "SELECT COUNT(*) FROM blob_holders WHERE digest = :d AND organisation = :o", soci::into(count),
+        soci::use(digest), soci::use(organisation);
     return count > 0;
   });
 }
@@ -273,9 +300,10 @@ Result<bool> Farm::may_read_blob(const std::string& organisation, const std::str
 Result<void> Farm::hold_blob(const std::string& organisation, const std::string& digest, std::int64_t size_bytes) {
   const long long now = now_(), size = size_bytes;
   return database_.write([&](soci::session& sql) -> Result<void> {
-    sql << "INSERT INTO blobs (digest, size_bytes, created_ms) VALUES (:d, :s, :t) ON CONFLICT (digest) DO NOTHING", soci::use(digest), soci::use(size),
-        soci::use(now);
-    sql << "INSERT INTO blob_holders (digest, organisation, created_ms) VALUES (:d, :o, :t) ON CONFLICT (digest, organisation) DO NOTHING",
+    sql << "INSERT INTO blobs (digest, size_bytes, created_ms) VALUES (:d, :s, :t) ON CONFLICT (digest) DO NOTHING",
+        soci::use(digest), soci::use(size), soci::use(now);
+    sql << "INSERT INTO blob_holders (digest, organisation, created_ms) VALUES (:d, :o, :t) ON CONFLICT (digest, "
+           "organisation) DO NOTHING",
         soci::use(digest), soci::use(organisation), soci::use(now);
     return {};
   });

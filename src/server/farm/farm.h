@@ -72,19 +72,23 @@ class Farm {
 
   // ---- For those who want engines. `organisation`: the caller's.
   /// One more waiter: on the finished job of an identical request, on the one in flight, or on a new one.
-  [[nodiscard]] base::Result<Submitted> submit(const JobSpec& spec, const std::string& organisation, const std::string& requester, const std::string& name);
+  [[nodiscard]] base::Result<Submitted> submit(const JobSpec& spec, const std::string& organisation,
+                                               const std::string& requester, const std::string& name);
   [[nodiscard]] base::Result<api::Build> build(const std::string& organisation, const std::string& id);
   [[nodiscard]] base::Result<api::BuildPage> builds(const std::string& organisation, const BuildQuery& query);
   /// The waiter leaves; the job goes on while another waits. kConflict once it has ended.
   [[nodiscard]] base::Result<void> cancel(const std::string& organisation, const std::string& id);
   /// Events of the job after `after`, oldest first.
-  [[nodiscard]] base::Result<std::vector<api::Event>> events(const std::string& job, std::int64_t after, std::int64_t limit);
+  [[nodiscard]] base::Result<std::vector<api::Event>> events(const std::string& job, std::int64_t after,
+                                                             std::int64_t limit);
   /// Finished engines of a model for its default shapes, newest first per target and precision.
-  [[nodiscard]] base::Result<std::vector<api::Engine>> engines(const std::string& organisation, const std::string& model);
+  [[nodiscard]] base::Result<std::vector<api::Engine>> engines(const std::string& organisation,
+                                                               const std::string& model);
   /// The file name of an engine that is public or that the organisation holds; empty when there is none.
   [[nodiscard]] base::Result<std::string> engine_file(const std::string& organisation, const std::string& digest);
   [[nodiscard]] base::Result<bool> may_read_blob(const std::string& organisation, const std::string& digest);
-  [[nodiscard]] base::Result<void> hold_blob(const std::string& organisation, const std::string& digest, std::int64_t size_bytes);
+  [[nodiscard]] base::Result<void> hold_blob(const std::string& organisation, const std::string& digest,
+                                             std::int64_t size_bytes);
 
   // ---- For sources
   struct Waiting {
@@ -102,7 +106,8 @@ class Farm {
     std::string organisation, onnx, state;
   };
   [[nodiscard]] base::Result<Leased> check_lease(const std::string& job, const std::string& token);
-  [[nodiscard]] base::Result<void> complete(const std::string& job, const api::Completion& completion, std::int64_t engine_bytes);
+  [[nodiscard]] base::Result<void> complete(const std::string& job, const api::Completion& completion,
+                                            std::int64_t engine_bytes);
   [[nodiscard]] base::Result<void> fail_attempt(const std::string& job, const api::Failure& failure);
   /// Ends the leases of an agent that is known to be dead.
   [[nodiscard]] base::Result<void> agent_died(const std::string& agent);

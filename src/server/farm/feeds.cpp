@@ -13,14 +13,22 @@ constexpr std::int64_t kBatch = 500;
 
 bool is_end(const std::string& state) { return state == "succeeded" || state == "failed" || state == "cancelled"; }
 
-std::string frame(const api::Event& event) { return fmt::format("id: {}\nevent: {}\ndata: {}\n\n", event.id, event.kind, api::encode(event)); }
+std::string frame(const api::Event& event) {
+  return fmt::format("id: {}\nevent: {}\ndata: {}\n\n", event.id, event.kind, api::encode(event));
+}
 
 }  // namespace
 
 class Feeds::Feed : public std::enable_shared_from_this<Feeds::Feed> {
  public:
-  Feed(Farm& farm, std::shared_ptr<http::Stream> stream, std::string organisation, const api::Build& build, std::int64_t after)
-      : farm_(farm), stream_(std::move(stream)), organisation_(std::move(organisation)), build_(build.id), job_(build.job), last_(after) {}
+  Feed(Farm& farm, std::shared_ptr<http::Stream> stream, std::string organisation, const api::Build& build,
+       std::int64_t after)
+      : farm_(farm),
+        stream_(std::move(stream)),
+        organisation_(std::move(organisation)),
+        build_(build.id),
+        job_(build.job),
+        last_(after) {}
 
   void listen(const Post& post) {
     listening_ = farm_.notifier().listen(job_, [weak = weak_from_this(), post] {
@@ -74,7 +82,8 @@ class Feeds::Feed : public std::enable_shared_from_this<Feeds::Feed> {
 Feeds::Feeds(Farm& farm, Post post) : farm_(farm), post_(std::move(post)) {}
 Feeds::~Feeds() = default;
 
-void Feeds::open(std::shared_ptr<http::Stream> stream, const std::string& organisation, const api::Build& build, std::int64_t after) {
+void Feeds::open(std::shared_ptr<http::Stream> stream, const std::string& organisation, const api::Build& build,
+                 std::int64_t after) {
   auto feed = std::make_shared<Feed>(farm_, std::move(stream), organisation, build, after);
   feed->listen(post_);
   {
@@ -108,7 +117,8 @@ std::size_t Feeds::count() const {
   return feeds_.size();
 }
 
-LeaseDesk::LeaseDesk(Farm& farm, Post post, Answer answer) : farm_(farm), post_(std::move(post)), answer_(std::move(answer)) {
+LeaseDesk::LeaseDesk(Farm& farm, Post post, Answer answer)
+    : farm_(farm), post_(std::move(post)), answer_(std::move(answer)) {
   listening_ = farm_.notifier().listen("queue", [this] { post_([this] { serve(); }); });
 }
 

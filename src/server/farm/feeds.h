@@ -24,7 +24,8 @@ class Feeds {
   Feeds(Farm& farm, Post post);
   ~Feeds();
   /// Streams the build's events after `after` until the build has ended.
-  void open(std::shared_ptr<http::Stream> stream, const std::string& organisation, const api::Build& build, std::int64_t after);
+  void open(std::shared_ptr<http::Stream> stream, const std::string& organisation, const api::Build& build,
+            std::int64_t after);
   /// Forgets streams whose reader has left.
   void sweep();
   void close_all();

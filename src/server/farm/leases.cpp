@@ -17,18 +17,21 @@ using base::Result;
 namespace {
 
 std::unexpected<base::Error> stale() {
-  return base::fail(Code::kConflict, "this lease has ended: the job was requeued, cancelled or finished; drop the attempt");
+  return base::fail(Code::kConflict,
+                    "this lease has ended: the job was requeued, cancelled or finished; drop the attempt");
 }
 
 Result<void> load_leased(soci::session& sql, JobRow& row, const std::string& job, const std::string& token) {
-  if (!load_job(sql, row, "WHERE j.id = :a", job)) return base::fail(Code::kNotFound, "no job \"{}\"", job.substr(0, 100));
+  if (!load_job(sql, row, "WHERE j.id = :a", job))
+    return base::fail(Code::kNotFound, "no job \"{}\"", job.substr(0, 100));
   if (row.state != "leased" || token.empty() || !base::equal_secret(row.lease_token, token)) return stale();
   return {};
 }
 
 std::string cut_line(const std::string& line, std::size_t limit) {
   std::string result = line.substr(0, limit);
-  while (result.size() < line.size() && !result.empty() && (static_cast<unsigned char>(result.back()) & 0xC0) == 0x80) result.pop_back();
+  while (result.size() < line.size() && !result.empty() && (static_cast<unsigned char>(result.back()) & 0xC0) == 0x80)
+    result.pop_back();
   for (char& c : result)
     if (c == '\n' || c == '\r') c = ' ';
   return result;
@@ -87,11 +90,14 @@ std::vector<std::string> Farm::live_targets() const {
 Result<std::optional<api::Lease>> Farm::lease(const api::LeaseRequest& request) {
   std::string targets;
   for (const std::string& target : request.targets) {
-    if (target.empty() || target.size() > 40 || target.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") != std::string::npos)
-      return std::unexpected(base::Error{Code::kInvalidArgument, fmt::format("\"{}\" is no architecture", target.substr(0, 60)), "targets"});
+    if (target.empty() || target.size() > 40 ||
+        target.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") != std::string::npos)
+      return std::unexpected(base::Error{Code::kInvalidArgument,
+                                         fmt::format("\"{}\" is no architecture", target.substr(0, 60)), "targets"});
     targets += (targets.empty() ? "'" : ", '") + target + "'";
   }
-  if (targets.empty()) return std::unexpected(base::Error{Code::kInvalidArgument, "say which architectures you build for", "targets"});
+  if (targets.empty())
+    return std::unexpected(base::Error{Code::kInvalidArgument, "say which architectures you build for", "targets"});
   seen(request);
   const long long now = now_();
   std::optional<api::Lease> lease;
@@ -100,8 +106,11 @@ Result<std::optional<api::Lease>> Farm::lease(const api::LeaseRequest& request) 
     JobRow row;
     const std::string ready = "queued";
     if (!load_job(sql, row,
-                  "JOIN organisations o ON o.id = j.organisation LEFT JOIN (SELECT organisation, COUNT(*) AS running FROM jobs WHERE state = 'leased' "
-                  "GROUP BY organisation) r ON r.organisation = j.organisation WHERE j.state = :a AND j.ready = 1 AND j.target IN (" + targets +
+                  "JOIN organisations o ON o.id = j.organisation LEFT JOIN (SELECT organisation, COUNT(*) AS running "
+                  "FROM jobs WHERE state = 'leased' "
+                  "GROUP BY organisation) r ON r.organisation = j.organisation WHERE j.state = :a AND j.ready = 1 AND "
+                  "j.target IN (" +
+                      targets +
                       ") ORDER BY COALESCE(r.running, 0) * 1.0 / o.weight, j.priority DESC, j.created_ms, j.id LIMIT 1",
                   ready))
       return {};
@@ -116,16 +125,20 @@ Result<std::optional<api::Lease>> Farm::lease(const api::LeaseRequest& request) 
     lease->model = row.model;
     lease->licence = row.licence;
     lease->cache_scope = base::sha256("cache " + row.organisation).substr(0, 16);
-    if (auto carrier = api::decode<api::BuildRequest>(row.shapes, api::Unknown::kIgnore)) lease->shapes = std::move(carrier->shapes);
+    if (auto carrier = api::decode<api::BuildRequest>(row.shapes, api::Unknown::kIgnore))
+      lease->shapes = std::move(carrier->shapes);
     if (!row.metadata.empty())
-      if (auto metadata = api::decode<api::Metadata>(row.metadata, api::Unknown::kIgnore)) lease->metadata = std::move(*metadata);
+      if (auto metadata = api::decode<api::Metadata>(row.metadata, api::Unknown::kIgnore))
+        lease->metadata = std::move(*metadata);
     const long long expires = now + settings_.farm_lease_ms;
     const long long started = row.started_ms != 0 ? row.started_ms : now;
-    sql << "UPDATE jobs SET state = 'leased', attempts = attempts + 1, lease_token = :l, agent = :a, lease_expires_ms = :e, started_ms = :s, stage = '', "
+    sql << "UPDATE jobs SET state = 'leased', attempts = attempts + 1, lease_token = :l, agent = :a, lease_expires_ms "
+           "= :e, started_ms = :s, stage = '', "
            "stage_done = 0, stage_total = 0 WHERE id = :j",
         soci::use(lease->token), soci::use(request.agent), soci::use(expires), soci::use(started), soci::use(row.id);
     add_event(sql, row.id, "state", now, "leased");
-    add_event(sql, row.id, "log", now, fmt::format("attempt {} by agent {}", lease->attempt, cut_line(request.agent, 100)));
+    add_event(sql, row.id, "log", now,
+              fmt::format("attempt {} by agent {}", lease->attempt, cut_line(request.agent, 100)));
     return {};
   }));
   if (lease) {
@@ -137,14 +150,16 @@ Result<std::optional<api::Lease>> Farm::lease(const api::LeaseRequest& request) 
 
 Result<api::HeartbeatReply> Farm::heartbeat(const std::string& job, const api::Heartbeat& heartbeat) {
   if (static_cast<std::int64_t>(heartbeat.log.size()) > settings_.farm_heartbeat_lines)
-    return base::fail(Code::kLimit, "a heartbeat brings at most farm.heartbeat_lines = {} lines", settings_.farm_heartbeat_lines);
+    return base::fail(Code::kLimit, "a heartbeat brings at most farm.heartbeat_lines = {} lines",
+                      settings_.farm_heartbeat_lines);
   const long long now = now_();
   api::HeartbeatReply reply;
   reply.ttl_ms = settings_.farm_lease_ms;
   bool changed = false;
   XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
     JobRow row;
-    if (!load_job(sql, row, "WHERE j.id = :a", job)) return base::fail(Code::kNotFound, "no job \"{}\"", job.substr(0, 100));
+    if (!load_job(sql, row, "WHERE j.id = :a", job))
+      return base::fail(Code::kNotFound, "no job \"{}\"", job.substr(0, 100));
     if (row.state == "cancelled") {
       reply.cancelled = true;
       return {};
@@ -164,8 +179,8 @@ Result<api::HeartbeatReply> Farm::heartbeat(const std::string& job, const api::H
       const std::string stage = cut_line(heartbeat.progress->stage, 60);
       const long long done = heartbeat.progress->done, total = heartbeat.progress->total;
       if (stage != row.stage || done != row.stage_done || total != row.stage_total) {
-        sql << "UPDATE jobs SET stage = :s, stage_done = :d, stage_total = :t WHERE id = :j", soci::use(stage), soci::use(done), soci::use(total),
-            soci::use(job);
+        sql << "UPDATE jobs SET stage = :s, stage_done = :d, stage_total = :t WHERE id = :j", soci::use(stage),
+            soci::use(done), soci::use(total), soci::use(job);
         const api::Progress progress{stage, done, total};
         add_event(sql, job, "progress", now, "", &progress);
         changed = true;
@@ -192,11 +207,13 @@ Result<void> Farm::complete(const std::string& job, const api::Completion& compl
     JobRow row;
     XI_CHECK(load_leased(sql, row, job, completion.token));
     started = row.started_ms;
-    sql << "UPDATE jobs SET engine = :e, engine_bytes = :b, report = :r WHERE id = :j", soci::use(completion.engine), soci::use(bytes),
-        soci::use(completion.report.text), soci::use(job);
+    sql << "UPDATE jobs SET engine = :e, engine_bytes = :b, report = :r WHERE id = :j", soci::use(completion.engine),
+        soci::use(bytes), soci::use(completion.report.text), soci::use(job);
     // The result belongs to the job's organisation, and to each that waits for it.
-    sql << "INSERT INTO blob_holders (digest, organisation, created_ms) SELECT :d, organisation, :t FROM (SELECT organisation FROM jobs WHERE id = :j1 "
-           "UNION SELECT organisation FROM builds WHERE job = :j2) x WHERE true ON CONFLICT (digest, organisation) DO NOTHING",
+    sql << "INSERT INTO blob_holders (digest, organisation, created_ms) SELECT :d, organisation, :t FROM (SELECT "
+           "organisation FROM jobs WHERE id = :j1 "
+           "UNION SELECT organisation FROM builds WHERE job = :j2) x WHERE true ON CONFLICT (digest, organisation) DO "
+           "NOTHING",
         soci::use(completion.engine), soci::use(now), soci::use(job), soci::use(job);
     set_state(sql, job, "succeeded", now);
     return {};
@@ -214,7 +231,9 @@ Result<void> Farm::fail_attempt(const std::string& job, const api::Failure& fail
     JobRow row;
     XI_CHECK(load_leased(sql, row, job, failure.token));
     requeued = failure.retry && row.attempts < settings_.farm_attempts;
-    add_event(sql, job, "log", now, fmt::format("attempt {} failed: {}: {}", row.attempts, failure.error.kind, cut_line(failure.error.message, 2000)));
+    add_event(sql, job, "log", now,
+              fmt::format("attempt {} failed: {}: {}", row.attempts, failure.error.kind,
+                          cut_line(failure.error.message, 2000)));
     set_state(sql, job, requeued ? "queued" : "failed", now, api::encode(failure.error));
     return {};
   }));
@@ -227,8 +246,8 @@ Result<void> Farm::fail_attempt(const std::string& job, const api::Failure& fail
 namespace {
 
 // Ends the leases selected by `where`; a job without attempts left is poison: it has lost as many agents as it may.
-std::vector<std::string> end_leases(soci::session& sql, const std::string& where, const std::string& value, long long now, std::int64_t attempts,
-                                    Metrics& metrics) {
+std::vector<std::string> end_leases(soci::session& sql, const std::string& where, const std::string& value,
+                                    long long now, std::int64_t attempts, Metrics& metrics) {
   std::vector<std::string> jobs;
   for (;;) {
     JobRow row;
@@ -237,8 +256,11 @@ std::vector<std::string> end_leases(soci::session& sql, const std::string& where
     if (row.attempts < attempts) {
       set_state(sql, row.id, "queued", now);
     } else {
-      const api::BuildError error{"lost_agent", "unavailable",
-                                  fmt::format("the job lost its agent {} times; it is given up. The model may crash the agent: see the log", row.attempts), ""};
+      const api::BuildError error{
+          "lost_agent", "unavailable",
+          fmt::format("the job lost its agent {} times; it is given up. The model may crash the agent: see the log",
+                      row.attempts),
+          ""};
       set_state(sql, row.id, "failed", now, api::encode(error));
       metrics.count("xinfer_jobs_finished_total", "state=\"failed\"");
     }
@@ -266,7 +288,8 @@ Result<std::int64_t> Farm::reap() {
   const std::string limit = std::to_string(now);
   long long expired = 0;
   XI_CHECK(database_.read([&](soci::session& sql) -> Result<void> {
-    sql << "SELECT COUNT(*) FROM jobs WHERE state = 'leased' AND lease_expires_ms < :t", soci::into(expired), soci::use(now);
+    sql << "SELECT COUNT(*) FROM jobs WHERE state = 'leased' AND lease_expires_ms < :t", soci::into(expired),
+        soci::use(now);
     return {};
   }));
   if (expired == 0) return 0;
@@ -288,8 +311,8 @@ Result<std::vector<Farm::Waiting>> Farm::waiting_for_sources() {
   return database_.read([&](soci::session& sql) -> Result<std::vector<Waiting>> {
     std::vector<Waiting> waiting;
     Waiting row;
-    soci::statement rows = (sql.prepare << "SELECT DISTINCT onnx, model FROM jobs WHERE state = 'queued' AND ready = 0", soci::into(row.onnx),
-                            soci::into(row.model));
+    soci::statement rows = (sql.prepare << "SELECT DISTINCT onnx, model FROM jobs WHERE state = 'queued' AND ready = 0",
+                            soci::into(row.onnx), soci::into(row.model));
     rows.execute();
     while (rows.fetch()) waiting.push_back(row);
     return waiting;
@@ -298,7 +321,9 @@ Result<std::vector<Farm::Waiting>> Farm::waiting_for_sources() {
 
 Result<void> Farm::source_ready(const std::string& onnx) {
   XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
-    sql << "UPDATE jobs SET ready = 1, stage = '', stage_done = 0, stage_total = 0 WHERE onnx = :d AND state = 'queued'", soci::use(onnx);
+    sql << "UPDATE jobs SET ready = 1, stage = '', stage_done = 0, stage_total = 0 WHERE onnx = :d AND state = "
+           "'queued'",
+        soci::use(onnx);
     return {};
   }));
   notifier_.notify("queue");
@@ -329,13 +354,14 @@ Result<void> Farm::source_progress(const std::string& onnx, const api::Progress&
   XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
     std::string id;
     {
-      soci::statement rows = (sql.prepare << "SELECT id FROM jobs WHERE onnx = :d AND state = 'queued' AND ready = 0", soci::into(id), soci::use(onnx));
+      soci::statement rows = (sql.prepare << "SELECT id FROM jobs WHERE onnx = :d AND state = 'queued' AND ready = 0",
+                              soci::into(id), soci::use(onnx));
       rows.execute();
       while (rows.fetch()) jobs.push_back(id);
     }
     for (const std::string& job : jobs) {
-      sql << "UPDATE jobs SET stage = :s, stage_done = :d, stage_total = :t WHERE id = :j", soci::use(progress.stage), soci::use(done), soci::use(total),
-          soci::use(job);
+      sql << "UPDATE jobs SET stage = :s, stage_done = :d, stage_total = :t WHERE id = :j", soci::use(progress.stage),
+          soci::use(done), soci::use(total), soci::use(job);
       add_event(sql, job, "progress", now, "", &progress);
     }
     return {};
@@ -352,13 +378,14 @@ Result<Totals> Farm::totals() {
     std::string name;
     long long count = 0;
     {
-      soci::statement rows = (sql.prepare << "SELECT state, COUNT(*) FROM jobs GROUP BY state", soci::into(name), soci::into(count));
+      soci::statement rows =
+          (sql.prepare << "SELECT state, COUNT(*) FROM jobs GROUP BY state", soci::into(name), soci::into(count));
       rows.execute();
       while (rows.fetch()) totals.jobs_by_state[name] = count;
     }
     {
-      soci::statement rows =
-          (sql.prepare << "SELECT target, COUNT(*) FROM jobs WHERE state = 'queued' GROUP BY target", soci::into(name), soci::into(count));
+      soci::statement rows = (sql.prepare << "SELECT target, COUNT(*) FROM jobs WHERE state = 'queued' GROUP BY target",
+                              soci::into(name), soci::into(count));
       rows.execute();
       while (rows.fetch()) totals.queued_by_target[name] = count;
     }

@@ -50,7 +50,8 @@ pid_t spawn(const std::filesystem::path& program, const std::vector<std::string>
 
 class LocalAgents::State {
  public:
-  explicit State(LocalAgentOptions options) : options_(std::move(options)), pids_(static_cast<std::size_t>(options_.count), 0) {}
+  explicit State(LocalAgentOptions options)
+      : options_(std::move(options)), pids_(static_cast<std::size_t>(options_.count), 0) {}
 
   // Each agent has a thread: PR_SET_PDEATHSIG is about the thread that forked.
   void run() {
@@ -68,7 +69,8 @@ class LocalAgents::State {
     changed_.notify_all();
     {
       std::unique_lock lock(mutex_);
-      changed_.wait_for(lock, milliseconds(grace_ms), [&] { return std::ranges::all_of(pids_, [](pid_t pid) { return pid == 0; }); });
+      changed_.wait_for(lock, milliseconds(grace_ms),
+                        [&] { return std::ranges::all_of(pids_, [](pid_t pid) { return pid == 0; }); });
       for (pid_t pid : pids_)
         if (pid > 0) ::kill(pid, SIGKILL);
     }
@@ -101,7 +103,9 @@ class LocalAgents::State {
         lock.lock();
         if (stopping_) return;
         base::log(base::LogLevel::kWarning, "agent ended; starting it again",
-                  {{"agent", name}, {"status", WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status)) : fmt::format("exit {}", WEXITSTATUS(status))}});
+                  {{"agent", name},
+                   {"status", WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status))
+                                                  : fmt::format("exit {}", WEXITSTATUS(status))}});
       }
       if (std::chrono::steady_clock::now() - started > milliseconds(kHealthyMs)) pause_ms = kFirstPauseMs;
       changed_.wait_for(lock, milliseconds(pause_ms), [&] { return stopping_; });
@@ -123,7 +127,9 @@ void LocalAgents::stop(int grace_ms) { state_->stop(grace_ms); }
 
 Result<std::unique_ptr<LocalAgents>> LocalAgents::start(LocalAgentOptions options) {
   if (::access(options.program.c_str(), X_OK) != 0)
-    return base::fail(Code::kNotFound, "no program {}: set agents.program, or agents.local: 0 to run without local agents", options.program.string());
+    return base::fail(Code::kNotFound,
+                      "no program {}: set agents.program, or agents.local: 0 to run without local agents",
+                      options.program.string());
   auto state = std::make_unique<State>(std::move(options));
   state->run();
   return std::unique_ptr<LocalAgents>(new LocalAgents(std::move(state)));

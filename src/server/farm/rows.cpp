@@ -4,8 +4,10 @@ namespace xinfer::server::farm {
 namespace {
 
 const std::string kColumns =
-    "SELECT j.id, j.organisation, j.build_key, j.state, j.model, j.onnx, j.target, j.build_precision, j.shapes, j.metadata, j.licence, j.lease_token, "
-    "j.agent, j.stage, j.engine, j.report, j.error, j.ready, j.default_shapes, j.attempts, j.lease_expires_ms, j.stage_done, j.stage_total, "
+    "SELECT j.id, j.organisation, j.build_key, j.state, j.model, j.onnx, j.target, j.build_precision, j.shapes, "
+    "j.metadata, j.licence, j.lease_token, "
+    "j.agent, j.stage, j.engine, j.report, j.error, j.ready, j.default_shapes, j.attempts, j.lease_expires_ms, "
+    "j.stage_done, j.stage_total, "
     "j.engine_bytes, j.last_event, j.log_lines, j.created_ms, j.started_ms, j.finished_ms FROM jobs j ";
 
 template <class... Uses>
@@ -15,11 +17,13 @@ bool load(soci::session& sql, JobRow& row, const std::string& tail, Uses&&... us
   statement.alloc();
   statement.prepare(kColumns + tail);
   const auto add = [&](auto& value) { statement.exchange(into(value)); };
-  for (std::string* text : {&row.id, &row.organisation, &row.build_key, &row.state, &row.model, &row.onnx, &row.target, &row.precision, &row.shapes,
-                            &row.metadata, &row.licence, &row.lease_token, &row.agent, &row.stage, &row.engine, &row.report, &row.error})
+  for (std::string* text : {&row.id, &row.organisation, &row.build_key, &row.state, &row.model, &row.onnx, &row.target,
+                            &row.precision, &row.shapes, &row.metadata, &row.licence, &row.lease_token, &row.agent,
+                            &row.stage, &row.engine, &row.report, &row.error})
     add(*text);
-  for (long long* number : {&row.ready, &row.default_shapes, &row.attempts, &row.lease_expires_ms, &row.stage_done, &row.stage_total, &row.engine_bytes,
-                            &row.last_event, &row.log_lines, &row.created_ms, &row.started_ms, &row.finished_ms})
+  for (long long* number :
+       {&row.ready, &row.default_shapes, &row.attempts, &row.lease_expires_ms, &row.stage_done, &row.stage_total,
+        &row.engine_bytes, &row.last_event, &row.log_lines, &row.created_ms, &row.started_ms, &row.finished_ms})
     add(*number);
   (statement.exchange(soci::use(uses)), ...);
   statement.define_and_bind();
@@ -28,27 +32,33 @@ bool load(soci::session& sql, JobRow& row, const std::string& tail, Uses&&... us
 
 }  // namespace
 
-bool load_job(soci::session& sql, JobRow& row, const std::string& tail, const std::string& a) { return load(sql, row, tail, a); }
+bool load_job(soci::session& sql, JobRow& row, const std::string& tail, const std::string& a) {
+  return load(sql, row, tail, a);
+}
 bool load_job(soci::session& sql, JobRow& row, const std::string& tail, const std::string& a, const std::string& b) {
   return load(sql, row, tail, a, b);
 }
 
-long long add_event(soci::session& sql, const std::string& job, const std::string& kind, long long now, const std::string& body,
-                    const api::Progress* progress) {
+long long add_event(soci::session& sql, const std::string& job, const std::string& kind, long long now,
+                    const std::string& body, const api::Progress* progress) {
   long long id = 0;
   sql << "UPDATE jobs SET last_event = last_event + 1 WHERE id = :j", soci::use(job);
   sql << "SELECT last_event FROM jobs WHERE id = :j", soci::into(id), soci::use(job);
   const std::string stage = progress ? progress->stage : std::string();
   const long long done = progress ? progress->done : 0, total = progress ? progress->total : 0;
-  sql << "INSERT INTO events (job, id, kind, time_ms, body, stage, stage_done, stage_total) VALUES (:j, :i, :k, :t, :b, :s, :d, :n)", soci::use(job),
-      soci::use(id), soci::use(kind), soci::use(now), soci::use(body), soci::use(stage), soci::use(done), soci::use(total);
+  sql << "INSERT INTO events (job, id, kind, time_ms, body, stage, stage_done, stage_total) VALUES (:j, :i, :k, :t, "
+         ":b, :s, :d, :n)",
+      soci::use(job), soci::use(id), soci::use(kind), soci::use(now), soci::use(body), soci::use(stage),
+      soci::use(done), soci::use(total);
   return id;
 }
 
-void set_state(soci::session& sql, const std::string& job, const std::string& state, long long now, const std::string& error_json) {
+void set_state(soci::session& sql, const std::string& job, const std::string& state, long long now,
+               const std::string& error_json) {
   const long long finished = state == "succeeded" || state == "failed" || state == "cancelled" ? now : 0;
-  sql << "UPDATE jobs SET state = :s, lease_token = '', lease_expires_ms = 0, error = :e, finished_ms = :f WHERE id = :j", soci::use(state),
-      soci::use(error_json), soci::use(finished), soci::use(job);
+  sql << "UPDATE jobs SET state = :s, lease_token = '', lease_expires_ms = 0, error = :e, finished_ms = :f WHERE id = "
+         ":j",
+      soci::use(state), soci::use(error_json), soci::use(finished), soci::use(job);
   add_event(sql, job, "state", now, state);
 }
 

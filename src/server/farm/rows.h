@@ -11,9 +11,10 @@
 namespace xinfer::server::farm {
 
 struct JobRow {
-  std::string id, organisation, build_key, state, model, onnx, target, precision, shapes, metadata, licence, lease_token, agent, stage, engine, report, error;
-  long long ready = 0, default_shapes = 0, attempts = 0, lease_expires_ms = 0, stage_done = 0, stage_total = 0, engine_bytes = 0, last_event = 0,
-            log_lines = 0, created_ms = 0, started_ms = 0, finished_ms = 0;
+  std::string id, organisation, build_key, state, model, onnx, target, precision, shapes, metadata, licence,
+      lease_token, agent, stage, engine, report, error;
+  long long ready = 0, default_shapes = 0, attempts = 0, lease_expires_ms = 0, stage_done = 0, stage_total = 0,
+            engine_bytes = 0, last_event = 0, log_lines = 0, created_ms = 0, started_ms = 0, finished_ms = 0;
 };
 
 /// The first job of `SELECT columns FROM jobs j <tail>`; false when there is none. `tail` may use :a and :b.
@@ -21,10 +22,11 @@ bool load_job(soci::session& sql, JobRow& row, const std::string& tail, const st
 bool load_job(soci::session& sql, JobRow& row, const std::string& tail, const std::string& a, const std::string& b);
 
 /// Appends an event and moves the job's counters. Returns its number.
-long long add_event(soci::session& sql, const std::string& job, const std::string& kind, long long now, const std::string& body,
-                    const api::Progress* progress = nullptr);
+long long add_event(soci::session& sql, const std::string& job, const std::string& kind, long long now,
+                    const std::string& body, const api::Progress* progress = nullptr);
 
 /// The job goes to `state` (an event says so); leases end.
-void set_state(soci::session& sql, const std::string& job, const std::string& state, long long now, const std::string& error_json = {});
+void set_state(soci::session& sql, const std::string& job, const std::string& state, long long now,
+               const std::string& error_json = {});
 
 }  // namespace xinfer::server::farm

@@ -22,9 +22,9 @@ struct Request {
   std::string peer;                            // address of the other side
   std::string id;                              // for logs and the X-Request-Id header
   std::string body;                            // when the plan keeps it in memory
-  std::filesystem::path body_file;             // when the plan writes it to a file; deleted after the exchange unless moved
+  std::filesystem::path body_file;  // when the plan writes it to a file; deleted after the exchange unless moved
   std::uint64_t body_bytes = 0;
-  std::string body_sha256;                     // of body_file
+  std::string body_sha256;  // of body_file
 
   /// The header's value, or empty.
   const std::string& header(const std::string& name) const;

@@ -63,7 +63,8 @@ struct Shared {
   std::mutex mutex;
   std::set<Connection*> connections;
 
-  Shared(const Options& o, Service& s) : options(o), service(s), io(o.network_threads), workers(static_cast<std::size_t>(o.worker_threads)) {}
+  Shared(const Options& o, Service& s)
+      : options(o), service(s), io(o.network_threads), workers(static_cast<std::size_t>(o.worker_threads)) {}
 };
 
 }  // namespace
@@ -105,12 +106,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // ---- Called by exchanges, from any thread
   void answer(Response response, bool head_only) {
-    asio::post(socket_.get_executor(), [self = shared_from_this(), response = std::move(response), head_only]() mutable {
-      self->write_response(std::move(response), head_only);
-    });
+    asio::post(socket_.get_executor(), [self = shared_from_this(), response = std::move(response),
+                                        head_only]() mutable { self->write_response(std::move(response), head_only); });
   }
   void open_stream(Response head) {
-    asio::post(socket_.get_executor(), [self = shared_from_this(), head = std::move(head)]() mutable { self->begin_stream(std::move(head)); });
+    asio::post(socket_.get_executor(),
+               [self = shared_from_this(), head = std::move(head)]() mutable { self->begin_stream(std::move(head)); });
   }
   bool stream_write(std::string bytes) {
     if (closed_) return false;
@@ -163,14 +164,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
     request_ = std::make_shared<Request>();
     deadline(first_ ? shared_->options.header_timeout_ms : shared_->options.idle_timeout_ms);
     first_ = false;
-    beast::http::async_read_header(socket_, buffer_, *parser_, [self = shared_from_this()](error_code error, std::size_t) { self->on_head(error); });
+    beast::http::async_read_header(
+        socket_, buffer_, *parser_,
+        [self = shared_from_this()](error_code error, std::size_t) { self->on_head(error); });
   }
 
   void on_head(error_code error) {
     timer_.cancel();
     if (closed_) return;
-    if (error == beast::http::error::end_of_stream || error == asio::error::operation_aborted || error == asio::error::eof ||
-        error == asio::error::connection_reset)
+    if (error == beast::http::error::end_of_stream || error == asio::error::operation_aborted ||
+        error == asio::error::eof || error == asio::error::connection_reset)
       return shut();
     started_ = Clock::now();
     busy_ = true;
@@ -180,8 +183,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     if (error) {
       if (error.category() != beast::http::make_error_code(beast::http::error::bad_method).category()) return shut();
       const bool large = error == beast::http::error::header_limit || error == beast::http::error::buffer_overflow;
-      Response response = Response::error(large ? base::Error{base::Code::kLimit, "request headers exceed http.header_bytes", ""}
-                                                : base::Error{base::Code::kInvalidArgument, "malformed HTTP request: " + error.message(), ""});
+      Response response = Response::error(
+          large ? base::Error{base::Code::kLimit, "request headers exceed http.header_bytes", ""}
+                : base::Error{base::Code::kInvalidArgument, "malformed HTTP request: " + error.message(), ""});
       response.status = large ? 431 : 400;
       return write_response(std::move(response), false);
     }
@@ -196,13 +200,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
     const auto length = parser_->content_length();
     if (length && *length > plan_.limit_bytes) return refuse(too_large());
     if (parser_->is_done()) return hand_over();
-    if (plan_.to_file && !open_body_file()) return refuse(Response::error({base::Code::kIo, "cannot store the body", ""}));
+    if (plan_.to_file && !open_body_file())
+      return refuse(Response::error({base::Code::kIo, "cannot store the body", ""}));
     if (lower(request_->header("expect")) == "100-continue") return send_continue();
     read_body();
   }
 
   Response too_large() const {
-    return Response::error({base::Code::kLimit, fmt::format("the body exceeds {} bytes", plan_.limit_bytes), request_->path});
+    return Response::error(
+        {base::Code::kLimit, fmt::format("the body exceeds {} bytes", plan_.limit_bytes), request_->path});
   }
 
   // Answers without reading the body: the connection cannot be used again when there was one.
@@ -238,7 +244,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     parser_->get().body().size = chunk_.size();
     parser_->get().body().more = true;
     deadline(shared_->options.body_timeout_ms);
-    beast::http::async_read_some(socket_, buffer_, *parser_, [self = shared_from_this()](error_code error, std::size_t) { self->on_body(error); });
+    beast::http::async_read_some(socket_, buffer_, *parser_,
+                                 [self = shared_from_this()](error_code error, std::size_t) { self->on_body(error); });
   }
 
   void on_body(error_code error) {
@@ -291,10 +298,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
 
   std::string head_of(const Response& response, std::optional<std::uint64_t> length) {
-    std::string head = fmt::format("HTTP/1.1 {} {}\r\nX-Request-Id: {}\r\nX-Content-Type-Options: nosniff\r\n", response.status, reason(response.status),
-                                   request_->id);
+    std::string head = fmt::format("HTTP/1.1 {} {}\r\nX-Request-Id: {}\r\nX-Content-Type-Options: nosniff\r\n",
+                                   response.status, reason(response.status), request_->id);
     for (const auto& [name, value] : response.headers) head += fmt::format("{}: {}\r\n", name, one_line(value));
-    if (length && response.status != 204 && response.status != 304) head += fmt::format("Content-Length: {}\r\n", *length);
+    if (length && response.status != 204 && response.status != 304)
+      head += fmt::format("Content-Length: {}\r\n", *length);
     head += keep_alive_ ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
     return head;
   }
@@ -329,7 +337,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void send_file() {
     if (closed_) return;
     while (file_left_ > 0) {
-      const ssize_t sent = ::sendfile(socket_.native_handle(), file_fd_, &file_offset_, std::min<std::uint64_t>(file_left_, 1 << 20));
+      const ssize_t sent =
+          ::sendfile(socket_.native_handle(), file_fd_, &file_offset_, std::min<std::uint64_t>(file_left_, 1 << 20));
       if (sent > 0) {
         file_left_ -= static_cast<std::uint64_t>(sent);
         sent_bytes_ += static_cast<std::uint64_t>(sent);
@@ -433,7 +442,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   off_t file_offset_ = 0;
   std::uint64_t file_left_ = 0, sent_bytes_ = 0;
   Clock::time_point started_;
-  bool first_ = true, keep_alive_ = false, busy_ = false, answering_ = false, streaming_ = false, stream_busy_ = false, stream_ending_ = false;
+  bool first_ = true, keep_alive_ = false, busy_ = false, answering_ = false, streaming_ = false, stream_busy_ = false,
+       stream_ending_ = false;
   std::atomic<bool> closed_{false}, busy_handler_{false};
   std::deque<std::string> stream_queue_;
   std::atomic<std::uint64_t> stream_bytes_{0};
@@ -456,7 +466,8 @@ class ConnectionExchange final : public Exchange {
   ConnectionExchange(std::shared_ptr<Connection> connection, std::shared_ptr<Request> request)
       : connection_(std::move(connection)), request_(std::move(request)) {}
   ~ConnectionExchange() override {
-    if (!answered_) connection_->answer(Response::error({base::Code::kInternal, "the request was dropped", request_->path}), false);
+    if (!answered_)
+      connection_->answer(Response::error({base::Code::kInternal, "the request was dropped", request_->path}), false);
     if (!request_->body_file.empty()) ::unlink(request_->body_file.c_str());
   }
   Request& request() override { return *request_; }
@@ -478,7 +489,8 @@ class ConnectionExchange final : public Exchange {
 void Connection::hand_over() {
   busy_handler_ = true;  // from here the exchange deletes the body file
   watch();
-  asio::post(shared_->workers, [shared = shared_, exchange = std::make_shared<ConnectionExchange>(shared_from_this(), request_)]() mutable {
+  asio::post(shared_->workers, [shared = shared_, exchange = std::make_shared<ConnectionExchange>(shared_from_this(),
+                                                                                                  request_)]() mutable {
     shared->service.handle(std::move(exchange));
   });
 }
@@ -486,7 +498,8 @@ void Connection::hand_over() {
 base::Result<tcp::endpoint> parse_listen(const std::string& text) {
   const std::size_t colon = text.rfind(':');
   const auto bad = [&] {
-    return base::fail(base::Code::kInvalidArgument, "--listen {}: expected ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080", text);
+    return base::fail(base::Code::kInvalidArgument,
+                      "--listen {}: expected ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080", text);
   };
   if (colon == std::string::npos) return bad();
   std::string host = text.substr(0, colon);
@@ -496,7 +509,8 @@ base::Result<tcp::endpoint> parse_listen(const std::string& text) {
   const auto address = asio::ip::make_address(host, error);
   int port = -1;
   const std::string digits = text.substr(colon + 1);
-  if (!digits.empty() && digits.size() <= 5 && digits.find_first_not_of("0123456789") == std::string::npos) port = std::stoi(digits);
+  if (!digits.empty() && digits.size() <= 5 && digits.find_first_not_of("0123456789") == std::string::npos)
+    port = std::stoi(digits);
   if (error || port < 0 || port > 65535) return bad();
   return tcp::endpoint(address, static_cast<unsigned short>(port));
 }
@@ -505,7 +519,8 @@ base::Result<tcp::endpoint> parse_listen(const std::string& text) {
 
 class Server::State {
  public:
-  State(const Options& options, Service& service) : shared_(std::make_shared<Shared>(options, service)), acceptor_(shared_->io) {}
+  State(const Options& options, Service& service)
+      : shared_(std::make_shared<Shared>(options, service)), acceptor_(shared_->io) {}
 
   base::Result<void> open() {
     XI_TRY(const tcp::endpoint endpoint, parse_listen(shared_->options.listen));
@@ -514,7 +529,8 @@ class Server::State {
     if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
     if (!error) acceptor_.bind(endpoint, error);
     if (!error) acceptor_.listen(1024, error);
-    if (error) return base::fail(base::Code::kUnavailable, "cannot listen on {}: {}", shared_->options.listen, error.message());
+    if (error)
+      return base::fail(base::Code::kUnavailable, "cannot listen on {}: {}", shared_->options.listen, error.message());
     ::fcntl(acceptor_.native_handle(), F_SETFD, FD_CLOEXEC);
     const tcp::endpoint bound = acceptor_.local_endpoint();
     address_ = bound.address().is_v6() ? fmt::format("[{}]:{}", bound.address().to_string(), bound.port())
@@ -568,7 +584,8 @@ class Server::State {
       if (error == asio::error::operation_aborted || shared_->stopping) return;
       if (!error) {
         ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
-        if (static_cast<std::int64_t>(count()) < shared_->options.connections) std::make_shared<Connection>(shared_, std::move(socket))->start();
+        if (static_cast<std::int64_t>(count()) < shared_->options.connections)
+          std::make_shared<Connection>(shared_, std::move(socket))->start();
         accept();
         return;
       }

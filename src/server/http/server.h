@@ -14,9 +14,9 @@ namespace xinfer::server::http {
 
 /// What to do with a request's body, decided from its head.
 struct BodyPlan {
-  std::optional<Response> refuse;   // answer this without reading the body
+  std::optional<Response> refuse;  // answer this without reading the body
   std::uint64_t limit_bytes = 0;
-  bool to_file = false;             // into a scratch file, hashed on the way
+  bool to_file = false;  // into a scratch file, hashed on the way
 };
 
 /// What the server serves. accept() runs on a network thread and must not block; handle() runs on a worker thread;
@@ -36,7 +36,8 @@ struct Options {
   std::uint64_t header_bytes = 16 << 10;
   std::uint64_t stream_buffer_bytes = 1 << 20;  // unread bytes of an event stream before it is cut
   std::int64_t connections = 12'000;
-  std::int64_t header_timeout_ms = 10'000, body_timeout_ms = 30'000, write_timeout_ms = 30'000, idle_timeout_ms = 60'000;
+  std::int64_t header_timeout_ms = 10'000, body_timeout_ms = 30'000, write_timeout_ms = 30'000,
+               idle_timeout_ms = 60'000;
   std::int64_t ping_ms = 15'000;  // comment line on quiet event streams
 };
 

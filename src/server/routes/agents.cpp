@@ -20,7 +20,8 @@ void lease_job(Services& services, Call call, std::shared_ptr<http::Exchange> ex
 }
 
 Reply get_input(Services& services, Call& call) {
-  XI_TRY(const farm::Farm::Leased leased, services.farm.check_lease(call.path["id"], call.request.header("x-lease-token")));
+  XI_TRY(const farm::Farm::Leased leased,
+         services.farm.check_lease(call.path["id"], call.request.header("x-lease-token")));
   XI_TRY(const auto path, services.store.local_file(leased.onnx));
   XI_TRY(const auto size, services.store.size(leased.onnx));
   return file_response(call.request, path, size.value_or(0), leased.onnx, true, "");
@@ -41,11 +42,13 @@ Reply sign(Services& services, Call& call) {
 
 Reply complete_job(Services& services, Call& call) {
   XI_TRY(const api::Completion completion, decode_body<api::Completion>(call));
-  if (!base::is_sha256(completion.engine)) return std::unexpected(base::Error{Code::kInvalidArgument, "expected the SHA-256 of an uploaded blob", "engine"});
+  if (!base::is_sha256(completion.engine))
+    return std::unexpected(base::Error{Code::kInvalidArgument, "expected the SHA-256 of an uploaded blob", "engine"});
   // Two attempts that made the same bytes are one blob: whoever holds it, the store has it.
   XI_TRY(const auto size, services.store.size(completion.engine));
   XI_TRY(const bool uploaded, services.farm.may_read_blob(call.principal.organisation, completion.engine));
-  if (!size || !uploaded) return std::unexpected(base::Error{Code::kNotFound, "no such blob: upload the engine first", "engine"});
+  if (!size || !uploaded)
+    return std::unexpected(base::Error{Code::kNotFound, "no such blob: upload the engine first", "engine"});
   XI_CHECK(services.farm.complete(call.path["id"], completion, static_cast<std::int64_t>(*size)));
   return Response{204, {}, {}, {}};
 }

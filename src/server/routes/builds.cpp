@@ -28,7 +28,8 @@ Result<HardwareTarget> parse_target(const api::BuildRequest& request) {
   std::string text = request.target;
   if (!request.precision.empty()) {
     const std::size_t colon = text.find(':');
-    if (colon != std::string::npos && text.substr(colon + 1) != request.precision) return bad("precision", "target and precision disagree");
+    if (colon != std::string::npos && text.substr(colon + 1) != request.precision)
+      return bad("precision", "target and precision disagree");
     text = text.substr(0, colon) + ":" + request.precision;
   }
   if (text.starts_with("host")) return bad("target", "\"host\" means the machine of the one who asks: name its target");
@@ -40,12 +41,14 @@ Result<HardwareTarget> parse_target(const api::BuildRequest& request) {
 }
 
 Result<void> check_shapes(const api::Shapes& shapes, const Settings& settings) {
-  if (static_cast<std::int64_t>(shapes.size()) > settings.builds_inputs) return bad("shapes", "more inputs than builds.inputs allows");
+  if (static_cast<std::int64_t>(shapes.size()) > settings.builds_inputs)
+    return bad("shapes", "more inputs than builds.inputs allows");
   for (const auto& [name, dimensions] : shapes) {
     if (name.empty() || name.size() > 200) return bad("shapes", "an input's name has 1 to 200 bytes");
     if (dimensions.size() > kRank) return bad("shapes." + name, fmt::format("more than {} dimensions", kRank));
     for (std::int64_t dimension : dimensions)
-      if (dimension <= 0 || dimension > kDimension) return bad("shapes." + name, fmt::format("{} is no size", dimension));
+      if (dimension <= 0 || dimension > kDimension)
+        return bad("shapes." + name, fmt::format("{} is no size", dimension));
   }
   return {};
 }
@@ -55,7 +58,10 @@ Result<void> from_model(Services& services, const Call& call, const api::BuildRe
   auto model = services.catalogue.find(call.principal.organisation, request.model);
   if (!model) return std::unexpected(std::move(model).error().in("model"));
   if (model->sha256.empty())
-    return base::fail(Code::kConflict, "the digest of {}'s file is not known yet: an administrator confirms its source once, with POST /v1/models/{}/confirm", model->id, model->id);
+    return base::fail(Code::kConflict,
+                      "the digest of {}'s file is not known yet: an administrator confirms its source once, with POST "
+                      "/v1/models/{}/confirm",
+                      model->id, model->id);
   spec.model = model->id;
   spec.licence = model->licence;
   spec.onnx = model->sha256;
@@ -133,7 +139,8 @@ void stream_events(Services& services, Call call, std::shared_ptr<http::Exchange
   if (!text.empty()) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), after);
     if (error != std::errc() || end != text.data() + text.size() || after < 0)
-      return exchange->respond(Response::error({Code::kInvalidArgument, "expected an event's number", "Last-Event-ID"}));
+      return exchange->respond(
+          Response::error({Code::kInvalidArgument, "expected an event's number", "Last-Event-ID"}));
   }
   Response head;
   head.headers = {{"Content-Type", "text/event-stream"}, {"Cache-Control", "no-store"}, {"X-Accel-Buffering", "no"}};

@@ -55,22 +55,27 @@ bool matches_etag(std::string_view list, std::string_view etag) {
 
 }  // namespace
 
-http::Response file_response(const http::Request& request, const std::filesystem::path& file, std::uint64_t size, const std::string& etag,
-                             bool immutable, const std::string& name) {
+http::Response file_response(const http::Request& request, const std::filesystem::path& file, std::uint64_t size,
+                             const std::string& etag, bool immutable, const std::string& name) {
   const std::string quoted = '"' + etag + '"';
   http::Response response;
-  response.headers = {{"ETag", quoted}, {"Accept-Ranges", "bytes"}, {"Cache-Control", immutable ? "private, max-age=31536000, immutable" : "no-cache"}};
+  response.headers = {{"ETag", quoted},
+                      {"Accept-Ranges", "bytes"},
+                      {"Cache-Control", immutable ? "private, max-age=31536000, immutable" : "no-cache"}};
   if (const std::string& none = request.header("if-none-match"); !none.empty() && matches_etag(none, quoted)) {
     response.status = 304;
     return response;
   }
   response.headers.emplace_back("Content-Type", "application/octet-stream");
-  if (!name.empty()) response.headers.emplace_back("Content-Disposition", fmt::format("attachment; filename=\"{}\"", name));
+  if (!name.empty())
+    response.headers.emplace_back("Content-Disposition", fmt::format("attachment; filename=\"{}\"", name));
   const std::string& if_range = request.header("if-range");
   Range range;
-  const RangeKind kind = !if_range.empty() && if_range != quoted ? RangeKind::kNone : parse_range(request.header("range"), size, range);
+  const RangeKind kind =
+      !if_range.empty() && if_range != quoted ? RangeKind::kNone : parse_range(request.header("range"), size, range);
   if (kind == RangeKind::kUnsatisfiable) {
-    http::Response refused = http::Response::error({base::Code::kInvalidArgument, fmt::format("the file has {} bytes", size), "Range"});
+    http::Response refused =
+        http::Response::error({base::Code::kInvalidArgument, fmt::format("the file has {} bytes", size), "Range"});
     refused.status = 416;
     refused.headers.emplace_back("Content-Range", fmt::format("bytes */{}", size));
     return refused;

@@ -21,7 +21,8 @@ std::string owner(const api::Model& model, const Call& call) {
   return model.visibility == "public" ? std::string(accounts::kPublicOrganisation) : call.principal.organisation;
 }
 
-Result<Response> send_object(Services& services, const Call& call, const std::string& digest, bool immutable, const std::string& name) {
+Result<Response> send_object(Services& services, const Call& call, const std::string& digest, bool immutable,
+                             const std::string& name) {
   XI_TRY(const auto path, services.store.local_file(digest));
   XI_TRY(const auto size, services.store.size(digest));
   return file_response(call.request, path, size.value_or(0), digest, immutable, name);
@@ -33,8 +34,12 @@ std::string lower(std::string text) {
   return text;
 }
 
-bool is_version(std::string_view text) { return !text.empty() && text.find_first_not_of("0123456789.") == std::string_view::npos; }
-bool is_precision(std::string_view text) { return text == "fp32" || text == "fp16" || text == "bf16" || text == "int8"; }
+bool is_version(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+bool is_precision(std::string_view text) {
+  return text == "fp32" || text == "fp16" || text == "bf16" || text == "int8";
+}
 
 struct OldName {
   std::string model, target, precision;
@@ -51,10 +56,12 @@ Result<OldName> parse_old_name(Services& services, const Call& call, std::string
   XI_TRY(const api::ModelPage page, services.catalogue.list(call.principal.organisation, everything));
   const api::Model* best = nullptr;
   for (const api::Model& model : page.models)
-    if (file.size() > model.id.size() + 1 && file.starts_with(model.id) && (file[model.id.size()] == '-' || file[model.id.size()] == '_') &&
-        (!best || model.id.size() > best->id.size()))
+    if (file.size() > model.id.size() + 1 && file.starts_with(model.id) &&
+        (file[model.id.size()] == '-' || file[model.id.size()] == '_') && (!best || model.id.size() > best->id.size()))
       best = &model;
-  if (!best) return base::fail(Code::kNotFound, "no model of the catalogue is called like the beginning of \"{}\"", file.substr(0, 100));
+  if (!best)
+    return base::fail(Code::kNotFound, "no model of the catalogue is called like the beginning of \"{}\"",
+                      file.substr(0, 100));
   OldName name{best->id, lower(file.substr(best->id.size() + 1)), "fp32"};
   for (;;) {
     const std::size_t cut = name.target.find_last_of("-_");
@@ -134,7 +141,8 @@ Reply push_model(Services& services, Call& call) {
 Reply confirm_source(Services& services, Call& call) {
   XI_TRY(const api::Model model, services.catalogue.find("", call.path["id"]));
   if (!model.sha256.empty()) return base::fail(Code::kConflict, "{} has a digest: {}", model.id, model.sha256);
-  XI_TRY(const catalog::Fetched fetched, catalog::fetch_source(model, services.settings, services.data_folder / "tmp", [](const std::string&) {}));
+  XI_TRY(const catalog::Fetched fetched,
+         catalog::fetch_source(model, services.settings, services.data_folder / "tmp", [](const std::string&) {}));
   XI_CHECK(services.store.put_file(fetched.sha256, fetched.file));
   XI_CHECK(services.farm.hold_blob(std::string(accounts::kPublicOrganisation), fetched.sha256, fetched.size_bytes));
   XI_CHECK(services.catalogue.confirm(model.id, fetched.sha256, fetched.size_bytes));
@@ -146,14 +154,19 @@ Reply download(Services& services, Call& call) {
   XI_TRY(const api::Model model, services.catalogue.find(call.principal.organisation, name.model));
   XI_TRY(const std::vector<api::Engine> engines, services.farm.engines(owner(model, call), model.id));
   for (const api::Engine& engine : engines)
-    if (engine.target == name.target && engine.precision == name.precision) return send_object(services, call, engine.digest, false, engine.file);
-  return base::fail(Code::kNotFound, "{} has no engine for {} in {} yet: build it with POST /v1/builds or \"xinfer-cli hub build --model {} --target {}\"",
+    if (engine.target == name.target && engine.precision == name.precision)
+      return send_object(services, call, engine.digest, false, engine.file);
+  return base::fail(Code::kNotFound,
+                    "{} has no engine for {} in {} yet: build it with POST /v1/builds or \"xinfer-cli hub build "
+                    "--model {} --target {}\"",
                     name.model, name.target, name.precision, name.model, name.target);
 }
 
 Reply get_engine(Services& services, Call& call) {
   const std::string& digest = call.path["digest"];
-  const auto absent = [&] { return base::fail(Code::kNotFound, "no engine {} that you may read", digest.substr(0, 80)); };
+  const auto absent = [&] {
+    return base::fail(Code::kNotFound, "no engine {} that you may read", digest.substr(0, 80));
+  };
   if (!base::is_sha256(digest)) return absent();
   XI_TRY(const std::string name, services.farm.engine_file(call.principal.organisation, digest));
   if (name.empty()) return absent();

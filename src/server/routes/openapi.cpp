@@ -25,7 +25,10 @@ Json parameters(const Route& route) {
   std::string_view rest = route.path;
   for (std::size_t open; (open = rest.find('{')) != std::string_view::npos;) {
     const std::size_t close = rest.find('}', open);
-    list.push_back({{"name", std::string(rest.substr(open + 1, close - open - 1))}, {"in", "path"}, {"required", true}, {"schema", {{"type", "string"}}}});
+    list.push_back({{"name", std::string(rest.substr(open + 1, close - open - 1))},
+                    {"in", "path"},
+                    {"required", true},
+                    {"schema", {{"type", "string"}}}});
     rest.remove_prefix(close + 1);
   }
   for (const Parameter& parameter : route.parameters)
@@ -38,15 +41,22 @@ Json parameters(const Route& route) {
 }
 
 Json operation(const Route& route) {
-  Json op = {{"tags", {std::string(route.tag)}}, {"summary", std::string(route.summary)}, {"x-permission", std::string(accounts::name(route.permission))}};
+  Json op = {{"tags", {std::string(route.tag)}},
+             {"summary", std::string(route.summary)},
+             {"x-permission", std::string(accounts::name(route.permission))}};
   if (Json list = parameters(route); !list.empty()) op["parameters"] = std::move(list);
   if (route.body != Body::kNone) {
-    Json content = route.request ? json_content(*route.request) : Json{{"application/octet-stream", {{"schema", {{"type", "string"}, {"format", "binary"}}}}}};
-    op["requestBody"] = {{"required", true}, {"description", "At most " + limit_name(route) + " bytes."}, {"content", std::move(content)}};
+    Json content = route.request
+                       ? json_content(*route.request)
+                       : Json{{"application/octet-stream", {{"schema", {{"type", "string"}, {"format", "binary"}}}}}};
+    op["requestBody"] = {{"required", true},
+                         {"description", "At most " + limit_name(route) + " bytes."},
+                         {"content", std::move(content)}};
   }
   Json answer = {{"description", "Success"}};
   if (route.response) answer["content"] = json_content(*route.response);
-  else if (route.status != 204) answer["content"] = {{std::string(route.content_type), {{"schema", {{"type", "string"}}}}}};
+  else if (route.status != 204)
+    answer["content"] = {{std::string(route.content_type), {{"schema", {{"type", "string"}}}}}};
   op["responses"][std::to_string(route.status)] = answer;
   if (route.status == 202) op["responses"]["200"] = answer;
   for (const Parameter& parameter : route.parameters) {
@@ -67,7 +77,9 @@ std::string openapi(const std::string& server_url) {
                    {"info",
                     {{"title", "Ignition Hub"},
                      {"version", XI_VERSION},
-                     {"description", "Compiles ONNX models into verified native engines. Errors have one shape: ErrorReply. Times are milliseconds since 1970 (UTC)."},
+                     {"description",
+                      "Compiles ONNX models into verified native engines. Errors have one shape: ErrorReply. Times are "
+                      "milliseconds since 1970 (UTC)."},
                      {"license", {{"name", "Apache-2.0"}, {"identifier", "Apache-2.0"}}}}},
                    {"servers", {{{"url", server_url}}}}};
   for (const Route& route : table()) {
@@ -76,7 +88,8 @@ std::string openapi(const std::string& server_url) {
     document["paths"][std::string(route.path)][method] = operation(route);
   }
   Json& components = document["components"];
-  for (const api::Schema* schema : api::schemas()) components["schemas"][std::string(schema->name)] = Json::parse(schema->json());
+  for (const api::Schema* schema : api::schemas())
+    components["schemas"][std::string(schema->name)] = Json::parse(schema->json());
   components["securitySchemes"] = {{"token", {{"type", "http"}, {"scheme", "bearer"}}}};
   return document.dump(2);
 }

@@ -27,7 +27,8 @@ struct Call {
   std::map<std::string, std::string> path;  // values of {NAME} segments
 
   /// The query parameter as a number within bounds, or `otherwise`. kInvalidArgument names it.
-  [[nodiscard]] base::Result<std::int64_t> number(const std::string& name, std::int64_t otherwise, std::int64_t minimum, std::int64_t maximum) const;
+  [[nodiscard]] base::Result<std::int64_t> number(const std::string& name, std::int64_t otherwise, std::int64_t minimum,
+                                                  std::int64_t maximum) const;
   std::string text(const std::string& name) const;  // query parameter, or empty
 };
 
@@ -49,7 +50,7 @@ struct Route {
   Handler handler = nullptr;
   SlowHandler slow_handler = nullptr;
   Body body = Body::kNone;
-  std::int64_t Settings::*limit = nullptr;  // of the body; its name is the setting's
+  std::int64_t Settings::* limit = nullptr;  // of the body; its name is the setting's
   const api::Schema* request = nullptr;
   const api::Schema* response = nullptr;  // of JSON answers
   int status = 200;
@@ -79,8 +80,8 @@ base::Result<T> decode_body(const Call& call) {
 }
 
 /// A file with ETag, If-None-Match, Range and If-Range. `immutable`: the address holds the digest, so it never changes.
-http::Response file_response(const http::Request& request, const std::filesystem::path& file, std::uint64_t size, const std::string& etag,
-                             bool immutable, const std::string& name);
+http::Response file_response(const http::Request& request, const std::filesystem::path& file, std::uint64_t size,
+                             const std::string& etag, bool immutable, const std::string& name);
 
 // Handlers, by file.
 using Reply = base::Result<http::Response>;

@@ -16,7 +16,8 @@ using http::Response;
 Reply get_page(Services&, Call&) {
   Response response = Response::text(200, std::string(page::kIndexHtml), "text/html; charset=utf-8");
   response.headers.emplace_back("Content-Security-Policy",
-                                "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src 'self' data:; "
+                                "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+                                "connect-src 'self'; img-src 'self' data:; "
                                 "base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
   response.headers.emplace_back("Referrer-Policy", "no-referrer");
   response.headers.emplace_back("Cache-Control", "no-cache");
@@ -31,7 +32,8 @@ Reply get_ready(Services& services, Call&) {
   XI_CHECK(services.farm.totals());
   std::error_code error;
   const auto space = std::filesystem::space(services.data_folder, error);
-  if (error || space.available < (std::uintmax_t{16} << 20)) return base::fail(Code::kUnavailable, "the data folder is full");
+  if (error || space.available < (std::uintmax_t{16} << 20))
+    return base::fail(Code::kUnavailable, "the data folder is full");
   return Response::json(200, api::encode(api::Health{"ok", XI_VERSION}));
 }
 
@@ -48,15 +50,18 @@ Reply get_metrics(Services& services, Call&) {
   text += gauge_line("xinfer_queue_depth", "", static_cast<double>(queued), "Jobs that wait.");
   help = "Jobs that wait, by target.";
   for (const auto& [target, count] : totals.queued_by_target) {
-    text += gauge_line("xinfer_queue_depth_by_target", fmt::format("target=\"{}\"", label_value(target)), static_cast<double>(count), help);
+    text += gauge_line("xinfer_queue_depth_by_target", fmt::format("target=\"{}\"", label_value(target)),
+                       static_cast<double>(count), help);
     help = {};
   }
-  text += gauge_line("xinfer_queue_age_seconds", "", static_cast<double>(totals.oldest_queued_ms) / 1000, "Age of the oldest job that waits.");
+  text += gauge_line("xinfer_queue_age_seconds", "", static_cast<double>(totals.oldest_queued_ms) / 1000,
+                     "Age of the oldest job that waits.");
   const store::ObjectStore::Totals stored = services.store.totals();
   text += gauge_line("xinfer_store_bytes", "", static_cast<double>(stored.bytes), "Bytes in the object store.");
   text += gauge_line("xinfer_store_objects", "", static_cast<double>(stored.objects), "Objects in the object store.");
   text += gauge_line("xinfer_event_streams", "", static_cast<double>(services.feeds.count()), "Open event streams.");
-  text += gauge_line("xinfer_agents_waiting", "", static_cast<double>(services.leases.count()), "Agents that wait for a job.");
+  text += gauge_line("xinfer_agents_waiting", "", static_cast<double>(services.leases.count()),
+                     "Agents that wait for a job.");
   return Response::text(200, std::move(text), "text/plain; version=0.0.4; charset=utf-8");
 }
 

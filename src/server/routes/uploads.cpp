@@ -22,13 +22,16 @@ Reply get_upload(Services& services, Call& call) {
 }
 
 Reply put_part(Services& services, Call& call) {
-  if (!call.request.parameter("offset")) return std::unexpected(base::Error{Code::kInvalidArgument, "this parameter is required", "offset"});
+  if (!call.request.parameter("offset"))
+    return std::unexpected(base::Error{Code::kInvalidArgument, "this parameter is required", "offset"});
   XI_TRY(const std::int64_t offset, call.number("offset", 0, 0, INT64_MAX));
   const std::string& digest = call.request.header("x-part-sha256");
   if (!digest.empty() && digest != call.request.body_sha256)
-    return base::fail(Code::kCorrupt, "the part was damaged on its way: SHA-256 {} arrived; send it again", call.request.body_sha256);
-  XI_TRY(const api::Upload upload, services.uploads.append(call.principal.organisation, call.path["id"], offset, call.request.body_file,
-                                                           static_cast<std::int64_t>(call.request.body_bytes)));
+    return base::fail(Code::kCorrupt, "the part was damaged on its way: SHA-256 {} arrived; send it again",
+                      call.request.body_sha256);
+  XI_TRY(const api::Upload upload,
+         services.uploads.append(call.principal.organisation, call.path["id"], offset, call.request.body_file,
+                                 static_cast<std::int64_t>(call.request.body_bytes)));
   return Response::json(200, api::encode(upload));
 }
 

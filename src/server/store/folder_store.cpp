@@ -84,7 +84,9 @@ class FolderStore final : public ObjectStore {
 
  private:
   Result<fs::path> place(const std::string& sha256) const {
-    if (!base::is_sha256(sha256)) return base::fail(Code::kInvalidArgument, "\"{}\" is no SHA-256 (64 lower-case hexadecimal digits)", sha256.substr(0, 80));
+    if (!base::is_sha256(sha256))
+      return base::fail(Code::kInvalidArgument, "\"{}\" is no SHA-256 (64 lower-case hexadecimal digits)",
+                        sha256.substr(0, 80));
     return folder_ / sha256.substr(0, 2) / sha256;
   }
   static void sync(const fs::path& path) {

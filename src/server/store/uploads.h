@@ -20,15 +20,16 @@ class Uploads {
  public:
   using Hold = std::function<base::Result<void>(const std::string&, const std::string&, std::int64_t)>;
   using Holds = std::function<base::Result<bool>(const std::string&, const std::string&)>;
-  Uploads(db::Database& database, ObjectStore& store, const Settings& settings, std::filesystem::path folder, Hold hold, Holds holds,
-          std::function<std::int64_t()> now_ms);
+  Uploads(db::Database& database, ObjectStore& store, const Settings& settings, std::filesystem::path folder, Hold hold,
+          Holds holds, std::function<std::int64_t()> now_ms);
 
   /// Complete at once when the organisation has the blob already.
   [[nodiscard]] base::Result<api::Upload> create(const std::string& organisation, const api::UploadRequest& request);
   [[nodiscard]] base::Result<api::Upload> status(const std::string& organisation, const std::string& id);
   /// Appends a part. kConflict, naming the offset to go on at, when `offset` is not where the upload stands.
-  [[nodiscard]] base::Result<api::Upload> append(const std::string& organisation, const std::string& id, std::int64_t offset,
-                                                 const std::filesystem::path& part, std::int64_t bytes);
+  [[nodiscard]] base::Result<api::Upload> append(const std::string& organisation, const std::string& id,
+                                                 std::int64_t offset, const std::filesystem::path& part,
+                                                 std::int64_t bytes);
   /// kConflict while bytes are missing; kCorrupt (and the upload is gone) when the digest is another.
   [[nodiscard]] base::Result<api::Blob> complete(const std::string& organisation, const std::string& id);
   [[nodiscard]] base::Result<void> remove(const std::string& organisation, const std::string& id);

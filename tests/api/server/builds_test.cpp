@@ -25,7 +25,8 @@ class Builds : public testing::Test {
     return hub.call("POST", "/v1/builds", token, json{{"onnx", onnx}, {"target", target}}.dump());
   }
   json lease(int wait_ms = 0) {
-    const Answer answer = hub.call("POST", "/v1/agents/lease", agent, json{{"agent", "test"}, {"targets", {"x86-64-v3"}}, {"wait_ms", wait_ms}}.dump());
+    const Answer answer = hub.call("POST", "/v1/agents/lease", agent,
+                                   json{{"agent", "test"}, {"targets", {"x86-64-v3"}}, {"wait_ms", wait_ms}}.dump());
     if (answer.status == 204) return nullptr;
     EXPECT_EQ(answer.status, 200) << answer.body;
     return answer.json();
@@ -37,10 +38,13 @@ class Builds : public testing::Test {
   Answer complete(const json& lease, const std::string& engine = kEngine) {
     return on_job(lease, "complete", {{"engine", hub.upload(agent, engine)}, {"report", {{"kernels", 3}}}});
   }
-  json build(const std::string& token, const std::string& id) { return hub.call("GET", "/v1/builds/" + id, token).json(); }
+  json build(const std::string& token, const std::string& id) {
+    return hub.call("GET", "/v1/builds/" + id, token).json();
+  }
 
   TestHub hub;
-  std::string developer = hub.token(Role::kDeveloper), stranger = hub.token(Role::kDeveloper, "acme"), agent = hub.token(Role::kAgent, "agents");
+  std::string developer = hub.token(Role::kDeveloper), stranger = hub.token(Role::kDeveloper, "acme"),
+              agent = hub.token(Role::kAgent, "agents");
 };
 
 TEST_F(Builds, FromRequestToEngine) {
@@ -55,10 +59,13 @@ TEST_F(Builds, FromRequestToEngine) {
   ASSERT_FALSE(job.is_null());
   EXPECT_EQ(job["onnx"], onnx);
   EXPECT_EQ(job["target"], "x86-64-v3");
-  const Answer input = hub.call("GET", "/v1/agents/jobs/" + job["job"].get<std::string>() + "/input", agent, "", {"X-Lease-Token: " + job["token"].get<std::string>()});
+  const Answer input = hub.call("GET", "/v1/agents/jobs/" + job["job"].get<std::string>() + "/input", agent, "",
+                                {"X-Lease-Token: " + job["token"].get<std::string>()});
   EXPECT_EQ(input.body, kOnnx);
   EXPECT_EQ(build(developer, id)["state"], "leased");
-  const Answer beat = on_job(job, "heartbeat", {{"progress", {{"stage", "compile"}, {"done", 3}, {"total", 7}}}, {"log", {"first line", "second line"}}});
+  const Answer beat =
+      on_job(job, "heartbeat",
+             {{"progress", {{"stage", "compile"}, {"done", 3}, {"total", 7}}}, {"log", {"first line", "second line"}}});
   EXPECT_EQ(beat.status, 200) << beat.body;
   EXPECT_EQ(build(developer, id)["progress"]["done"], 3);
   ASSERT_EQ(complete(job).status, 204);
@@ -91,7 +98,8 @@ TEST_F(Builds, EventsAreReplayedAndResumed) {
   complete(job);
   reader.join();
   EXPECT_EQ(live.headers.at("content-type"), "text/event-stream");
-  for (const char* text : {"\"queued\"", "\"leased\"", "a line", "a later line", "\"stage\":\"compile\"", "\"succeeded\""})
+  for (const char* text :
+       {"\"queued\"", "\"leased\"", "a line", "a later line", "\"stage\":\"compile\"", "\"succeeded\""})
     EXPECT_NE(live.body.find(text), std::string::npos) << text << " in " << live.body;
 
   const std::size_t at = live.body.find("a line");
@@ -105,7 +113,8 @@ TEST_F(Builds, EventsAreReplayedAndResumed) {
 
 TEST_F(Builds, IdenticalBuildsInFlightAreOneJobAndCancellingOneSparesTheOther) {
   const std::string onnx = hub.upload(developer, kOnnx);
-  const json first = request(developer, onnx).json(), second = request(developer, onnx).json(), other = request(developer, onnx, "armv8-a").json();
+  const json first = request(developer, onnx).json(), second = request(developer, onnx).json(),
+             other = request(developer, onnx, "armv8-a").json();
   EXPECT_EQ(first["job"], second["job"]);
   EXPECT_NE(first["id"], second["id"]);
   EXPECT_NE(first["job"], other["job"]);
@@ -114,7 +123,8 @@ TEST_F(Builds, IdenticalBuildsInFlightAreOneJobAndCancellingOneSparesTheOther) {
   EXPECT_EQ(on_job(job, "heartbeat").json()["cancelled"], false);
   EXPECT_EQ(build(developer, second["id"])["state"], "leased");
   // The last waiter takes the job with it.
-  EXPECT_EQ(hub.call("DELETE", "/v1/builds/" + second["id"].get<std::string>(), developer).json()["state"], "cancelled");
+  EXPECT_EQ(hub.call("DELETE", "/v1/builds/" + second["id"].get<std::string>(), developer).json()["state"],
+            "cancelled");
   EXPECT_EQ(on_job(job, "heartbeat").json()["cancelled"], true);
   EXPECT_EQ(complete(job).status, 409);
   // And the same request starts anew.
@@ -129,14 +139,17 @@ TEST_F(Builds, NothingIsSharedAcrossOrganisations) {
   EXPECT_EQ(hub.call("GET", "/v1/blobs/" + onnx, stranger).status, 404);
   EXPECT_EQ(hub.call("GET", "/v1/blobs/" + onnx, developer).status, 200);
   // The other organisation uploads the same bytes: not told that they are here, and its build is a job of its own.
-  const Answer upload = hub.call("POST", "/v1/uploads", stranger, json{{"size_bytes", kOnnx.size()}, {"sha256", onnx}}.dump());
+  const Answer upload =
+      hub.call("POST", "/v1/uploads", stranger, json{{"size_bytes", kOnnx.size()}, {"sha256", onnx}}.dump());
   EXPECT_EQ(upload.json()["state"], "open");
   EXPECT_EQ(hub.upload(stranger, kOnnx), onnx);
   const json theirs = request(stranger, onnx).json();
   EXPECT_NE(theirs["job"], mine["job"]);
   EXPECT_EQ(theirs["cached"], false);
   const std::string id = mine["id"];
-  for (const auto& [method, path] : {std::pair<std::string, std::string>{"GET", "/v1/builds/" + id}, {"DELETE", "/v1/builds/" + id}, {"GET", "/v1/builds/" + id + "/events"}})
+  for (const auto& [method, path] : {std::pair<std::string, std::string>{"GET", "/v1/builds/" + id},
+                                     {"DELETE", "/v1/builds/" + id},
+                                     {"GET", "/v1/builds/" + id + "/events"}})
     EXPECT_EQ(hub.call(method, path, stranger).status, 404) << path;
   EXPECT_EQ(hub.call("GET", "/v1/builds", stranger).body.find(id), std::string::npos);
   const json job = lease();
@@ -150,16 +163,26 @@ TEST_F(Builds, NothingIsSharedAcrossOrganisations) {
 
 TEST_F(Builds, PrivateModelsStayPrivate) {
   const std::string onnx = hub.upload(developer, kOnnx);
-  const std::string body = json{{"id", "secret-detector"}, {"onnx", onnx}, {"description", "unannounced"}, {"input_shapes", {{"x", {1, 3, 8, 8}}}}}.dump();
+  const std::string body = json{
+      {"id", "secret-detector"},
+      {"onnx", onnx},
+      {"description", "unannounced"},
+      {"input_shapes",
+       {{"x", {1, 3, 8, 8}}}}}.dump();
   ASSERT_EQ(hub.call("POST", "/v1/models", developer, body).status, 201);
   EXPECT_EQ(hub.call("GET", "/v1/models/secret-detector", developer).json()["visibility"], "private");
   for (const std::string& token : {std::string(), stranger}) {
     EXPECT_EQ(hub.call("GET", "/v1/models/secret-detector", token).status, 404);
-    for (const char* path : {"/v1/models", "/v1/models?search=unannounced", "/v1/models/secret-detectr", "/v1/download/secret-detector-x86-64-v3.engine"})
+    for (const char* path : {"/v1/models", "/v1/models?search=unannounced", "/v1/models/secret-detectr",
+                             "/v1/download/secret-detector-x86-64-v3.engine"})
       EXPECT_EQ(hub.call("GET", path, token).body.find("secret-detector\""), std::string::npos) << path;
   }
-  EXPECT_EQ(hub.call("POST", "/v1/models", developer, json{{"id", "yolox-nano-coco"}, {"onnx", onnx}}.dump()).status, 409);
-  ASSERT_EQ(hub.call("POST", "/v1/builds", developer, json{{"model", "secret-detector"}, {"target", "x86-64-v3"}}.dump()).status, 202);
+  EXPECT_EQ(hub.call("POST", "/v1/models", developer, json{{"id", "yolox-nano-coco"}, {"onnx", onnx}}.dump()).status,
+            409);
+  ASSERT_EQ(
+      hub.call("POST", "/v1/builds", developer, json{{"model", "secret-detector"}, {"target", "x86-64-v3"}}.dump())
+          .status,
+      202);
   ASSERT_EQ(complete(lease()).status, 204);
   EXPECT_EQ(hub.call("GET", "/v1/download/secret-detector_AVX2_10.0_FP32.engine", developer).body, kEngine);
   EXPECT_EQ(hub.call("GET", "/v1/engines/" + base::sha256(kEngine)).status, 404);
@@ -176,13 +199,18 @@ TEST_F(Builds, ALeaseWithoutHeartbeatIsRequeuedAndThenGivenUp) {
   EXPECT_EQ(on_job(first, "heartbeat").status, 409);
   EXPECT_EQ(complete(first).status, 409);
   EXPECT_EQ(on_job(first, "sign", {{"message", "00"}}).status, 409);
-  EXPECT_EQ(hub.call("GET", "/v1/agents/jobs/" + first["job"].get<std::string>() + "/input", agent, "", {"X-Lease-Token: " + first["token"].get<std::string>()}).status, 409);
-  for (int i = 0; i < 200 && build(developer, id)["state"] == "leased"; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(hub.call("GET", "/v1/agents/jobs/" + first["job"].get<std::string>() + "/input", agent, "",
+                     {"X-Lease-Token: " + first["token"].get<std::string>()})
+                .status,
+            409);
+  for (int i = 0; i < 200 && build(developer, id)["state"] == "leased"; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
   const json failed = build(developer, id);
   EXPECT_EQ(failed["state"], "failed");
   EXPECT_EQ(failed["error"]["kind"], "lost_agent");
   EXPECT_EQ(failed["attempts"], 2);
-  EXPECT_NE(hub.call("GET", "/metrics", hub.administrator()).body.find("xinfer_lease_expiries_total 2"), std::string::npos);
+  EXPECT_NE(hub.call("GET", "/metrics", hub.administrator()).body.find("xinfer_lease_expiries_total 2"),
+            std::string::npos);
 }
 
 TEST_F(Builds, FailuresAreToldApart) {
@@ -208,7 +236,8 @@ TEST_F(Builds, SignsOnlyWhatTheEngineFormatSigns) {
   ASSERT_EQ(answer.status, 200) << answer.body;
   const std::string key = hub.call("GET", "/v1/keys").json()["keys"][0]["public_key"];
   EXPECT_EQ(answer.json()["public_key"], key);
-  EXPECT_TRUE(base::verify_signature(message, *base::from_hex(answer.json()["signature"].get<std::string>()), *base::from_hex(key)));
+  EXPECT_TRUE(base::verify_signature(message, *base::from_hex(answer.json()["signature"].get<std::string>()),
+                                     *base::from_hex(key)));
 }
 
 TEST_F(Builds, BadRequestsNameTheField) {
@@ -229,11 +258,13 @@ TEST_F(Builds, BadRequestsNameTheField) {
   refused({{"onnx", std::string(64, 'a')}, {"target", "x86-64-v3"}}, 404, "onnx", "upload");
   refused({{"model", "yolox-nano-coc"}, {"target", "x86-64-v3"}}, 404, "model", "yolox-nano-coco");
   EXPECT_EQ(hub.call("POST", "/v1/builds", developer, "{").status, 400);
-  EXPECT_EQ(hub.call("POST", "/v1/builds", developer, std::string(40, '[')).json()["error"]["message"], "JSON nested deeper than 32");
+  EXPECT_EQ(hub.call("POST", "/v1/builds", developer, std::string(40, '[')).json()["error"]["message"],
+            "JSON nested deeper than 32");
 }
 
 TEST_F(Builds, AModelWithoutDigestNeedsConfirmation) {
-  const Answer answer = hub.call("POST", "/v1/builds", developer, json{{"model", "resnet50-v1"}, {"target", "x86-64-v3"}}.dump());
+  const Answer answer =
+      hub.call("POST", "/v1/builds", developer, json{{"model", "resnet50-v1"}, {"target", "x86-64-v3"}}.dump());
   EXPECT_EQ(answer.status, 409);
   EXPECT_NE(answer.body.find("/v1/models/resnet50-v1/confirm"), std::string::npos);
 }

@@ -52,8 +52,8 @@ class TestHub {
   std::filesystem::path folder() const { return folder_.path(); }
   Hub& hub() { return *hub_; }
 
-  Answer call(const std::string& method, const std::string& path, const std::string& token = "", const std::string& body = "",
-              const std::vector<std::string>& headers = {}) {
+  Answer call(const std::string& method, const std::string& path, const std::string& token = "",
+              const std::string& body = "", const std::vector<std::string>& headers = {}) {
     Answer answer;
     CURL* curl = curl_easy_init();
     curl_slist* list = nullptr;
@@ -70,21 +70,23 @@ class TestHub {
       curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
     }
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, +[](char* data, std::size_t, std::size_t size, void* user) {
-      static_cast<Answer*>(user)->body.append(data, size);
-      return size;
-    });
+    curl_easy_setopt(
+        curl, CURLOPT_WRITEFUNCTION, +[](char* data, std::size_t, std::size_t size, void* user) {
+          static_cast<Answer*>(user)->body.append(data, size);
+          return size;
+        });
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, &answer);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, +[](char* data, std::size_t, std::size_t size, void* user) {
-      std::string line(data, size);
-      while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.pop_back();
-      if (const std::size_t colon = line.find(": "); colon != std::string::npos) {
-        std::string name = line.substr(0, colon);
-        for (char& c : name) c = static_cast<char>(std::tolower(c));
-        static_cast<Answer*>(user)->headers[name] = line.substr(colon + 2);
-      }
-      return size;
-    });
+    curl_easy_setopt(
+        curl, CURLOPT_HEADERFUNCTION, +[](char* data, std::size_t, std::size_t size, void* user) {
+          std::string line(data, size);
+          while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.pop_back();
+          if (const std::size_t colon = line.find(": "); colon != std::string::npos) {
+            std::string name = line.substr(0, colon);
+            for (char& c : name) c = static_cast<char>(std::tolower(c));
+            static_cast<Answer*>(user)->headers[name] = line.substr(colon + 2);
+          }
+          return size;
+        });
     curl_easy_perform(curl);
     long status = 0;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
@@ -97,7 +99,8 @@ class TestHub {
   /// Uploads in one part; the digest.
   std::string upload(const std::string& token, const std::string& bytes) {
     const std::string digest = base::sha256(bytes);
-    const Answer made = call("POST", "/v1/uploads", token, nlohmann::json{{"size_bytes", bytes.size()}, {"sha256", digest}}.dump());
+    const Answer made =
+        call("POST", "/v1/uploads", token, nlohmann::json{{"size_bytes", bytes.size()}, {"sha256", digest}}.dump());
     EXPECT_EQ(made.status, 201) << made.body;
     if (made.json()["state"] == "complete") return digest;
     const std::string id = made.json()["id"];

@@ -36,7 +36,9 @@ TEST(OpenApi, DocumentAndRoutesAgree) {
       EXPECT_EQ(operation.contains("requestBody"), match.route->body != routes::Body::kNone) << path;
       for (std::size_t open = path.find('{'); open != std::string::npos; open = path.find('{', open + 1)) {
         const std::string name = path.substr(open + 1, path.find('}', open) - open - 1);
-        EXPECT_TRUE(std::ranges::any_of(operation["parameters"], [&](const json& p) { return p["name"] == name && p["in"] == "path"; })) << path;
+        EXPECT_TRUE(std::ranges::any_of(operation["parameters"], [&](const json& p) {
+          return p["name"] == name && p["in"] == "path";
+        })) << path;
       }
       // Without a token, exactly the routes documented as open answer otherwise than 401.
       const bool open_to_all = operation["security"][0].empty();
@@ -52,8 +54,10 @@ TEST(OpenApi, AnswersHaveTheDocumentedFields) {
   const json schemas = hub.call("GET", "/openapi.json").json()["components"]["schemas"];
   const auto check = [&](const std::string& path, const std::string& schema) {
     const json answer = hub.call("GET", path, hub.administrator()).json();
-    for (const auto& name : schemas[schema]["required"]) EXPECT_TRUE(answer.contains(name.get<std::string>())) << path << " " << name;
-    for (const auto& item : answer.items()) EXPECT_TRUE(schemas[schema]["properties"].contains(item.key())) << path << " " << item.key();
+    for (const auto& name : schemas[schema]["required"])
+      EXPECT_TRUE(answer.contains(name.get<std::string>())) << path << " " << name;
+    for (const auto& item : answer.items())
+      EXPECT_TRUE(schemas[schema]["properties"].contains(item.key())) << path << " " << item.key();
   };
   check("/v1/models", "ModelPage");
   check("/v1/models/yolox-nano-coco", "Model");

@@ -49,13 +49,15 @@ constexpr Row kRows[] = {
 };
 
 std::string fill(std::string path) {
-  for (std::size_t open; (open = path.find('{')) != std::string::npos;) path.replace(open, path.find('}') - open + 1, "nothing-here");
+  for (std::size_t open; (open = path.find('{')) != std::string::npos;)
+    path.replace(open, path.find('}') - open + 1, "nothing-here");
   return path;
 }
 
 TEST(Permissions, EveryRouteHasARow) {
   for (const routes::Route& route : routes::table()) {
-    const bool found = std::ranges::any_of(kRows, [&](const Row& row) { return route.method == row.method && route.path == row.path; });
+    const bool found = std::ranges::any_of(
+        kRows, [&](const Row& row) { return route.method == row.method && route.path == row.path; });
     EXPECT_TRUE(found) << route.method << " " << route.path << " has no row in this test";
   }
   EXPECT_EQ(std::size(kRows), routes::table().size());
@@ -73,7 +75,8 @@ TEST(Permissions, EachRoleMayCallExactlyItsRoutes) {
       const Answer answer = hub.call(row.method, fill(row.path), token);
       const bool refused = answer.status == 401 || answer.status == 403;
       const bool allowed = std::string_view(row.allowed).find(letter) != std::string_view::npos;
-      EXPECT_EQ(refused, !allowed) << row.method << " " << row.path << " as " << letter << ": " << answer.status << " " << answer.body.substr(0, 200);
+      EXPECT_EQ(refused, !allowed) << row.method << " " << row.path << " as " << letter << ": " << answer.status << " "
+                                   << answer.body.substr(0, 200);
       if (!refused) continue;
       EXPECT_EQ(answer.status, letter == 'n' ? 401 : 403) << row.path << " as " << letter;
       EXPECT_FALSE(answer.json()["error"]["message"].get<std::string>().empty());

@@ -21,7 +21,9 @@ TEST(Transfers, UploadInPartsSurvivesARestart) {
   settings.uploads_part_bytes = 100'000;
   TestHub hub(settings);
   const std::string token = hub.administrator(), bytes = pattern(250'000);
-  const json created = hub.call("POST", "/v1/uploads", token, json{{"size_bytes", bytes.size()}, {"sha256", base::sha256(bytes)}}.dump()).json();
+  const json created =
+      hub.call("POST", "/v1/uploads", token, json{{"size_bytes", bytes.size()}, {"sha256", base::sha256(bytes)}}.dump())
+          .json();
   const std::string path = "/v1/uploads/" + created["id"].get<std::string>();
   EXPECT_EQ(created["part_bytes"], 100'000);
   EXPECT_EQ(hub.call("PUT", path + "?offset=0", token, bytes.substr(0, 100'000)).json()["received_bytes"], 100'000);
@@ -34,8 +36,10 @@ TEST(Transfers, UploadInPartsSurvivesARestart) {
   hub.start();
   EXPECT_EQ(hub.call("GET", path, token).json()["received_bytes"], 100'000);
   const std::string part = bytes.substr(100'000, 100'000);
-  EXPECT_EQ(hub.call("PUT", path + "?offset=100000", token, part, {"X-Part-SHA256: " + base::sha256("other")}).status, 422);
-  EXPECT_EQ(hub.call("PUT", path + "?offset=100000", token, part, {"X-Part-SHA256: " + base::sha256(part)}).status, 200);
+  EXPECT_EQ(hub.call("PUT", path + "?offset=100000", token, part, {"X-Part-SHA256: " + base::sha256("other")}).status,
+            422);
+  EXPECT_EQ(hub.call("PUT", path + "?offset=100000", token, part, {"X-Part-SHA256: " + base::sha256(part)}).status,
+            200);
   EXPECT_EQ(hub.call("PUT", path + "?offset=200000", token, bytes.substr(200'000)).status, 200);
   EXPECT_EQ(hub.call("POST", path + "/complete", token).json()["sha256"], base::sha256(bytes));
   EXPECT_EQ(hub.call("POST", path + "/complete", token).status, 200);  // said twice, harms nothing
@@ -45,7 +49,10 @@ TEST(Transfers, UploadInPartsSurvivesARestart) {
 TEST(Transfers, AWrongDigestIsRefusedAndForgotten) {
   TestHub hub;
   const std::string token = hub.administrator();
-  const std::string path = "/v1/uploads/" + hub.call("POST", "/v1/uploads", token, json{{"size_bytes", 3}, {"sha256", base::sha256("abc")}}.dump()).json()["id"].get<std::string>();
+  const std::string path = "/v1/uploads/" + hub.call("POST", "/v1/uploads", token,
+                                                     json{{"size_bytes", 3}, {"sha256", base::sha256("abc")}}.dump())
+                                                .json()["id"]
+                                                .get<std::string>();
   EXPECT_EQ(hub.call("PUT", path + "?offset=0", token, "abd").status, 200);
   const Answer refused = hub.call("POST", path + "/complete", token);
   EXPECT_EQ(refused.status, 422);
@@ -56,8 +63,10 @@ TEST(Transfers, AWrongDigestIsRefusedAndForgotten) {
 
 TEST(Transfers, UploadsOfOthersAreNotThere) {
   TestHub hub;
-  const std::string path =
-      "/v1/uploads/" + hub.call("POST", "/v1/uploads", hub.administrator(), json{{"size_bytes", 3}, {"sha256", base::sha256("abc")}}.dump()).json()["id"].get<std::string>();
+  const std::string path = "/v1/uploads/" + hub.call("POST", "/v1/uploads", hub.administrator(),
+                                                     json{{"size_bytes", 3}, {"sha256", base::sha256("abc")}}.dump())
+                                                .json()["id"]
+                                                .get<std::string>();
   const std::string stranger = hub.token(Role::kDeveloper, "acme");
   EXPECT_EQ(hub.call("GET", path, stranger).status, 404);
   EXPECT_EQ(hub.call("PUT", path + "?offset=0", stranger, "abc").status, 404);
@@ -67,7 +76,8 @@ TEST(Transfers, UploadsOfOthersAreNotThere) {
 
 TEST(Transfers, RangesAndValidators) {
   TestHub hub;
-  const std::string token = hub.administrator(), bytes = pattern(3'000'000), path = "/v1/blobs/" + hub.upload(token, bytes);
+  const std::string token = hub.administrator(), bytes = pattern(3'000'000),
+                    path = "/v1/blobs/" + hub.upload(token, bytes);
   const Answer whole = hub.call("GET", path, token);
   EXPECT_EQ(whole.body, bytes);
   const std::string etag = whole.headers.at("etag");
@@ -79,8 +89,10 @@ TEST(Transfers, RangesAndValidators) {
     const char *range, *content_range;
     std::size_t first, length;
   };
-  for (const Case& c : {Case{"bytes=0-0", "bytes 0-0/3000000", 0, 1}, {"bytes=1000000-", "bytes 1000000-2999999/3000000", 1'000'000, 2'000'000},
-                        {"bytes=-5", "bytes 2999995-2999999/3000000", 2'999'995, 5}, {"bytes=10-99999999", "bytes 10-2999999/3000000", 10, 2'999'990}}) {
+  for (const Case& c : {Case{"bytes=0-0", "bytes 0-0/3000000", 0, 1},
+                        {"bytes=1000000-", "bytes 1000000-2999999/3000000", 1'000'000, 2'000'000},
+                        {"bytes=-5", "bytes 2999995-2999999/3000000", 2'999'995, 5},
+                        {"bytes=10-99999999", "bytes 10-2999999/3000000", 10, 2'999'990}}) {
     const Answer part = hub.call("GET", path, token, "", {std::string("Range: ") + c.range});
     EXPECT_EQ(part.status, 206) << c.range;
     EXPECT_EQ(part.headers.at("content-range"), c.content_range);
@@ -105,7 +117,9 @@ TEST(Transfers, LimitsAnswerWithTheirNames) {
   const std::string token = hub.administrator();
   EXPECT_EQ(hub.call("POST", "/v1/builds", token, std::string(2'001, ' ')).status, 413);
   EXPECT_EQ(hub.call("GET", "/v1/models", "", "", {"X-Long: " + std::string(4'000, 'x')}).status, 431);
-  const auto upload = [&](int size, char c) { return hub.call("POST", "/v1/uploads", token, json{{"size_bytes", size}, {"sha256", std::string(64, c)}}.dump()); };
+  const auto upload = [&](int size, char c) {
+    return hub.call("POST", "/v1/uploads", token, json{{"size_bytes", size}, {"sha256", std::string(64, c)}}.dump());
+  };
   EXPECT_NE(upload(5'001, 'a').body.find("uploads.file_bytes"), std::string::npos);
   EXPECT_EQ(upload(5, 'a').status, 201);
   EXPECT_EQ(upload(5, 'b').status, 201);
@@ -122,18 +136,23 @@ TEST(Transfers, SourcesComeFromAMirrorByDigestOnly) {
   ASSERT_EQ(good.size(), forged.size());
   std::filesystem::create_directories(mirror.path() / "deep" / "down");
   const auto manifest = [&](const std::string& id, const std::string& bytes, const std::string& rest = "") {
-    std::ofstream(manifests.path() / (id + ".yaml")) << "id: " << id << "\nsha256: " << base::sha256(bytes) << "\nsize_bytes: " << bytes.size() << "\n" << rest;
+    std::ofstream(manifests.path() / (id + ".yaml"))
+        << "id: " << id << "\nsha256: " << base::sha256(bytes) << "\nsize_bytes: " << bytes.size() << "\n"
+        << rest;
   };
   manifest("mirrored", good);
   manifest("missing", "these bytes are nowhere!");
   std::ofstream(mirror.path() / "deep" / "down" / "any-name.onnx") << good;
-  std::ofstream(mirror.path() / base::sha256("these bytes are nowhere!")) << forged;  // named by a digest that it has not
+  std::ofstream(mirror.path() / base::sha256("these bytes are nowhere!"))
+      << forged;  // named by a digest that it has not
   Settings settings;
   settings.sources_mirrors = {mirror.path().string()};
   settings.catalogue_folders = {manifests.path().string()};
   TestHub hub(settings);
   const auto outcome = [&](const std::string& model) {
-    const std::string id = hub.call("POST", "/v1/builds", hub.administrator(), json{{"model", model}, {"target", "x86-64-v3"}}.dump()).json()["id"];
+    const std::string id =
+        hub.call("POST", "/v1/builds", hub.administrator(), json{{"model", model}, {"target", "x86-64-v3"}}.dump())
+            .json()["id"];
     json build;
     for (int i = 0; i < 250; ++i) {
       build = hub.call("GET", "/v1/builds/" + id, hub.administrator()).json();
@@ -144,7 +163,9 @@ TEST(Transfers, SourcesComeFromAMirrorByDigestOnly) {
   };
   EXPECT_EQ(outcome("mirrored")["state"], "queued");
   const std::string agent = hub.token(Role::kAgent, "agents");
-  EXPECT_EQ(hub.call("POST", "/v1/agents/lease", agent, R"({"agent":"a","targets":["x86-64-v3"],"wait_ms":5000})").json()["onnx"], base::sha256(good));
+  EXPECT_EQ(hub.call("POST", "/v1/agents/lease", agent, R"({"agent":"a","targets":["x86-64-v3"],"wait_ms":5000})")
+                .json()["onnx"],
+            base::sha256(good));
   const json failed = outcome("missing");
   EXPECT_EQ(failed["state"], "failed");
   EXPECT_EQ(failed["error"]["kind"], "source");
@@ -155,7 +176,9 @@ TEST(Transfers, TheHubStopsWhileClientsWait) {
   auto hub = std::make_unique<TestHub>();
   const std::string agent = hub->token(Role::kAgent, "agents");
   Answer waiting;
-  std::thread client([&] { waiting = hub->call("POST", "/v1/agents/lease", agent, R"({"agent":"a","targets":["x86-64-v3"],"wait_ms":20000})"); });
+  std::thread client([&] {
+    waiting = hub->call("POST", "/v1/agents/lease", agent, R"({"agent":"a","targets":["x86-64-v3"],"wait_ms":20000})");
+  });
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
   const auto before = std::chrono::steady_clock::now();
   hub->hub().stop();

@@ -61,8 +61,8 @@ TEST_F(Sandbox, ReachesNothingElse) {
       "[ \"$(tail -n +3 /proc/net/dev | grep -vc lo:)\" = 0 ] && echo no-network\n"
       "[ \"$(ls -d /proc/[0-9]* | wc -l)\" -lt 10 ] && echo own-processes");
   ::unsetenv("XINFER_TEST_SECRET");
-  EXPECT_EQ(lines, (std::vector<std::string>{"input-is-read-only", "system-is-read-only", "no-etc", "no-homes", "own-tmp", "no-environment", "no-sys", "no-network",
-                                             "own-processes"}));
+  EXPECT_EQ(lines, (std::vector<std::string>{"input-is-read-only", "system-is-read-only", "no-etc", "no-homes",
+                                             "own-tmp", "no-environment", "no-sys", "no-network", "own-processes"}));
   EXPECT_EQ(base::read_file(folder.path() / "in" / "model.onnx").value_or(""), "model");
 }
 
@@ -98,7 +98,8 @@ TEST_F(Sandbox, ExitStatusWithoutAWord) {
 
 TEST_F(Sandbox, MemoryIsLimited) {
   job.limits.memory_bytes = 256 << 20;
-  const Ending ending = run("head -c 1000000000 /dev/zero | tail -c 900000000 > /dev/null || true; tail --version > /dev/null && echo alive");
+  const Ending ending = run(
+      "head -c 1000000000 /dev/zero | tail -c 900000000 > /dev/null || true; tail --version > /dev/null && echo alive");
   EXPECT_EQ(ending.exit_code, 0);
   EXPECT_EQ(lines, (std::vector<std::string>{"alive"}));
   ASSERT_FALSE(errors.empty());

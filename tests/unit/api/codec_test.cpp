@@ -26,7 +26,9 @@ TEST(Codec, RoundTrip) {
 
 TEST(Codec, OptionalEmptyFieldsAreLeftOut) { EXPECT_EQ(encode(BuildRequest{.target = "t4"}), R"({"target":"t4"})"); }
 
-TEST(Codec, InvalidUtf8IsReplacedNotThrown) { EXPECT_NE(encode(ErrorReply{{"internal", "bad \xff byte", ""}}).find("bad "), std::string::npos); }
+TEST(Codec, InvalidUtf8IsReplacedNotThrown) {
+  EXPECT_NE(encode(ErrorReply{{"internal", "bad \xff byte", ""}}).find("bad "), std::string::npos);
+}
 
 TEST(Codec, ErrorsNameTheField) {
   const auto error = [](std::string_view json) { return decode<BuildRequest>(json).error().text(); };
@@ -35,7 +37,8 @@ TEST(Codec, ErrorsNameTheField) {
   EXPECT_EQ(error(R"({"target":"t","shapes":{"x":[1,"2"]}})"), "expected a whole number, got string (at shapes.x[1])");
   EXPECT_EQ(error(R"({"target":"t","shapes":{"x":[1.5]}})"), "expected a whole number, got number (at shapes.x[0])");
   EXPECT_EQ(error(R"({"target":"t","modle":"m"})"), "unknown field; did you mean \"model\"? (at modle)");
-  EXPECT_EQ(error(R"({"target":"t","metadata":{"heat":"m"}})"), "unknown field; did you mean \"head\"? (at metadata.heat)");
+  EXPECT_EQ(error(R"({"target":"t","metadata":{"heat":"m"}})"),
+            "unknown field; did you mean \"head\"? (at metadata.heat)");
   EXPECT_EQ(error("[]"), "expected an object, got array");
   EXPECT_EQ(error("{\"target\""), "the body is not JSON");
   EXPECT_EQ(error(std::string(33, '[') + std::string(33, ']')), "JSON nested deeper than 32");

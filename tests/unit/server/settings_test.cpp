@@ -11,7 +11,9 @@ namespace {
 
 TEST(Settings, DefaultsAndOverrides) {
   EXPECT_EQ(parse_settings("").value().farm_lease_ms, 20'000);
-  const auto settings = parse_settings("listen: 0.0.0.0:80\nuploads:\n  part_bytes: 2048\nfarm.attempts: 5\nsources: {mirrors: [/m, 'https://x/{sha256}'], npm: off}\n");
+  const auto settings = parse_settings(
+      "listen: 0.0.0.0:80\nuploads:\n  part_bytes: 2048\nfarm.attempts: 5\nsources: {mirrors: [/m, "
+      "'https://x/{sha256}'], npm: off}\n");
   ASSERT_TRUE(settings) << settings.error().text();
   EXPECT_EQ(settings->listen, "0.0.0.0:80");
   EXPECT_EQ(settings->uploads_part_bytes, 2048);
@@ -22,7 +24,8 @@ TEST(Settings, DefaultsAndOverrides) {
 
 TEST(Settings, MistakesAreNamed) {
   const auto error = [](const std::string& yaml) { return parse_settings(yaml).error().text(); };
-  EXPECT_EQ(error("uploads: {part_byte: 1}"), "unknown setting; did you mean uploads.part_bytes? (at uploads.part_byte)");
+  EXPECT_EQ(error("uploads: {part_byte: 1}"),
+            "unknown setting; did you mean uploads.part_bytes? (at uploads.part_byte)");
   EXPECT_EQ(error("upload: {part_bytes: 1}"), "unknown setting (at upload)");
   EXPECT_EQ(error("uploads: {part_bytes: 5}"), "5 is outside 1024 to 1073741824 (at uploads.part_bytes)");
   EXPECT_EQ(error("uploads: {part_bytes: 5k}"), "expected a whole number, got \"5k\" (at uploads.part_bytes)");
@@ -52,7 +55,9 @@ TEST(Manifest, MistakesAreNamed) {
 }
 
 TEST(Manifest, QuotedScalarsAreTexts) {
-  const auto model = catalog::parse_manifest("id: x\nname: \"10\"\nmetadata: {head: softmax, outputs: {scores: \"758\"}, labels: [\"0\", \"1\"], score_threshold: 0.5}");
+  const auto model = catalog::parse_manifest(
+      "id: x\nname: \"10\"\nmetadata: {head: softmax, outputs: {scores: \"758\"}, labels: [\"0\", \"1\"], "
+      "score_threshold: 0.5}");
   ASSERT_TRUE(model) << model.error().text();
   EXPECT_EQ(model->name, "10");
   EXPECT_EQ(model->metadata->labels, (std::vector<std::string>{"0", "1"}));
@@ -70,7 +75,9 @@ TEST(Catalogue, EveryManifestLoadsAndSaysWhatTheZooNeeds) {
     EXPECT_FALSE(model.metadata->head.empty()) << id;
     EXPECT_EQ(model.sha256.empty(), model.size_bytes == 0) << id;
     EXPECT_FALSE(model.sources.empty() && model.sha256.empty()) << id;
-    if (model.metadata->input) { EXPECT_TRUE(model.input_shapes.contains(model.metadata->input->name)) << id; }
+    if (model.metadata->input) {
+      EXPECT_TRUE(model.input_shapes.contains(model.metadata->input->name)) << id;
+    }
     if (model.metadata->num_classes && !model.metadata->labels.empty()) {
       EXPECT_EQ(static_cast<std::int64_t>(model.metadata->labels.size()), *model.metadata->num_classes) << id;
     }
