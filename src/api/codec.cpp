@@ -39,7 +39,7 @@ void for_each_field(F&& f) {
   std::apply([&](const auto&... field) { (f(field), ...); }, Describe<T>::kFields);
 }
 
-// ---- Encoding ---------------------------------------------------------------------------------------------------
+// ---- Encoding
 
 template <class T>
 bool is_empty(const T& value) {
@@ -75,7 +75,7 @@ Json to_json(const T& value) {
   }
 }
 
-// ---- Decoding ---------------------------------------------------------------------------------------------------
+// ---- Decoding
 
 std::unexpected<Error> wrong(const std::string& path, std::string_view expected, const Json& got) {
   return std::unexpected(
@@ -166,7 +166,7 @@ Result<T> from_json(const Json& json, const std::string& path, Unknown unknown) 
   }
 }
 
-// ---- Schemas ----------------------------------------------------------------------------------------------------
+// ---- Schemas
 
 template <class T>
 Json schema_of() {
@@ -294,6 +294,9 @@ XI_INSTANTIATE(Build)
 XI_INSTANTIATE(BuildPage)
 XI_INSTANTIATE(Event)
 XI_INSTANTIATE(PushRequest)
+XI_INSTANTIATE(TokenRequest)
+XI_INSTANTIATE(Token)
+XI_INSTANTIATE(TokenList)
 XI_INSTANTIATE(LeaseRequest)
 XI_INSTANTIATE(Lease)
 XI_INSTANTIATE(Heartbeat)

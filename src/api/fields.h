@@ -102,6 +102,12 @@ XI_API_TYPE(PushRequest, XI_NEED(PushRequest, id), XI_MAY(PushRequest, name), XI
             XI_MAY(PushRequest, licence), XI_MAY(PushRequest, description),
             XI_NEED(PushRequest, onnx, "digest of an uploaded ONNX file"), XI_MAY(PushRequest, input_shapes),
             XI_MAY(PushRequest, metadata));
+XI_API_TYPE(TokenRequest, XI_NEED(TokenRequest, role, "viewer, developer, administrator or agent"),
+            XI_MAY(TokenRequest, organisation, "the caller's when absent"), XI_MAY(TokenRequest, name),
+            XI_MAY(TokenRequest, expires_ms, "0: never"));
+XI_API_TYPE(Token, XI_NEED(Token, id), XI_MAY(Token, token, "once, in the answer that makes it"), XI_NEED(Token, role),
+            XI_NEED(Token, organisation), XI_MAY(Token, name), XI_NEED(Token, created_ms), XI_NEED(Token, expires_ms));
+XI_API_TYPE(TokenList, XI_NEED(TokenList, tokens));
 XI_API_TYPE(LeaseRequest, XI_NEED(LeaseRequest, agent), XI_NEED(LeaseRequest, targets), XI_MAY(LeaseRequest, wait_ms));
 XI_API_TYPE(Lease, XI_NEED(Lease, job), XI_NEED(Lease, token), XI_NEED(Lease, attempt), XI_NEED(Lease, ttl_ms),
             XI_NEED(Lease, onnx), XI_NEED(Lease, onnx_bytes), XI_NEED(Lease, target), XI_NEED(Lease, precision),
@@ -125,11 +131,11 @@ template <class F>
 void for_each_type(F&& f) {
   [&]<class... T>(std::type_identity<std::tuple<T...>>) {
     (f.template operator()<T>(), ...);
-  }(std::type_identity<
-      std::tuple<ErrorBody, ErrorReply, ImageInput, Metadata, Source, Engine, Model, ModelPage, EngineList,
-                 SourceConfirmed, Target, TargetList, PublicKey, KeyList, UploadRequest, Upload, Blob, BuildRequest,
-                 Progress, BuildError, Build, BuildPage, Event, PushRequest, LeaseRequest, Lease, Heartbeat,
-                 HeartbeatReply, SignRequest, Signature, Completion, Failure, Health>>{});
+  }(std::type_identity<std::tuple<ErrorBody, ErrorReply, ImageInput, Metadata, Source, Engine, Model, ModelPage,
+                                  EngineList, SourceConfirmed, Target, TargetList, PublicKey, KeyList, UploadRequest,
+                                  Upload, Blob, BuildRequest, Progress, BuildError, Build, BuildPage, Event,
+                                  PushRequest, TokenRequest, Token, TokenList, LeaseRequest, Lease, Heartbeat,
+                                  HeartbeatReply, SignRequest, Signature, Completion, Failure, Health>>{});
 }
 
 }  // namespace xinfer::api

@@ -16,7 +16,7 @@ struct RawJson {
 
 using Shapes = std::map<std::string, std::vector<std::int64_t>>;  // input name -> dimensions
 
-// ---- Errors -----------------------------------------------------------------------------------------------------
+// ---- Errors
 
 struct ErrorBody {
   std::string code;     // a name of base::facts: "not_found", "conflict", …
@@ -27,7 +27,7 @@ struct ErrorReply {
   ErrorBody error;
 };
 
-// ---- Models: what catalog/*.yaml holds and GET /v1/models serves --------------------------------------------------
+// ---- Models: what catalog/*.yaml holds and GET /v1/models serves
 
 /// How a picture becomes the model's input: value[c] = (pixel[c] * scale - mean[c]) / std[c], pixel in 0…255.
 struct ImageInput {
@@ -117,7 +117,7 @@ struct SourceConfirmed {
   std::int64_t size_bytes = 0;
 };
 
-// ---- Targets and keys -----------------------------------------------------------------------------------------------
+// ---- Targets and keys
 
 struct Target {
   std::string name, kind;  // kind: cpu, cuda
@@ -137,7 +137,6 @@ struct KeyList {
 };
 
 // ---- Uploads and blobs
-// ------------------------------------------------------------------------------------------------
 
 struct UploadRequest {
   std::int64_t size_bytes = 0;
@@ -159,7 +158,6 @@ struct Blob {
 };
 
 // ---- Builds
-// -------------------------------------------------------------------------------------------------------------
 
 /// Either `model` (an id) or `onnx` (digest of an uploaded blob).
 struct BuildRequest {
@@ -207,7 +205,6 @@ struct Event {
 };
 
 // ---- Private models
-// -------------------------------------------------------------------------------------------------------
 
 struct PushRequest {
   std::string id, name, task, licence, description;
@@ -216,8 +213,24 @@ struct PushRequest {
   std::optional<Metadata> metadata;
 };
 
+// ---- Access
+
+struct TokenRequest {
+  std::string role;             // viewer, developer, administrator, agent
+  std::string organisation;     // empty: the caller's; of agents always "agents"
+  std::string name;             // for people
+  std::int64_t expires_ms = 0;  // since 1970; 0: never
+};
+/// `token` is there once, in the answer that makes it.
+struct Token {
+  std::string id, token, role, organisation, name;
+  std::int64_t created_ms = 0, expires_ms = 0;
+};
+struct TokenList {
+  std::vector<Token> tokens;
+};
+
 // ---- Agents
-// ---------------------------------------------------------------------------------------------------------------
 
 struct LeaseRequest {
   std::string agent;                 // name for logs

@@ -31,6 +31,7 @@ using std::chrono::milliseconds;
 namespace {
 
 constexpr int kAgentGraceMs = 3'000;
+constexpr std::int64_t kIgnoredBodyBytes = 4'096;
 constexpr std::string_view kLocalAgentToken = "local agents";
 
 std::int64_t system_now_ms() {
@@ -234,8 +235,8 @@ http::BodyPlan Hub::State::accept(http::Request& head) {
     plan.refuse = http::Response::error(principal.error());
     return plan;
   }
-  if (match.route->body != routes::Body::kNone && match.route->limit)
-    plan.limit_bytes = static_cast<std::uint64_t>(settings.*match.route->limit);
+  // Routes without a body ignore one of a polite size: some clients send {} with every POST.
+  plan.limit_bytes = static_cast<std::uint64_t>(match.route->limit ? settings.*match.route->limit : kIgnoredBodyBytes);
   plan.to_file = match.route->body == routes::Body::kFile;
   return plan;
 }

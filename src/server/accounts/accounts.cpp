@@ -136,6 +136,74 @@ Result<std::string> Accounts::create_token(Role role, std::string_view organisat
   return token;
 }
 
+Result<api::Token> Accounts::create_token(const api::TokenRequest& request) {
+  XI_TRY(const Role role, parse_role(request.role));
+  if (request.expires_ms != 0 && request.expires_ms <= state_->now_ms())
+    return std::unexpected(base::Error{Code::kInvalidArgument, "that time is over", "expires_ms"});
+  const std::string organisation = role == Role::kAgent ? std::string(kAgentOrganisation) : request.organisation;
+  const bool reserved =
+      organisation == kPublicOrganisation || (organisation == kAgentOrganisation && role != Role::kAgent);
+  const bool plain = organisation.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
+  if (organisation.empty() || organisation.size() > 60 || !plain || reserved)
+    return std::unexpected(
+        base::Error{Code::kInvalidArgument,
+                    "an organisation's id has lower-case letters, digits and '-', and is not \"public\" or \"agents\"",
+                    "organisation"});
+  api::Token made;
+  XI_TRY(made.token, create_token(role, organisation, request.name.substr(0, 200), request.expires_ms));
+  const std::shared_lock lock(state_->mutex);
+  const Token& known = state_->tokens.at(base::sha256(made.token));
+  made.id = known.principal.token_id;
+  made.role = accounts::name(role);
+  made.organisation = organisation;
+  made.name = known.name;
+  made.created_ms = state_->now_ms();
+  made.expires_ms = request.expires_ms;
+  return made;
+}
+
+Result<std::vector<api::Token>> Accounts::tokens() {
+  return state_->database.read([](soci::session& sql) -> Result<std::vector<api::Token>> {
+    std::vector<api::Token> list;
+    api::Token token;
+    long long created = 0, expires = 0;
+    soci::statement rows =
+        (sql.prepare << "SELECT id, role, organisation, name, created_ms, expires_ms FROM tokens WHERE "
+                        "revoked_ms = 0 ORDER BY created_ms, id",
+         soci::into(token.id), soci::into(token.role), soci::into(token.organisation), soci::into(token.name),
+         soci::into(created), soci::into(expires));
+    rows.execute();
+    while (rows.fetch()) {
+      token.created_ms = created;
+      token.expires_ms = expires;
+      list.push_back(token);
+    }
+    return list;
+  });
+}
+
+Result<void> Accounts::revoke_token(const std::string& id) {
+  const std::unique_lock lock(state_->mutex);
+  std::string digest;
+  bool administrator = false;
+  int administrators = 0;
+  for (const auto& [key, token] : state_->tokens) {
+    const bool is_administrator = token.principal.role == Role::kAdministrator;
+    administrators += is_administrator;
+    if (token.principal.token_id == id) digest = key, administrator = is_administrator;
+  }
+  if (digest.empty()) return base::fail(Code::kNotFound, "no token \"{}\"", id.substr(0, 100));
+  if (administrator && administrators == 1)
+    return base::fail(Code::kConflict, "this is the last administrator's token: make another one first");
+  const long long now = state_->now_ms();
+  XI_CHECK(state_->database.write([&](soci::session& sql) -> Result<void> {
+    sql << "UPDATE tokens SET revoked_ms = :t WHERE id = :i", soci::use(now), soci::use(id);
+    return {};
+  }));
+  state_->tokens.erase(digest);
+  return {};
+}
+
 Result<void> Accounts::revoke(std::string_view name_text) {
   const std::string title(name_text);
   const long long now = state_->now_ms();

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/types.h"
 #include "base/error.h"
 #include "server/db/database.h"
 
@@ -54,6 +55,12 @@ class Accounts {
   /// The new token's text; an organisation that is new is made. `expires_ms` 0: never.
   [[nodiscard]] base::Result<std::string> create_token(Role role, std::string_view organisation, std::string_view name,
                                                        std::int64_t expires_ms);
+  /// The same with all that is known of it. kInvalidArgument for a role that does not exist, a time in the past.
+  [[nodiscard]] base::Result<api::Token> create_token(const api::TokenRequest& request);
+  /// Tokens that are not revoked, without their texts.
+  [[nodiscard]] base::Result<std::vector<api::Token>> tokens();
+  /// kNotFound; kConflict for the last administrator's token.
+  [[nodiscard]] base::Result<void> revoke_token(const std::string& id);
   /// Revokes every token of this name.
   [[nodiscard]] base::Result<void> revoke(std::string_view name);
   bool has_token(Role role);

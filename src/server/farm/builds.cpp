@@ -88,6 +88,38 @@ Result<void> insert_job(soci::session& sql, const JobSpec& spec, const std::stri
   return {};
 }
 
+using EnginesByModel = std::map<std::string, std::vector<api::Engine>>;
+
+// Of all models when `model` is empty.
+Result<EnginesByModel> engines_where(db::Database& database, const std::string& organisation,
+                                     const std::string& model) {
+  return database.read([&](soci::session& sql) -> Result<EnginesByModel> {
+    EnginesByModel by_model;
+    api::Engine engine;
+    long long size = 0, created = 0;
+    const std::string condition = model.empty() ? "model <> :m" : "model = :m";
+    soci::statement rows =
+        (sql.prepare << "SELECT model, target, build_precision, engine, engine_bytes, finished_ms FROM jobs WHERE "
+                        "organisation = :o AND " +
+                            condition +
+                            " AND default_shapes = 1 AND state = 'succeeded' "
+                            "ORDER BY model, target, build_precision, finished_ms DESC",
+         soci::into(engine.model), soci::into(engine.target), soci::into(engine.precision), soci::into(engine.digest),
+         soci::into(size), soci::into(created), soci::use(organisation), soci::use(model));
+    rows.execute();
+    while (rows.fetch()) {
+      auto& list = by_model[engine.model];
+      if (!list.empty() && list.back().target == engine.target && list.back().precision == engine.precision)
+        continue;  // an older one
+      engine.size_bytes = size;
+      engine.created_ms = created;
+      name_engine(engine);
+      list.push_back(engine);
+    }
+    return by_model;
+  });
+}
+
 }  // namespace
 
 void name_engine(api::Engine& engine) {
@@ -245,30 +277,13 @@ Result<std::vector<api::Event>> Farm::events(const std::string& job, std::int64_
   });
 }
 
+Result<std::map<std::string, std::vector<api::Engine>>> Farm::engines(const std::string& organisation) {
+  return engines_where(database_, organisation, "");
+}
+
 Result<std::vector<api::Engine>> Farm::engines(const std::string& organisation, const std::string& model) {
-  return database_.read([&](soci::session& sql) -> Result<std::vector<api::Engine>> {
-    std::vector<api::Engine> engines;
-    api::Engine engine;
-    long long size = 0, created = 0;
-    soci::statement rows =
-        (sql.prepare
-             << "SELECT target, build_precision, engine, engine_bytes, finished_ms FROM jobs WHERE organisation = :o "
-                "AND model = :m "
-                "AND default_shapes = 1 AND state = 'succeeded' ORDER BY target, build_precision, finished_ms DESC",
-         soci::into(engine.target), soci::into(engine.precision), soci::into(engine.digest), soci::into(size),
-         soci::into(created), soci::use(organisation), soci::use(model));
-    rows.execute();
-    while (rows.fetch()) {
-      if (!engines.empty() && engines.back().target == engine.target && engines.back().precision == engine.precision)
-        continue;  // an older one
-      engine.model = model;
-      engine.size_bytes = size;
-      engine.created_ms = created;
-      name_engine(engine);
-      engines.push_back(engine);
-    }
-    return engines;
-  });
+  XI_TRY(auto by_model, engines_where(database_, organisation, model));
+  return std::move(by_model[model]);
 }
 
 Result<std::string> Farm::engine_file(const std::string& organisation, const std::string& digest) {

@@ -84,6 +84,8 @@ class Farm {
   /// Finished engines of a model for its default shapes, newest first per target and precision.
   [[nodiscard]] base::Result<std::vector<api::Engine>> engines(const std::string& organisation,
                                                                const std::string& model);
+  /// The same of all models, by model.
+  [[nodiscard]] base::Result<std::map<std::string, std::vector<api::Engine>>> engines(const std::string& organisation);
   /// The file name of an engine that is public or that the organisation holds; empty when there is none.
   [[nodiscard]] base::Result<std::string> engine_file(const std::string& organisation, const std::string& digest);
   [[nodiscard]] base::Result<bool> may_read_blob(const std::string& organisation, const std::string& digest);

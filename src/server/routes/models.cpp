@@ -89,9 +89,10 @@ Reply list_models(Services& services, Call& call) {
   XI_TRY(query.offset, call.number("offset", 0, 0, INT32_MAX));
   XI_TRY(query.limit, call.number("limit", services.settings.pages_size, 1, services.settings.pages_size));
   XI_TRY(api::ModelPage page, services.catalogue.list(call.principal.organisation, query));
-  for (api::Model& model : page.models) {
-    XI_TRY(model.engines, services.farm.engines(owner(model, call), model.id));
-  }
+  XI_TRY(auto open_engines, services.farm.engines(std::string(accounts::kPublicOrganisation)));
+  XI_TRY(auto own_engines, services.farm.engines(call.principal.organisation));
+  for (api::Model& model : page.models)
+    model.engines = std::move((model.visibility == "public" ? open_engines : own_engines)[model.id]);
   return Response::json(200, api::encode(page));
 }
 
@@ -106,6 +107,9 @@ Reply list_engines(Services& services, Call& call) {
   api::EngineList list;
   XI_TRY(list.engines, services.farm.engines(owner(model, call), model.id));
   if (const std::string wanted = call.text("target"); !wanted.empty()) {
+    if (wanted.starts_with("host"))
+      return std::unexpected(base::Error{Code::kInvalidArgument,
+                                         "\"host\" means the machine of the one who asks: name its target", "target"});
     XI_TRY(const HardwareTarget target, target::parse(wanted));
     const bool any_precision = wanted.find(':') == std::string::npos;
     std::erase_if(list.engines, [&](const api::Engine& engine) {

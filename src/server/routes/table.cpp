@@ -216,6 +216,17 @@ std::vector<Route> agent_routes() {
   };
 }
 
+std::vector<Route> access_routes() {
+  return {
+      {"POST", "/v1/tokens", P::kAdminister, "access", "Make a token. Its text is in this answer and nowhere else.",
+       create_token, nullptr, Body::kJson, &Settings::http_json_bytes, of<api::TokenRequest>(), of<api::Token>(), 201},
+      {"GET", "/v1/tokens", P::kAdminister, "access", "Tokens, without their texts.", list_tokens, nullptr, Body::kNone,
+       nullptr, nullptr, of<api::TokenList>()},
+      {"DELETE", "/v1/tokens/{id}", P::kAdminister, "access", "Revoke a token.", revoke_token, nullptr, Body::kNone,
+       nullptr, nullptr, nullptr, 204},
+  };
+}
+
 std::vector<Route> system_routes() {
   return {
       {"GET", "/", P::kPublic, "hub", "The catalogue as a page.", get_page, nullptr, Body::kNone, nullptr, nullptr,
@@ -265,7 +276,7 @@ bool match_path(std::string_view pattern, std::string_view path, std::map<std::s
 const std::vector<Route>& table() {
   static const std::vector<Route> kTable = [] {
     std::vector<Route> all;
-    for (auto* part : {model_routes, upload_routes, build_routes, agent_routes, system_routes})
+    for (auto* part : {model_routes, upload_routes, build_routes, agent_routes, access_routes, system_routes})
       for (Route& route : part()) all.push_back(std::move(route));
     return all;
   }();

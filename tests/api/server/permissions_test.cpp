@@ -40,6 +40,9 @@ constexpr Row kRows[] = {
     {"GET", "/v1/builds/{id}", "vda"},
     {"DELETE", "/v1/builds/{id}", "da"},
     {"GET", "/v1/builds/{id}/events", "vda"},
+    {"POST", "/v1/tokens", "a"},
+    {"GET", "/v1/tokens", "a"},
+    {"DELETE", "/v1/tokens/{id}", "a"},
     {"POST", "/v1/agents/lease", "g"},
     {"GET", "/v1/agents/jobs/{id}/input", "g"},
     {"POST", "/v1/agents/jobs/{id}/heartbeat", "g"},
@@ -111,6 +114,27 @@ TEST(Permissions, TheAdministratorsTokenIsShownOnceAndNeverStored) {
   hub.start();
   EXPECT_TRUE(hub.hub().new_administrator_token().empty());
   EXPECT_EQ(hub.call("GET", "/v1/builds", token).status, 200);
+}
+
+TEST(Permissions, AdministratorsMakeAndRevokeTokens) {
+  TestHub hub;
+  const Answer made = hub.call("POST", "/v1/tokens", hub.administrator(), R"({"role":"viewer","name":"dashboard"})");
+  ASSERT_EQ(made.status, 201) << made.body;
+  const std::string token = made.json()["token"], id = made.json()["id"];
+  EXPECT_EQ(hub.call("GET", "/v1/builds", token).status, 200);
+  const std::string list = hub.call("GET", "/v1/tokens", hub.administrator()).body;
+  EXPECT_NE(list.find(id), std::string::npos);
+  EXPECT_EQ(list.find(token), std::string::npos);
+  EXPECT_EQ(hub.call("DELETE", "/v1/tokens/" + id, hub.administrator()).status, 204);
+  EXPECT_EQ(hub.call("GET", "/v1/builds", token).status, 401);
+  EXPECT_EQ(hub.call("DELETE", "/v1/tokens/" + id, hub.administrator()).status, 404);
+  EXPECT_EQ(hub.call("POST", "/v1/tokens", hub.administrator(), R"({"role":"king"})").status, 400);
+  EXPECT_EQ(hub.call("POST", "/v1/tokens", hub.administrator(), R"({"role":"viewer","organisation":"public"})").status,
+            400);
+  EXPECT_EQ(hub.call("POST", "/v1/tokens", hub.administrator(), R"({"role":"viewer","expires_ms":5})").status, 400);
+  const auto tokens = hub.call("GET", "/v1/tokens", hub.administrator()).json()["tokens"];
+  ASSERT_EQ(tokens.size(), 1u);
+  EXPECT_EQ(hub.call("DELETE", "/v1/tokens/" + tokens[0]["id"].get<std::string>(), hub.administrator()).status, 409);
 }
 
 TEST(Permissions, TheSigningKeyIsPrivateAndStays) {
