@@ -11,7 +11,8 @@ namespace {
 
 // Outputs of a row that stay in registers together: whole rows if they fit, else equal parts of them.
 std::int64_t row_tile(std::int64_t width, const target::CpuIsa& isa, std::int64_t taps) {
-  const std::int64_t limit = std::max<std::int64_t>(2, isa.vector_registers - std::min<std::int64_t>(taps, 4) - 4);
+  // Sums, the inputs that neighbouring taps share and a row of weights stay in registers together.
+  const std::int64_t limit = std::max<std::int64_t>(isa.vector_registers / 2 - std::min<std::int64_t>(taps, 5), isa.vector_registers / 3);
   return ceil_div(width, ceil_div(width, limit));
 }
 

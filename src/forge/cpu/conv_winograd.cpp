@@ -105,7 +105,7 @@ KernelChoice winograd_conv(const ConvProblem& p, const target::CpuIsa& isa, cons
   const std::int64_t wanted = wanted_tasks(kernel.flops / 3, 0);
   // Parts of the output channels repeat the input transform: only where strips do not suffice.
   std::int64_t parts = 1;
-  if (wanted > 1 && plan.strips * p.batch < 8) parts = std::min(groups, plan.strips * p.batch % 2 == 0 ? std::max<std::int64_t>(1, 4 / (plan.strips * p.batch)) : 2);
+  if (wanted > 1 && plan.strips * p.batch < 8 && plan.strips * p.batch % 2 == 1) parts = std::min<std::int64_t>(groups, 2);
   kernel.num_tasks = p.batch * plan.strips * parts;
   // The rest of a strip that does not fill a register tile: a tile of the size that both kinds of strip leave, if they agree.
   const std::int64_t rest = plan.strip % plan.tile.mr, last_rest = last_strip % plan.tile.mr;
