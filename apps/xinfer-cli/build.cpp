@@ -28,7 +28,7 @@ void print_report(const compiler::Report& report, const std::string& path, doubl
              static_cast<double>(report.arena_bytes) / 1e6, report.flops / 1e9, seconds);
   const auto& verification = report.verification;
   if (!verification.ran) {
-    fmt::print("not verified: {}\n", verification.reason);
+    fmt::print("{}\n", verification.reason);
     return;
   }
   for (const auto& output : verification.outputs)

@@ -3,8 +3,12 @@
 #include <sodium.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 #include <fstream>
 #include <vector>
+
+#include "base/sha256_blocks.h"
 
 namespace xinfer::base {
 
@@ -16,25 +20,61 @@ void ready() {
 const unsigned char* raw(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
 }  // namespace
 
+// libsodium's SHA-256 uses no SHA instructions; with them it is five times faster, which counts for engines and uploads of
+// hundreds of megabytes. Padding and buffering are then done here.
 struct Sha256::State {
-  crypto_hash_sha256_state hash;
+  crypto_hash_sha256_state portable;
+  std::uint32_t words[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  std::uint8_t block[64];
+  std::uint64_t bytes = 0;
+
+  void update(const unsigned char* data, std::size_t size) {
+    std::size_t held = bytes % 64;
+    bytes += size;
+    if (held > 0) {
+      std::size_t taken = std::min(size, 64 - held);
+      std::memcpy(block + held, data, taken);
+      if (held + taken < 64) return;
+      sha256_blocks(words, block, 1);
+      data += taken;
+      size -= taken;
+    }
+    sha256_blocks(words, data, size / 64);
+    if (size % 64) std::memcpy(block, data + size / 64 * 64, size % 64);
+  }
+  void finish(unsigned char* out) {
+    std::uint64_t bits = bytes * 8;
+    unsigned char padding[72] = {0x80};
+    std::size_t zeros = (bytes % 64 < 56 ? 56 : 120) - bytes % 64;
+    for (int i = 0; i < 8; ++i) padding[zeros + static_cast<std::size_t>(i)] = static_cast<unsigned char>(bits >> (56 - 8 * i));
+    update(padding, zeros + 8);
+    for (int i = 0; i < 32; ++i) out[i] = static_cast<unsigned char>(words[i / 4] >> (24 - 8 * (i % 4)));
+  }
 };
 
 Sha256::Sha256() : state_(std::make_unique<State>()) {
   ready();
-  crypto_hash_sha256_init(&state_->hash);
+  if (!has_sha256_instructions()) crypto_hash_sha256_init(&state_->portable);
 }
 Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
 void Sha256::update(std::span<const std::byte> bytes) {
-  crypto_hash_sha256_update(&state_->hash, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+  const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
+  if (bytes.empty()) return;
+  if (has_sha256_instructions())
+    state_->update(data, bytes.size());
+  else
+    crypto_hash_sha256_update(&state_->portable, data, bytes.size());
 }
 void Sha256::update(std::string_view text) { update(std::as_bytes(std::span(text.data(), text.size()))); }
 std::string Sha256::finish() {
   unsigned char out[crypto_hash_sha256_BYTES];
-  crypto_hash_sha256_final(&state_->hash, out);
+  if (has_sha256_instructions())
+    state_->finish(out);
+  else
+    crypto_hash_sha256_final(&state_->portable, out);
   return to_hex(std::as_bytes(std::span(out)));
 }
 

@@ -161,6 +161,7 @@ struct Session::Walk {
   Session& session;
   std::vector<double>* microseconds;
   int num_threads = session.pool_->num_threads();
+  Clock::time_point phase_start = {};
 
   void reset_claims(std::size_t phase) {
     auto phases = session.program_->phases();
@@ -185,19 +186,25 @@ struct Session::Walk {
     }
   }
 
+  // A shared phase ends when the slowest thread has come to the next meeting (or to the end of the run).
+  void note_shared_phase(std::size_t phase) {
+    auto phases = session.program_->phases();
+    auto now = Clock::now();
+    if (phase > 0 && phases[phase - 1].shared)
+      microseconds->push_back(std::chrono::duration<double, std::micro>(now - phase_start).count());
+    phase_start = now;
+  }
+
   void operator()(ThreadPool::Thread& thread) {
     auto phases = session.program_->phases();
     const auto& launches = session.program_->plan().launches;
     void* scratch = session.scratch_.data();
+    const bool timed = microseconds && thread.index == 0;
     for (std::size_t p = 0; p < phases.size(); ++p) {
       if (p > 0) session.pool_->meet(thread, [&] { reset_claims(p); });
-      bool timed = microseconds && thread.index == 0;
+      if (timed) note_shared_phase(p);
       if (phases[p].shared) {
-        auto start = timed ? Clock::now() : Clock::time_point();
         run_shared(phases[p].begin, thread.index);
-        if (timed) {
-          microseconds->push_back(microseconds_since(start));
-        }
       } else if (thread.index == 0) {
         for (std::size_t i = phases[p].begin; i < phases[p].end; ++i) {
           auto start = timed ? Clock::now() : Clock::time_point();
@@ -217,6 +224,7 @@ base::Result<void> Session::run(std::vector<double>* microseconds) {
       Walk walk{*this, microseconds};
       walk.reset_claims(0);
       pool_->run([](void* context, ThreadPool::Thread& thread) { (*static_cast<Walk*>(context))(thread); }, &walk);
+      if (microseconds) walk.note_shared_phase(program_->phases().size());
       return {};
     }
   }
