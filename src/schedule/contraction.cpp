@@ -83,9 +83,11 @@ Result<Window> make_window(const ir::Node& node, const Ints& in, const Ints& out
 
 // A column of pixels lies in memory like a row of them, and rows are what the templates run along.
 void lay_down(Window& w) {
-  bool column = w.in[2] == 1 && w.out[2] == 1 && w.kernel[2] == 1 && w.pad[2] == 0 && w.pad_end[2] == 0 && w.in[0] == 1 && w.kernel[0] == 1;
+  bool column = w.in[2] == 1 && w.out[2] == 1 && w.kernel[2] == 1 && w.pad[2] == 0 && w.pad_end[2] == 0 &&
+                w.in[0] == 1 && w.kernel[0] == 1;
   if (!column || w.in[1] == 1) return;
-  for (auto* sizes : {&w.in, &w.out, &w.kernel, &w.stride, &w.dilation, &w.pad, &w.pad_end}) std::swap((*sizes)[1], (*sizes)[2]);
+  for (auto* sizes : {&w.in, &w.out, &w.kernel, &w.stride, &w.dilation, &w.pad, &w.pad_end})
+    std::swap((*sizes)[1], (*sizes)[2]);
 }
 
 template <class Problem>

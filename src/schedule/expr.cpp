@@ -362,6 +362,16 @@ E ExprPool::cast(E a, DType dtype) {
   return intern(std::move(made));
 }
 
+E ExprPool::bit_cast(E a, DType dtype) {
+  if (a->dtype == dtype) return a;
+  return intern({.op = Op::kCast, .dtype = dtype, .integer = 1, .args = {a}});
+}
+
+E ExprPool::round_small(E a, DType dtype, bool saturate, int mode) {
+  std::int64_t code = static_cast<std::int64_t>(dtype) + (saturate ? 256 : 0) + 512 * mode;
+  return intern({.op = Op::kCall, .function = Fn::kRoundF8, .dtype = DType::kFloat32, .integer = code, .args = {a}});
+}
+
 E ExprPool::reduce(Fn function, std::vector<E> vars, E body) {
   std::erase_if(vars, [](E var) { return var->op == Op::kInt; });  // loops of one trip
   if (vars.empty()) return body;
@@ -402,9 +412,14 @@ E ExprPool::rebuilt(E e, const std::map<E, E>& replacements, std::unordered_map<
     case Op::kDiv: made = div(args[0], e->integer); break;
     case Op::kMod: made = mod(args[0], e->integer); break;
     case Op::kLoad: made = load(e->integer, args[0], e->dtype, e->min, e->max); break;
-    case Op::kCall: made = args.size() == 1 ? call(e->function, args[0]) : call(e->function, args[0], args[1]); break;
+    case Op::kCall:
+      made = e->function == Fn::kRoundF8 ? round_small(args[0], static_cast<DType>(e->integer & 255),
+                                                       (e->integer & 256) != 0, static_cast<int>(e->integer >> 9))
+             : args.size() == 1          ? call(e->function, args[0])
+                                         : call(e->function, args[0], args[1]);
+      break;
     case Op::kSelect: made = select(args[0], args[1], args[2]); break;
-    case Op::kCast: made = cast(args[0], e->dtype); break;
+    case Op::kCast: made = e->integer ? bit_cast(args[0], e->dtype) : cast(args[0], e->dtype); break;
     case Op::kReduce: made = reduce(e->function, e->vars, args[0]); break;
     case Op::kArgReduce: made = arg_reduce(e->function, e->vars[0], args[0], e->integer != 0); break;
     case Op::kRow: made = row(e->vars[0], args[0]); break;

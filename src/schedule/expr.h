@@ -27,7 +27,7 @@ enum class Op : std::uint8_t {
   kLoad,       // element args[0] (an offset in the buffer's physical layout) of buffer `integer`
   kCall,       // `function` of the arguments, which have one dtype
   kSelect,     // args[0] ? args[1] : args[2]; only the chosen one is evaluated
-  kCast,       // args[0] as dtype, C's rules; to integers: saturating nothing, floats truncate
+  kCast,       // args[0] as dtype by C's rules; integer 1: the same bits
   kReduce,     // fold of args[0] over `vars` by `function` (kAdd, kMul, kMin, kMax, kAnd, kOr, …), from its neutral
                // element
   kArgReduce,  // index (int64) of the extreme of args[0] over vars[0]; `function`: kMin or kMax; integer: 1 takes the
@@ -151,6 +151,10 @@ class ExprPool {
   E call(Fn function, E a, E b);
   E select(E condition, E a, E b);
   E cast(E a, DType dtype);
+  /// The bits of `a` as another dtype of the same size.
+  E bit_cast(E a, DType dtype);
+  /// float32 rounded to what the 8- or 4-bit `dtype` holds. `mode`: of float8e8m0, 0 up, 1 down, 2 nearest.
+  E round_small(E a, DType dtype, bool saturate, int mode = 0);
   E reduce(Fn function, std::vector<E> vars, E body);
   E arg_reduce(Fn function, E var, E body, bool last);
   E row(E var, E body);

@@ -12,6 +12,7 @@ DType compute_type(DType dtype) {
     case DType::kFloat8E4M3FNUZ:
     case DType::kFloat8E5M2:
     case DType::kFloat8E5M2FNUZ:
+    case DType::kFloat8E8M0:
     case DType::kFloat4E2M1: return DType::kFloat32;
     case DType::kInt2:
     case DType::kInt4: return DType::kInt8;

@@ -195,16 +195,27 @@ E cast_to(Context& c, E x, DType to) {
     case DType::kUint4:
       return c.pool.call(Fn::kBitAnd, c.pool.cast(c.pool.cast(x, DType::kInt64), DType::kUint8),
                          c.pool.integer(to == DType::kUint2 ? 3 : 15, DType::kUint8));
-    default: return c.pool.cast(x, compute_type(to));
+    default: break;
   }
+  if (tensor::size_of(to) != 1 || !tensor::is_float(to)) return c.pool.cast(x, compute_type(to));
+  std::string mode = c.node.attributes.string("round_mode", "up");
+  return c.pool.round_small(c.pool.cast(x, DType::kFloat32), to, c.node.attributes.integer("saturate", 1) != 0,
+                            mode == "up"     ? 0
+                            : mode == "down" ? 1
+                                             : 2);
 }
 Result<E> cast(Context& c) {
   DType to = c.graph.value(c.node.outputs[0]).type.dtype, from = c.stored_dtype(0);
   if (to == DType::kString || from == DType::kString) return fail(Code::kUnsupported, "strings have no native code");
-  bool small = tensor::size_of(to) == 1 && tensor::is_float(to);
-  if (small && c.node.attributes.integer("saturate", 1) == 0)
-    return fail(Code::kUnsupported, "casts to 8-bit floats that do not saturate are not supported: set saturate to 1");
   return cast_to(c, c.broadcast(0), to);
+}
+
+Result<E> bit_cast(Context& c) {
+  DType to = c.graph.value(c.node.outputs[0]).type.dtype, from = c.stored_dtype(0);
+  for (DType dtype : {to, from})
+    if (compute_type(dtype) != dtype || to == DType::kBool)
+      return fail(Code::kUnsupported, "BitCast of {} is not supported", tensor::name(dtype));
+  return c.pool.bit_cast(c.broadcast(0), to);
 }
 
 // The quantisation parameters' element for this output: one for all, one per `axis`, or one per block along it.
@@ -328,6 +339,7 @@ constexpr LoweringRow kRows[] = {
     {"Where", where, 1},
     {"Cast", cast, 1},
     {"CastLike", cast, 1},
+    {"BitCast", bit_cast, 1},
     {"DequantizeLinear", dequantize, 3},
     {"QuantizeLinear", quantize, 6},
 };

@@ -9,6 +9,7 @@
 
 #include "forge/cpu/prelude.h"
 #include "schedule/loop_nest.h"
+#include "schedule/loops_text.h"
 
 namespace xinfer::schedule {
 
@@ -37,17 +38,31 @@ std::string_view c_type(DType dtype) {
 struct SmallFloat {
   std::string_view bits, from, to;
 };
+// Stored values were rounded to their type before (ExprPool::round_small), so encoding need not saturate.
 SmallFloat small_float(DType dtype) {
   switch (dtype) {
     case DType::kFloat16: return {"uint16_t", "from_float16({})", "to_float16({})"};
     case DType::kBfloat16: return {"uint16_t", "from_bfloat16({})", "to_bfloat16({})"};
-    case DType::kFloat8E4M3FN: return {"uint8_t", "Float8E4M3FN::decode({})", "Float8E4M3FN::encode({}, true)"};
-    case DType::kFloat8E4M3FNUZ: return {"uint8_t", "Float8E4M3FNUZ::decode({})", "Float8E4M3FNUZ::encode({}, true)"};
-    case DType::kFloat8E5M2: return {"uint8_t", "Float8E5M2::decode({})", "Float8E5M2::encode({}, true)"};
-    case DType::kFloat8E5M2FNUZ: return {"uint8_t", "Float8E5M2FNUZ::decode({})", "Float8E5M2FNUZ::encode({}, true)"};
-    case DType::kFloat4E2M1: return {"uint8_t", "Float4E2M1::decode({})", "Float4E2M1::encode({}, true)"};
+    case DType::kFloat8E4M3FN: return {"uint8_t", "Float8E4M3FN::decode({})", "Float8E4M3FN::encode({}, false)"};
+    case DType::kFloat8E4M3FNUZ: return {"uint8_t", "Float8E4M3FNUZ::decode({})", "Float8E4M3FNUZ::encode({}, false)"};
+    case DType::kFloat8E5M2: return {"uint8_t", "Float8E5M2::decode({})", "Float8E5M2::encode({}, false)"};
+    case DType::kFloat8E5M2FNUZ: return {"uint8_t", "Float8E5M2FNUZ::decode({})", "Float8E5M2FNUZ::encode({}, false)"};
+    case DType::kFloat4E2M1: return {"uint8_t", "Float4E2M1::decode({})", "x_to_float4({})"};
+    case DType::kFloat8E8M0: return {"uint8_t", "x_from_e8m0({})", "x_to_e8m0({}, false, 1)"};
     default: return {};
   }
+}
+// A value rounded to the type (the code is round_small's).
+std::string rounded(std::int64_t code, const std::string& x) {
+  DType dtype = static_cast<DType>(code & 255);
+  bool saturate = (code & 256) != 0;
+  SmallFloat small = small_float(dtype);
+  std::string bits = dtype == DType::kFloat8E8M0 ? fmt::format("x_to_e8m0({}, {}, {})", x, saturate, code >> 9)
+                                                 : fmt::format(fmt::runtime(small.to), x);
+  constexpr std::string_view kPlain = ", false)", kSaturating = ", true)";
+  if (saturate && dtype != DType::kFloat8E8M0 && bits.ends_with(kPlain))
+    bits.replace(bits.size() - kPlain.size(), kPlain.size(), kSaturating);
+  return fmt::format(fmt::runtime(small.from), bits);
 }
 std::string_view memory_type(DType dtype) {
   if (auto small = small_float(dtype); !small.bits.empty()) return small.bits;
@@ -113,44 +128,6 @@ int cost_of(E e) {
     default: return 1;
   }
 }
-
-// What the prelude lacks: integer arithmetic that traps on no input, and reductions' operators under one name.
-constexpr std::string_view kLoopPrelude = R"(
-template <class T> XI_INLINE T x_div(T a, T b) {
-  if constexpr (__is_floating_point(T)) return a / b;
-  else if constexpr (T(-1) < T(0)) return b == 0 ? T(0) : b == T(-1) ? T(0u - (uint64_t)a) : T(a / b);
-  else return b == 0 ? T(0) : T(a / b);
-}
-template <class T> XI_INLINE T x_fmod(T a, T b) {
-  if constexpr (__is_floating_point(T)) return fmod<T>(a, b);
-  else if constexpr (T(-1) < T(0)) return b == 0 || b == T(-1) ? T(0) : T(a % b);
-  else return b == 0 ? T(0) : T(a % b);
-}
-template <class T> XI_INLINE T x_mod(T a, T b) {
-  const T r = x_fmod<T>(a, b);
-  return r != 0 && (r < 0) != (b < 0) ? T(r + b) : r;
-}
-template <class T> XI_INLINE T x_min(T a, T b) {
-  if constexpr (__is_floating_point(T)) return minimum<T>(a, b);
-  else return a < b ? a : b;
-}
-template <class T> XI_INLINE T x_max(T a, T b) {
-  if constexpr (__is_floating_point(T)) return maximum<T>(a, b);
-  else return a > b ? a : b;
-}
-template <class T> XI_INLINE T x_abs(T a) {
-  if constexpr (__is_floating_point(T)) return abs<T>(a);
-  else return a < 0 ? T(0 - (uint64_t)a) : a;
-}
-template <class T> XI_INLINE T x_sign(T a) {
-  if constexpr (__is_floating_point(T)) return sign<T>(a);
-  else return T((a > 0) - (a < 0));
-}
-template <class T> XI_INLINE T x_shl(T a, T b) { return (uint64_t)b >= sizeof(T) * 8 ? T(0) : T((uint64_t)a << b); }
-template <class T> XI_INLINE T x_shr(T a, T b) { return (uint64_t)b >= sizeof(T) * 8 ? T(0) : T(a >> b); }
-template <class T> XI_INLINE float x_round_f16(T a) { return from_float16(to_float16(a)); }
-template <class T> XI_INLINE float x_round_bf16(T a) { return from_bfloat16(to_bfloat16(a)); }
-)";
 
 std::string call_text(Fn f, DType type, const std::vector<std::string>& a) {
   std::string_view t = c_type(type);
@@ -254,6 +231,8 @@ class Printer {
   void print_inner(const Nest& nest, Block& block, E var, std::string_view from, std::string_view to);
   void print_tiled(const Nest& nest, Block& block, E var, std::string_view from, std::string_view to);
   void print_store(const Nest& nest, Block& block);
+  E transposed_with(const Nest& nest);
+  void print_transposed(const Nest& nest, Block& block, E across, std::string_view from, std::string_view to);
   bool reduces_across(const Nest& nest);
   std::string loop_pragma(const Nest& nest, E var);
   std::uint64_t reserve(std::uint64_t bytes) {
@@ -463,6 +442,7 @@ std::string Printer::emit(E e, Block& block) {
     case Op::kSelect: return emit_select(e, own);
     case Op::kCast: {
       std::string x = emit(e->args[0], own);
+      if (e->integer) return define(e, own, e->dtype, fmt::format("__builtin_bit_cast({}, {})", c_type(e->dtype), x));
       bool to_bool = e->dtype == DType::kBool;
       return define(e, own, e->dtype, to_bool ? fmt::format("{} != 0", x) : fmt::format("({}){}", c_type(e->dtype), x));
     }
@@ -482,6 +462,7 @@ std::string Printer::emit(E e, Block& block) {
   }
   std::vector<std::string> args;
   for (E arg : e->args) args.push_back(emit(arg, own));
+  if (e->function == Fn::kRoundF8) return define(e, own, e->dtype, rounded(e->integer, args[0]));
   return define(e, own, e->dtype, call_text(e->function, e->args[0]->dtype, args));
 }
 
@@ -597,6 +578,61 @@ void Printer::print_tiled(const Nest& nest, Block& block, E var, std::string_vie
   tile_var_ = nullptr;
 }
 
+// The loop along which elements are read next to each other while the innermost loop writes them next to each other; null
+// where there is none, or where the nest does more than that.
+E Printer::transposed_with(const Nest& nest) {
+  if (nest.vars.size() < 2 || nest.guard || output_.dtype != DType::kFloat32) return nullptr;
+  E inner = nest.vars.back();
+  auto extent = [](E var) { return var->max - var->min + 1; };
+  if (stride_of(nest.offset, inner) != 1 || extent(inner) < 4) return nullptr;
+  for (std::size_t i = nest.vars.size() - 1; i-- > 0;) {
+    E across = nest.vars[i];
+    if (extent(across) < 4 || !stride_of(nest.offset, across)) continue;
+    bool useful = false, good = true;
+    std::unordered_set<E> seen;
+    auto visit = [&](auto& self, E e) -> void {
+      if (!seen.insert(e).second) return;
+      if (e->op == Op::kLoad) {
+        auto along = stride_of(e->args[0], inner), over = stride_of(e->args[0], across);
+        good = good && along && over && (*over == 0 || *over == 1) && is_safe(e);
+        useful = useful || (good && *over == 1 && *along > 1);
+      }
+      bool folds = e->op == Op::kReduce || e->op == Op::kArgReduce || e->op == Op::kRow || e->op == Op::kRowLoad;
+      good = good && !(folds && (e->depends_on(inner) || e->depends_on(across)));
+      for (E arg : e->args) self(self, arg);
+    };
+    visit(visit, nest.value);
+    if (good && useful) return across;
+  }
+  return nullptr;
+}
+
+// Square tiles: computed in rows along `across`, transposed in registers, stored in rows along the innermost loop.
+void Printer::print_transposed(const Nest& nest, Block& block, E across, std::string_view from, std::string_view to) {
+  E inner = nest.vars.back();
+  std::string u = name_of(across), v = name_of(inner);
+  Block row{.parent = &block, .var = inner}, lane{.parent = &row, .var = across};
+  std::string x = emit(nest.value, lane);
+  Block corner{.parent = &block, .var = across};
+  Block at{.parent = &corner, .var = inner};
+  std::string offset = emit(nest.offset, at);
+  auto fill = [&](std::string_view count) {
+    return fmt::format(
+        "#pragma clang loop vectorize(disable) unroll(disable)\nfor (int64_t {0} = v0; {0} < v1; ++{0}) {{\n{1}"
+        "#pragma clang loop vectorize(assume_safety)\nfor (int64_t l = 0; l < {2}; ++l) "
+        "{{\nconst int64_t {3} = u0 + l;\n{4}tile[({0} - v0) * kLanes + l] = {5};\n}}\n}}\n",
+        v, row.text, count, u, lane.text, x);
+  };
+  block.text += fmt::format(
+      "for (int64_t u0 = {0}; u0 < {1}; u0 += kLanes) {{\nconst int64_t u1 = min_int(u0 + kLanes, {1});\n"
+      "for (int64_t v0 = {2}; v0 < {3}; v0 += kLanes) {{\nconst int64_t v1 = min_int(v0 + kLanes, {3});\n"
+      "alignas(64) float tile[kLanes * kLanes];\nif (u1 - u0 == kLanes) {{\n{4}}} else {{\n{5}}}\n"
+      "const int64_t {6} = v0, {7} = u0;\n{8}{9}x_store_transposed(tile, out + {10}, {11}, u1 - u0, v1 - "
+      "v0);\n}}\n}}\n",
+      from, to, inner->min, inner->max + 1, fill("kLanes"), fill("u1 - u0"), v, u, corner.text, at.text, offset,
+      stride_of(nest.offset, across).value_or(0));
+}
+
 double Printer::nest_cost(const Nest& nest) {
   std::unordered_set<E> seen;
   double total = 0;
@@ -622,39 +658,42 @@ double Printer::nest_cost(const Nest& nest) {
   return total + stores;
 }
 
-void Printer::print_nest(const Nest& nest, std::string& out, std::int64_t tasks) {
-  std::size_t count = nest.vars.size();
+void Printer::print_nest(const Nest& given, std::string& out, std::int64_t tasks) {
+  Nest nest = given;
+  E across = transposed_with(nest);
+  if (across) {  // the two loops of a transposition go inside together
+    std::erase(nest.vars, across);
+    nest.vars.insert(nest.vars.end() - 1, across);
+  }
+  std::size_t count = nest.vars.size(), outer = count - std::min<std::size_t>(count, across ? 2 : 1);
   std::vector<Block> blocks(count + 1);
-  for (std::size_t i = 0; i < count; ++i) blocks[i + 1].parent = &blocks[i];
-  for (std::size_t i = 0; i + 1 < count; ++i) blocks[i + 1].var = nest.vars[i];
-  Block& function = blocks[0];
+  for (std::size_t i = 0; i < outer; ++i) blocks[i + 1].parent = &blocks[i], blocks[i + 1].var = nest.vars[i];
   if (count == 0) {
-    print_store(nest, function);
-    out += tasks > 1 ? fmt::format("if (task_begin == 0) {{\n{}}}\n", function.text) : "{\n" + function.text + "}\n";
+    print_store(nest, blocks[0]);
+    out += tasks > 1 ? fmt::format("if (task_begin == 0) {{\n{}}}\n", blocks[0].text) : "{\n" + blocks[0].text + "}\n";
     return;
   }
-  // Tasks cut the outermost loops that have enough trips together; a single loop is cut itself.
+  // Tasks cut the outermost loops that have enough trips together; where there is none, the inner loop itself.
   auto extent = [&](std::size_t i) { return nest.vars[i]->max - nest.vars[i]->min + 1; };
   std::size_t prefix = 0;
   std::int64_t trips = 1;
-  while (tasks > 1 && prefix + 1 < count && trips < tasks) trips *= extent(prefix++);
-  bool cut_inner = tasks > 1 && prefix == 0;
-  E inner = nest.vars.back();
+  while (tasks > 1 && prefix < outer && trips < tasks) trips *= extent(prefix++);
+  E inner = nest.vars[outer];
   std::string from = std::to_string(inner->min), to = std::to_string(inner->max + 1);
-  if (cut_inner) {
-    from = fmt::format("({} + {} * task_begin / {})", inner->min, extent(count - 1), tasks);
-    to = fmt::format("({} + {} * task_end / {})", inner->min, extent(count - 1), tasks);
+  if (tasks > 1 && prefix == 0) {
+    std::int64_t unit = across ? isa_.vector_lanes : 1, units = (extent(outer) + unit - 1) / unit;
+    from = fmt::format("({} + {} * task_begin / {} * {})", inner->min, units, tasks, unit);
+    to = fmt::format("min_int({}, {} + {} * task_end / {} * {})", inner->max + 1, inner->min, units, tasks, unit);
   }
-  Block& last = blocks[count - 1];
-  if (reduces_across(nest)) print_tiled(nest, last, inner, from, to);
+  Block& last = blocks[outer];
+  if (across) print_transposed(nest, last, across, from, to);
+  else if (reduces_across(nest)) print_tiled(nest, last, inner, from, to);
   else print_inner(nest, last, inner, from, to);
   std::string text = last.text;
-  for (std::size_t i = count - 1; i-- > prefix;)
+  for (std::size_t i = outer; i-- > prefix;)
     text = fmt::format("{4}for (int64_t {0} = {1}; {0} < {2}; ++{0}) {{\n{3}}}\n", name_of(nest.vars[i]),
                        nest.vars[i]->min, nest.vars[i]->max + 1, text, blocks[i].text);
   if (prefix > 0) {
-    // blocks[prefix].text is already in `text` unless no loop is left between; blocks before it hold hoisted
-    // statements.
     std::string body;
     std::int64_t stride = trips;
     for (std::size_t i = 0; i < prefix; ++i) {
@@ -663,9 +702,8 @@ void Printer::print_nest(const Nest& nest, std::string& out, std::int64_t tasks)
                           nest.vars[i]->min);
       if (i + 1 < prefix) body += blocks[i + 1].text;
     }
-    text = fmt::format("{3}for (int64_t p = {0} * task_begin / {1}; p < {0} * task_end / {1}; ++p) {{\n{2}", trips,
-                       tasks, body, blocks[0].text) +
-           text + "}\n";
+    text = fmt::format("{0}for (int64_t p = {1} * task_begin / {2}; p < {1} * task_end / {2}; ++p) {{\n{3}{4}}}\n",
+                       blocks[0].text, trips, tasks, body, text);
   }
   out += "{\n" + text + "}\n";
 }
@@ -715,7 +753,7 @@ PrintedKernel Printer::print(const std::vector<Nest>& nests) {
   }
   arguments += fmt::format("{0}* __restrict out = ({0}*)buffers[{1}];\n", memory_type(output_.dtype), operands.size());
   bytes += static_cast<double>(output_.capacity) * static_cast<double>(tensor::size_of(output_.dtype));
-  std::string source = forge::cpu::prelude(isa_) + std::string(kLoopPrelude) +
+  std::string source = forge::cpu::prelude(isa_) + std::string(kLoopsInc) +
                        fmt::format(
                            "XI_KERNEL void {}(void* const* buffers, int64_t* symbols, void* scratch, int64_t "
                            "task_begin, int64_t task_end) {{\n{}{}}}\n",

@@ -1,0 +1,1 @@
+embed_files(schedule xinfer::schedule loops_text.h ${CMAKE_SOURCE_DIR}/src/schedule/loops.inc)
