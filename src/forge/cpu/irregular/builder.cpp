@@ -55,7 +55,7 @@ Builder::Builder(const ir::Node& node, const ir::Graph& graph, const target::Cpu
     }
   };
   declare("In", node.inputs, 9);
-  declare("Out", node.outputs, 3);
+  declare("Out", node.outputs, 4);
 }
 
 Result<void> Builder::check() const {
@@ -119,7 +119,8 @@ Kernel Builder::finish(std::int64_t items, double flops, std::uint64_t scratch_b
 namespace {
 
 const Row* find_row(std::string_view op) {
-  for (auto part : {selection_kernels(), recurrent_kernels()})
+  for (auto part :
+       {selection_kernels(), recurrent_kernels(), attention_kernels(), sampling_kernels(), quantized_kernels()})
     for (const Row& row : part)
       if (row.op == op) return &row;
   return nullptr;

@@ -78,5 +78,8 @@ struct Row {
 // The table's parts, one file each.
 std::span<const Row> selection_kernels();
 std::span<const Row> recurrent_kernels();
+std::span<const Row> attention_kernels();
+std::span<const Row> sampling_kernels();
+std::span<const Row> quantized_kernels();
 
 }  // namespace xinfer::forge::cpu::irregular
