@@ -97,6 +97,25 @@ Result<bool> decompose_affine_grid(Rewriter& rewriter, Node& node) {
   return true;
 }
 
+// Softmax along an axis with many elements behind it: each of its passes runs along those elements, many at once. (Along
+// the last axis the back ends keep the row at hand, which is better.)
+Result<bool> decompose_softmax(Rewriter& rewriter, Node& node) {
+  const ir::ValueType& type = rewriter.type(node.inputs[0]);
+  if (!type.is_static() || type.dtype != tensor::DType::kFloat32) return false;
+  const auto rank = static_cast<std::int64_t>(type.dims->size());
+  const std::int64_t given = node.attributes.integer("axis", -1), axis = given < 0 ? given + rank : given;
+  std::int64_t behind = 1;
+  for (std::int64_t i = axis + 1; i < rank; ++i) behind *= (*type.dims)[static_cast<std::size_t>(i)].value;
+  if (behind < 16) return false;
+  const ValueId axes = rewriter.add_int64s({axis});
+  XI_TRY(const ValueId top, rewriter.add("ReduceMax", {node.inputs[0], axes}));
+  XI_TRY(const ValueId shifted, rewriter.add("Sub", {node.inputs[0], top}));
+  XI_TRY(const ValueId exponentials, rewriter.add("Exp", {shifted}));
+  XI_TRY(const ValueId sum, rewriter.add("ReduceSum", {exponentials, axes}));
+  XI_CHECK(rewriter.add_as(node.outputs[0], "Div", {exponentials, sum}));
+  return true;
+}
+
 struct Decomposition {
   std::string_view op;
   Result<bool> (*run)(Rewriter&, Node&);
@@ -111,6 +130,7 @@ constexpr Decomposition kDecompositions[] = {
     {"MatMulInteger", decompose_matmul_integer},
     {"QLinearConv", decompose_qlinear_conv},
     {"QLinearMatMul", decompose_qlinear_matmul},
+    {"Softmax", decompose_softmax},
 };
 
 }  // namespace
