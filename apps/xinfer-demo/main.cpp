@@ -32,7 +32,7 @@ fs::path repository() {
   return fs::exists(root / "package.json") ? root : fs::current_path();
 }
 
-/// Progress where it can be drawn over; elsewhere a line per stage.
+/// Progress where it can be drawn over; elsewhere a line per engine.
 class Narrator {
  public:
   void begin(std::string title) {
@@ -43,20 +43,20 @@ class Narrator {
     if (!progress.log.empty() || progress.stage.empty()) return;
     if (terminal_) {
       const std::string percent = progress.fraction < 0 ? "" : fmt::format(" {:.0f} %", progress.fraction * 100);
-      fmt::print(stderr, "\r\033[K  {}{}", progress.stage, percent);
-    } else if (progress.stage != last_) {
-      fmt::print(stderr, "  {}\n", progress.stage);
+      fmt::print(stderr, "\r\033[K  {}: {}{}", progress.model, progress.stage, percent);
+    } else if (progress.stage == "queued") {  // a line for each engine that is built
+      fmt::print(stderr, "  {}: building\n", progress.model);
     }
-    last_ = progress.stage;
+    drawn_ = true;
   }
   void end() {
-    if (terminal_ && !last_.empty()) fmt::print(stderr, "\r\033[K");
-    last_.clear();
+    if (terminal_ && drawn_) fmt::print(stderr, "\r\033[K");
+    drawn_ = false;
   }
 
  private:
   bool terminal_ = isatty(STDERR_FILENO) == 1;
-  std::string last_;
+  bool drawn_ = false;
 };
 
 void print_outcomes(const std::vector<demo::Outcome>& outcomes) {

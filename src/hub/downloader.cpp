@@ -156,7 +156,13 @@ Result<std::vector<ModelInfo>> all_pages(const std::string& words, const HubOpti
 }  // namespace
 
 std::string download_engine(const std::string& model_id, const HardwareTarget& target, const DownloadOptions& options) {
-  return value_or_raise(resolve(model_id, target, options)).string();
+  if (!options.on_progress) return value_or_raise(resolve(model_id, target, options)).string();
+  DownloadOptions named = options;
+  named.on_progress = [&](Progress progress) {
+    progress.model = model_id;
+    options.on_progress(progress);
+  };
+  return value_or_raise(resolve(model_id, target, named)).string();
 }
 
 std::vector<ModelInfo> list_models(const HubOptions& options) { return value_or_raise(all_pages("", options)); }

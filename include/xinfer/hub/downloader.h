@@ -20,6 +20,7 @@ struct Progress {
   std::string stage;     // "queued", "import", "compile", …, "download", "verify"
   double fraction = -1;  // of the stage, 0 to 1; negative when unknown
   std::string log;       // a line of the build's log; then stage and fraction are those of before
+  std::string model;     // whose engine; empty outside of download_engine
 };
 
 /// Which hub, as whom, and where things are kept. All functions may be called from several threads and processes at
