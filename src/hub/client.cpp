@@ -5,6 +5,7 @@
 #include "api/codec.h"
 #include "base/digest.h"
 #include "base/files.h"
+#include "hub/cache.h"
 
 namespace xinfer::hub {
 namespace {
@@ -199,6 +200,8 @@ Result<std::string> Client::upload(const std::filesystem::path& file,
                                    const std::function<void(const Progress&)>& show) {
   XI_TRY(const std::string digest, base::sha256_file(file));
   const auto record = base::cache_folder() / "uploads" / base::sha256(url() + "\n" + digest);
+  // One process at a time sends the same file; those that waited find that the hub has it.
+  XI_TRY(const FileLock lock, FileLock::take(record.string() + ".lock", {}, {}));
   XI_TRY(PartReader reader, PartReader::open(file));
   XI_TRY(api::Upload upload, begin_upload(file, digest, record));
   constexpr std::int64_t kPartBytes = 8 << 20;  // small enough to show progress and to lose little

@@ -238,8 +238,12 @@ class Uploads : public testing::Test {
 
   Reply answer(const SeenRequest& request) {
     const Reply broken{.status = 200, .body = "{}", .cut = 1};
-    if (request.method == "POST" && request.path == "/v1/uploads")
-      return ++begun_, Reply{.status = 201, .body = api::encode(upload())};
+    if (request.method == "POST" && request.path == "/v1/uploads") {
+      api::Upload now = upload();
+      if (completed_) now.state = "complete";
+      else ++begun_;
+      return {.status = 201, .body = api::encode(now)};
+    }
     if (request.method == "GET" && request.path == "/v1/uploads/u1") return {.body = api::encode(upload())};
     if (request.method == "POST" && request.path == "/v1/uploads/u1/complete") {
       completed_ = received_ == content_;
@@ -284,6 +288,27 @@ TEST_F(Uploads, GoOnWhereTheyBroke) {
   EXPECT_TRUE(completed_);
   EXPECT_EQ(begun_, 1);  // the second call went on with the first one's upload
   EXPECT_NEAR(fractions.front(), 0.6, 1e-9);
+}
+
+TEST_F(Uploads, OfTheSameFileBySeveralProcessesAreOne) {
+  std::vector<pid_t> children;
+  for (int i = 0; i < 4; ++i) {
+    const pid_t child = fork();
+    if (child == 0) {
+      HubOptions options;
+      options.url = server_.url();
+      auto client = Client::open(options);
+      _exit(client && client->upload(file_, {}) ? 0 : 1);
+    }
+    children.push_back(child);
+  }
+  for (const pid_t child : children) {
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
+  EXPECT_EQ(begun_, 1);
+  EXPECT_EQ(parts_, 7);  // 20 MiB in parts of 3 MiB
 }
 
 TEST(ListenerIsOurs, KnowsOwnSockets) {
