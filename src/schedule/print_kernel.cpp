@@ -375,9 +375,12 @@ std::string Printer::emit_reduce(E e, Block& block) {
     text += fmt::format("{} {}[{}];\nfor (int64_t l = 0; l < {}; ++l) {}[l] = {};\n", type, accumulators, width, width,
                         accumulators, zero);
   text += loops;
-  if (width > 1)
-    text += fmt::format("for (int64_t l = 0; l < {}; ++l) {} = {};\n", width, result,
-                        combine(e->function, e->dtype, result, accumulators + "[l]"));
+  if (width > 1) {  // halves onto halves: vector operations, not a chain as long as there are accumulators
+    for (std::int64_t half = width / 2; half > 0; half /= 2)
+      text += fmt::format("for (int64_t l = 0; l < {0}; ++l) {1}[l] = {2};\n", half, accumulators,
+                          combine(e->function, e->dtype, accumulators + "[l]", fmt::format("{}[l + {}]", accumulators, half)));
+    text += fmt::format("{} = {};\n", result, combine(e->function, e->dtype, result, accumulators + "[0]"));
+  }
   block.text += text + "}\n";
   block.names.emplace(e, result);
   return result;
