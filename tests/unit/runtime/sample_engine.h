@@ -21,6 +21,17 @@ inline std::string code() {
       "c876edf30f110cb948ffc7ebe348893ec3");
 }
 
+/// The same for 64-bit Arm.
+inline std::string arm_code() {
+  return *base::from_hex(
+      "7f0004eb6a02005408a440a96ae47ad30b0040f929010a8b6a010a8beb031faa"
+      "40696bbc01696bbc0028211e20692bbc6b1100917f0101f141ffff5463040091"
+      "290101914a0101917f0004eb81feff54c0035fd6000000000000000000000000"
+      "0000000000000000000000000000000000000000000000000000000000000000"
+      "092840a9e8031faaeb031faa04000014081100911f0104f100010054206968bc"
+      "0820201e6dffff546c05009140792bbceb030caaf7ffff172b0000f9c0035fd6");
+}
+
 /// y = x + layers * w for `tasks` x 16 floats, w = 0, 1, …, 15; every layer is one launch, shared by threads if `shared`.
 inline engine::Contents add_chain(int layers, std::int64_t tasks, bool shared) {
   using Space = engine::BufferRef::Space;
