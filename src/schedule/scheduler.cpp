@@ -56,7 +56,7 @@ Result<void> Scheduler::check() const {
     for (ValueId v : node.outputs) look(v);
     if (!fixed) report(node, "its shape is not known at build time: give the sizes of all symbolic input dimensions");
     else if (strings) report(node, "strings have no native code");
-    else if (partition_.roles[i] == Role::kIrregular) report(node, "the operator has no native code for CPUs yet");
+    else if (partition_.roles[i] == Role::kIrregular && !forge::cpu::is_irregular(node.op)) report(node, "the operator has no native code for CPUs yet");
     else if (partition_.roles[i] == Role::kContraction)
       if (auto made = make_contraction(graph_, node); !made) report(node, made.error().message);
   }
