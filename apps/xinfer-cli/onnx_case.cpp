@@ -80,12 +80,13 @@ using InputShapes = std::map<std::string, tensor::Shape>;
 
 base::Result<std::vector<Value>> run_reference(const std::filesystem::path& model, const InputShapes& shapes,
                                                const std::vector<Value>& inputs) {
-  XI_TRY(ir::Graph graph, onnx::import_model(model, {shapes, {}}));
+  XI_TRY(ir::Graph graph, onnx::import_model(model, {shapes, {}, {}}));
   return forge::reference::evaluate(graph, inputs);
 }
 
 // Engines of one case: data sets of equal input shapes share one. Where an input decides shapes or branches, an engine of
-// static shapes cannot take it: then the small inputs are fixed to the data set's values, and the outcome says so.
+// static shapes cannot take it: then it is fixed to the data set's value (where it is not found, all small inputs are), and the
+// outcome says so.
 class Engines {
  public:
   using Ptr = std::shared_ptr<const engine::Engine>;
@@ -101,11 +102,7 @@ class Engines {
     auto engine = build(shapes, {});
     if (engine) return engines_[shapes] = *engine;
     if (engine.error().code != Code::kUnsupported) return engine;
-    for (bool floats : {false, true}) {
-      std::map<std::string, tensor::Tensor> values;
-      for (const auto& [name, tensor] : inputs)
-        if (tensor->rank() <= 1 && tensor->num_elements() <= kMaxFixedElements && (floats || !tensor::is_float(tensor->dtype())))
-          values.emplace(name, *tensor);
+    for (const Fixed& values : {deciding(shapes, inputs), small(inputs, false), small(inputs, true)}) {
       if (values.empty()) continue;
       if (auto specialised = build(shapes, values)) {
         fixed_.clear();
@@ -120,8 +117,30 @@ class Engines {
 
  private:
   static constexpr std::int64_t kMaxFixedElements = 64;
+  using Fixed = std::map<std::string, tensor::Tensor>;
 
-  base::Result<Ptr> build(const InputShapes& shapes, std::map<std::string, tensor::Tensor> values) {
+  // One value can hide another: asked until nothing new comes.
+  Fixed deciding(const InputShapes& shapes, const Inputs& inputs) const {
+    compiler::BuildOptions build;
+    build.input_shapes = shapes;
+    for (;;) {
+      const auto names = compiler::find_shape_inputs(model_, build);
+      const std::size_t before = build.input_values.size();
+      if (names)
+        for (const std::string& name : *names)
+          if (auto given = inputs.find(name); given != inputs.end()) build.input_values.emplace(name, *given->second);
+      if (build.input_values.size() == before) return std::move(build.input_values);
+    }
+  }
+  static Fixed small(const Inputs& inputs, bool floats) {
+    Fixed values;
+    for (const auto& [name, tensor] : inputs)
+      if (tensor->rank() <= 1 && tensor->num_elements() <= kMaxFixedElements && (floats || !tensor::is_float(tensor->dtype())))
+        values.emplace(name, *tensor);
+    return values;
+  }
+
+  base::Result<Ptr> build(const InputShapes& shapes, Fixed values) {
     compiler::BuildOptions build;
     build.target = options_.target;
     build.input_shapes = shapes;

@@ -15,6 +15,7 @@
 #include "ir/operator.h"
 #include "onnx/import.h"
 #include "passes/pass.h"
+#include "passes/shape_inputs.h"
 #include "schedule/schedule.h"
 #include "target/registry.h"
 
@@ -51,6 +52,15 @@ Result<void> require_static_inputs(const ir::Graph& graph) {
   }
   if (problems.empty()) return {};
   return fail(Code::kInvalidArgument, "sizes of inputs are not fixed: input {}. Give them, for example:{}", problems, options);
+}
+
+Result<void> require_known_shapes(const ir::Graph& graph) {
+  const std::vector<std::string> deciding = passes::shape_inputs(graph);
+  if (deciding.empty()) return {};
+  std::string options;
+  for (const std::string& name : deciding) options += fmt::format(" --fix {}=FILE", name);
+  return fail(Code::kUnsupported, "{} '{}' must be known at build time, because {} shapes: give{} (its value becomes part of the engine)",
+              deciding.size() == 1 ? "input" : "inputs", fmt::join(deciding, "', '"), deciding.size() == 1 ? "it decides" : "they decide", options);
 }
 
 class Build {
@@ -106,28 +116,13 @@ class Build {
     XI_TRY(report_.model_digest, base::sha256_file(path_));
     onnx::ImportOptions import_options;
     import_options.input_shapes = options_.input_shapes;
+    import_options.input_values = options_.input_values;
     XI_TRY(ir::Graph graph, onnx::import_model(path_, import_options));
-    XI_CHECK(fix_inputs(graph));
     XI_CHECK(require_static_inputs(graph));
     report_.nodes_imported = graph.nodes.size();
     dump("import", graph);
     end(fmt::format("{} nodes", graph.nodes.size()));
     return graph;
-  }
-
-  Result<void> fix_inputs(ir::Graph& graph) const {
-    for (const auto& [name, tensor] : options_.input_values) {
-      auto input = std::find_if(graph.inputs.begin(), graph.inputs.end(), [&](ir::ValueId id) { return graph.value(id).name == name; });
-      if (input == graph.inputs.end()) return fail(Code::kInvalidArgument, "the model has no input '{}' to fix", name);
-      ir::Value& value = graph.value(*input);
-      if (value.type.kind != ir::ValueType::Kind::kTensor || value.type.dtype != tensor.dtype())
-        return fail(Code::kInvalidArgument, "input '{}' is {}, its fixed value is {}", name, ir::to_string(value.type),
-                    tensor::name(tensor.dtype()));
-      value.constant = std::make_shared<const tensor::Tensor>(tensor);
-      value.type = ir::ValueType::of(tensor.dtype(), tensor.shape());
-      graph.inputs.erase(input);
-    }
-    return options_.input_values.empty() ? Result<void>() : ir::infer_types(graph);
   }
 
   Result<void> run_passes(ir::Graph& graph) {
@@ -145,6 +140,7 @@ class Build {
     std::vector<std::string> slow;
     for (const passes::PassRun& run : runs)
       if (run.changed) slow.push_back(fmt::format("{} {:.0f} ms", run.name, run.milliseconds));
+    XI_CHECK(require_known_shapes(graph));
     report_.nodes_scheduled = graph.nodes.size();
     end(fmt::format("{} nodes; {}", graph.nodes.size(), fmt::join(slow, ", ")));
     return {};
@@ -244,6 +240,18 @@ class Build {
 };
 
 }  // namespace
+
+Result<std::vector<std::string>> find_shape_inputs(const std::filesystem::path& onnx, const BuildOptions& options) {
+  onnx::ImportOptions import_options;
+  import_options.input_shapes = options.input_shapes;
+  import_options.input_values = options.input_values;
+  XI_TRY(ir::Graph graph, onnx::import_model(onnx, import_options));
+  passes::PipelineOptions pipeline;
+  pipeline.disabled = options.disabled_passes;
+  XI_TRY(const auto runs, passes::run_pipeline(graph, pipeline));
+  static_cast<void>(runs);
+  return passes::shape_inputs(graph);
+}
 
 Result<BuildOutput> build(const std::filesystem::path& onnx, const BuildOptions& options) { return Build(onnx, options).run(); }
 

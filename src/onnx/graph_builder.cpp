@@ -143,8 +143,40 @@ class Builder {
       XI_TRY(const ValueId id, define(scope, input.name(), std::move(*type)));
       scope.graph.inputs.push_back(id);
     }
-    if (scope.outer == nullptr) return apply_input_shapes(scope);
+    if (scope.outer != nullptr) return {};
+    XI_CHECK(apply_input_shapes(scope));
+    return apply_input_values(scope);
+  }
+
+  Result<void> apply_input_values(Scope& scope) {
+    for (const auto& [name, given] : state_.options.input_values) {
+      const auto input = std::find_if(scope.graph.inputs.begin(), scope.graph.inputs.end(),
+                                      [&](ValueId id) { return scope.graph.value(id).name == name; });
+      if (input == scope.graph.inputs.end())
+        return fail(Code::kInvalidArgument, "a value is given for '{}', which is not an input; the inputs are {}", name, input_names(scope.graph));
+      ir::Value& value = scope.graph.value(*input);
+      XI_TRY(Tensor tensor, as_type(given, value.type, name));
+      value.type = ValueType::of(tensor.dtype(), tensor.shape());
+      value.constant = std::make_shared<const Tensor>(std::move(tensor));
+      scope.graph.inputs.erase(input);
+    }
     return {};
+  }
+
+  // The given value in the input's element type and rank.
+  static Result<Tensor> as_type(const Tensor& given, const ValueType& type, const std::string& name) {
+    tensor::Shape shape = given.shape();
+    if (type.dims && type.dims->empty() && given.num_elements() == 1) shape.clear();
+    bool fits = type.kind == ValueType::Kind::kTensor && (!type.dims || type.dims->size() == shape.size());
+    for (std::size_t i = 0; fits && type.dims && i < shape.size(); ++i) fits = !(*type.dims)[i].is_static() || (*type.dims)[i].value == shape[i];
+    const bool strings = type.dtype == DType::kString;
+    if (!fits || strings != (given.dtype() == DType::kString))
+      return fail(Code::kInvalidArgument, "the value given for input '{}', {}{}, does not fit the model's {}", name, tensor::name(given.dtype()),
+                  tensor::to_string(given.shape()), ir::to_string(type));
+    if (given.dtype() == type.dtype || type.dtype == DType::kUndefined) return Tensor(given).reshaped(std::move(shape));
+    Tensor tensor(type.dtype, shape);
+    for (std::int64_t i = 0; i < given.num_elements(); ++i) tensor.set(i, given.as_double(i));
+    return tensor;
   }
 
   Result<void> apply_input_shapes(Scope& scope) {

@@ -25,6 +25,9 @@ struct ImportOptions {
   /// Sizes of graph inputs by name; they override what the model says and must agree with its fixed sizes.
   std::map<std::string, tensor::Shape> input_shapes;
   ImportLimits limits;
+  /// Values of graph inputs by name: such an input becomes a constant. Numbers are converted to the input's type; a list of
+  /// one also stands for a scalar.
+  std::map<std::string, tensor::Tensor> input_values;
 };
 
 /// Reads, checks and upgrades the model (opset 7 to 23; 1 to 6 where the meaning is the same). The result is verified and

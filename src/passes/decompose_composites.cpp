@@ -123,14 +123,19 @@ struct Decomposition {
 
 constexpr Decomposition kDecompositions[] = {
     {"AffineGrid", decompose_affine_grid},
+    {"Attention", decompose_attention},
+    {"CausalConvWithState", decompose_causal_convolution},
     {"ConvInteger", decompose_conv_integer},
     {"DynamicQuantizeLinear", decompose_dynamic_quantize},
     {"Einsum", decompose_einsum},
     {"Gemm", decompose_gemm},
     {"MatMulInteger", decompose_matmul_integer},
+    {"NegativeLogLikelihoodLoss", decompose_likelihood_loss},
     {"QLinearConv", decompose_qlinear_conv},
     {"QLinearMatMul", decompose_qlinear_matmul},
+    {"RotaryEmbedding", decompose_rotary_embedding},
     {"Softmax", decompose_softmax},
+    {"SoftmaxCrossEntropyLoss", decompose_cross_entropy_loss},
 };
 
 }  // namespace

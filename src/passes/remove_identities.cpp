@@ -58,7 +58,8 @@ bool is_identity(const Rewriter& rewriter, const Node& node) {
   if (op == "Concat" || op == "Sum" || op == "Mean" || op == "Max" || op == "Min") return node.inputs.size() == 1;
   if (op == "Split") return node.outputs.size() == 1;
   if (op == "Transpose") return is_identity_transpose(rewriter, node);
-  if (op == "Dropout") return !has(node, 2) || all_equal(rewriter.constant(node.inputs[2]), 0);
+  if (op == "Dropout")
+    return !has(node, 2) || all_equal(rewriter.constant(node.inputs[2]), 0) || (has(node, 1) && all_equal(rewriter.constant(node.inputs[1]), 0));
   if (op == "Cast" || op == "CastLike")
     return rewriter.type(node.inputs[0]).dtype != ir::DType::kUndefined && rewriter.type(node.inputs[0]).dtype == rewriter.type(node.outputs[0]).dtype;
   if (!same_type(rewriter, node)) return false;
