@@ -78,6 +78,10 @@ struct BuildOutput {
 /// them), kUnsupported (operators, precision), kUnavailable (no Clang 19), kCancelled, kInternal (verification failed).
 [[nodiscard]] base::Result<BuildOutput> build(const std::filesystem::path& onnx, const BuildOptions& options);
 
+/// Names of inputs whose values must be known to build, given what `options` gives already: they decide shapes or which
+/// code there is. Several rounds may be needed, since one such value can hide another.
+[[nodiscard]] base::Result<std::vector<std::string>> find_shape_inputs(const std::filesystem::path& onnx, const BuildOptions& options);
+
 /// The report as deterministic text lines (without times) and as JSON (with times).
 std::string to_json(const Report& report);
 
