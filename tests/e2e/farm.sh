@@ -37,7 +37,7 @@ TEXT
 start_hub() {
   "$bin/ignition-hub" serve --data "$work/data" --listen 127.0.0.1:0 >>"$work/hub.log" 2>&1 &
   hub=$!
-  for _ in $(seq 100); do
+  for _ in $(seq 300); do
     url=$(grep -o 'http://[0-9.:]*' "$work/hub.log" | tail -1) && [ -n "$url" ] && curl -fs "$url/healthz" >/dev/null && return
     kill -0 "$hub" 2>/dev/null || fail "the hub ended"
     sleep 0.1
@@ -78,7 +78,7 @@ for kill in 1 2; do
   sleep 1
 done
 
-for _ in $(seq 240); do
+for _ in $(seq 1200); do
   open=$(call "$url/v1/builds?limit=100" | grep -o '"state":"\(queued\|leased\)"' | wc -l || true)
   [ "$open" = 0 ] && break
   sleep 0.5
@@ -117,7 +117,7 @@ sleep 0.5
 kill -9 "$hub"
 wait "$hub" 2>/dev/null || true
 start_hub
-for _ in $(seq 120); do
+for _ in $(seq 600); do
   state=$(call "$url/v1/builds/$(field id <"$work/last")" | field state)
   [ "$state" = queued ] || [ "$state" = leased ] || break
   sleep 0.5

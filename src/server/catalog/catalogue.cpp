@@ -132,13 +132,22 @@ Result<api::Model> parse_manifest(const std::string& yaml) {
 
 class Catalogue::State {
  public:
+  // Call with the lock held (or before anyone else sees the object) whenever `models` has changed.
+  void summarise(const std::string& id) {
+    api::Model summary = models[id];
+    if (summary.metadata) summary.metadata->labels.clear();
+    summaries[id] = std::move(summary);
+  }
+
   State(db::Database& d, std::function<std::int64_t()> n) : database(d), now_ms(std::move(n)) {}
 
   Result<void> add(const std::string& yaml, const std::string& name) {
     auto model = parse_manifest(yaml);
     if (!model) return std::unexpected(std::move(model).error().in(name));
     model->visibility = "public";
-    models[model->id] = std::move(*model);
+    const std::string id = model->id;
+    models[id] = std::move(*model);
+    summarise(id);
     return {};
   }
 
@@ -167,6 +176,7 @@ class Catalogue::State {
         if (found == models.end() || !found->second.sha256.empty()) continue;
         found->second.sha256 = sha256;
         found->second.size_bytes = size;
+        summarise(id);
       }
       return {};
     });
@@ -191,7 +201,8 @@ class Catalogue::State {
   db::Database& database;
   std::function<std::int64_t()> now_ms;
   std::shared_mutex mutex;
-  std::map<std::string, api::Model> models;  // public ones
+  std::map<std::string, api::Model> models;     // public ones
+  std::map<std::string, api::Model> summaries;  // the same without labels, for lists
 };
 
 Catalogue::Catalogue(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -208,7 +219,8 @@ Result<api::ModelPage> Catalogue::list(const std::string& organisation, const Qu
   XI_TRY(std::vector<api::Model> all, state_->own(organisation));
   {
     const std::shared_lock lock(state_->mutex);
-    for (const auto& [id, model] : state_->models) all.push_back(model);
+    for (const auto& [id, model] : state_->summaries)
+      if (matches(model, query)) all.push_back(model);
   }
   std::erase_if(all, [&](const api::Model& model) { return !matches(model, query); });
   const auto key = [&](const api::Model& m) -> const std::string& {
@@ -280,6 +292,7 @@ Result<void> Catalogue::confirm(const std::string& id, const std::string& sha256
   api::Model& model = state_->models[id];
   model.sha256 = sha256;
   model.size_bytes = size_bytes;
+  state_->summarise(id);
   return {};
 }
 

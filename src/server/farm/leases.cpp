@@ -230,10 +230,14 @@ Result<void> Farm::fail_attempt(const std::string& job, const api::Failure& fail
   XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
     JobRow row;
     XI_CHECK(load_leased(sql, row, job, failure.token));
-    requeued = failure.retry && row.attempts < settings_.farm_attempts;
+    const bool handed_back = failure.error.kind == "lost_agent";
+    requeued = failure.retry && (handed_back || row.attempts < settings_.farm_attempts);
     add_event(sql, job, "log", now,
               fmt::format("attempt {} failed: {}: {}", row.attempts, failure.error.kind,
                           cut_line(failure.error.message, 2000)));
+    // An agent that stops and hands its job back in good order has not tried it.
+    if (requeued && handed_back)
+      sql << "UPDATE jobs SET attempts = attempts - 1 WHERE id = :j", soci::use(job);
     set_state(sql, job, requeued ? "queued" : "failed", now, api::encode(failure.error));
     return {};
   }));

@@ -213,6 +213,15 @@ TEST_F(Builds, ALeaseWithoutHeartbeatIsRequeuedAndThenGivenUp) {
             std::string::npos);
 }
 
+TEST_F(Builds, AnAgentThatStopsHandsTheJobBackWithoutLoss) {
+  const std::string id = request(developer, hub.upload(developer, kOnnx)).json()["id"];
+  const json stopping = {{"kind", "lost_agent"}, {"code", "cancelled"}, {"message", "the agent stops"}};
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(on_job(lease(), "fail", {{"error", stopping}, {"retry", true}}).status, 204);
+  EXPECT_EQ(build(developer, id)["attempts"], 0);
+  ASSERT_EQ(complete(lease()).status, 204);
+  EXPECT_EQ(build(developer, id)["state"], "succeeded");
+}
+
 TEST_F(Builds, FailuresAreToldApart) {
   const std::string id = request(developer, hub.upload(developer, kOnnx)).json()["id"];
   const json error = {{"kind", "internal"}, {"code", "io"}, {"message", "disk trouble"}};
