@@ -234,7 +234,7 @@ class Printer {
   E transposed_with(const Nest& nest);
   void print_transposed(const Nest& nest, Block& block, E across, std::string_view from, std::string_view to);
   bool reduces_across(const Nest& nest);
-  std::string loop_pragma(const Nest& nest, E var);
+  std::string loop_pragma(E value, E var, std::int64_t trips);
   std::uint64_t reserve(std::uint64_t bytes) {
     std::uint64_t at = scratch_bytes_;
     scratch_bytes_ += (bytes + 63) / 64 * 64;
@@ -358,9 +358,9 @@ std::string Printer::emit_reduce(E e, Block& block) {
   std::int64_t whole = width > 1 ? extent / width * width : 0;
   if (width > 1) {
     loops += fmt::format(
-        "for (int64_t o = {0}; o < {1}; o += {2}) {{\nfor (int64_t l = 0; l < {2}; ++l) {{\nconst int64_t {3} = o + "
+        "for (int64_t o = {0}; o < {1}; o += {2}) {{\n{5}for (int64_t l = 0; l < {2}; ++l) {{\nconst int64_t {3} = o + "
         "l;\n{4}}}\n}}\n",
-        inner->min, inner->min + whole, width, k, body(accumulators + "[l]"));
+        inner->min, inner->min + whole, width, k, body(accumulators + "[l]"), loop_pragma(e->args[0], inner, width));
   }
   if (whole < extent)
     loops += fmt::format("for (int64_t {0} = {1}; {0} < {2}; ++{0}) {{\n{3}}}\n", k, inner->min + whole, inner->max + 1,
@@ -408,9 +408,10 @@ std::string Printer::emit_row(E e, Block& block) {
   Block at{.parent = &block, .var = var};
   std::string x = emit(e->args[0], at);
   block.text += fmt::format(
-      "{0}* __restrict {1} = ({0}*)((char*)scratch + {2});\nfor (int64_t {3} = 0; {3} < {4}; ++{3}) {{\n{5}{1}[{3}] = "
+      "{0}* __restrict {1} = ({0}*)((char*)scratch + {2});\n{7}for (int64_t {3} = 0; {3} < {4}; ++{3}) {{\n{5}{1}[{3}] "
+      "= "
       "{6};\n}}\n",
-      c_type(e->dtype), made, reserve(bytes), k, var->max + 1, at.text, x);
+      c_type(e->dtype), made, reserve(bytes), k, var->max + 1, at.text, x, loop_pragma(e->args[0], var, var->max + 1));
   block.names.emplace(e, made);
   return made;
 }
@@ -478,29 +479,36 @@ void Printer::print_store(const Nest& nest, Block& block) {
   block.text += store;
 }
 
-std::string Printer::loop_pragma(const Nest& nest, E var) {
-  // Clang is told only what it cannot see: that stores alias no load. Gathers are left to its own judgement.
-  bool contiguous = stride_of(nest.offset, var) == 1;
+// Clang is told only what it cannot see: that stores alias no load. Gathers are left to its own judgement. Short loops
+// must reach the vectoriser as loops: once unrolled, it would run along the next loop, with gathers.
+std::string Printer::loop_pragma(E value, E var, std::int64_t trips) {
+  bool contiguous = true;
   std::unordered_set<E> seen;
   auto visit = [&](auto& self, E e) -> void {
     if (!seen.insert(e).second) return;
-    if (e->op == Op::kLoad && e->depends_on(var)) {
-      auto stride = stride_of(e->args[0], var);
+    bool loads = e->op == Op::kLoad || e->op == Op::kRowLoad;
+    if (loads && e->depends_on(var)) {
+      auto stride = stride_of(e->args.back(), var);
       contiguous &= stride && (*stride == 0 || *stride == 1);
     }
-    if (e->op == Op::kReduce || e->op == Op::kArgReduce) contiguous &= !e->depends_on(var);
+    bool folds = e->op == Op::kReduce || e->op == Op::kArgReduce || e->op == Op::kRow;
+    if (folds && !e->depends_on(var)) return;  // computed outside of this loop
+    if (folds) contiguous = false;
     if (e->op == Op::kSelect) contiguous &= is_safe(e->args[1]) && is_safe(e->args[2]);
     for (E arg : e->args) self(self, arg);
   };
-  visit(visit, nest.value);
-  return contiguous ? "#pragma clang loop vectorize(assume_safety)\n" : "";
+  visit(visit, value);
+  if (!contiguous) return "";
+  return fmt::format("#pragma clang loop vectorize(assume_safety){}\n", trips <= kTile ? " unroll(disable)" : "");
 }
 
 void Printer::print_inner(const Nest& nest, Block& block, E var, std::string_view from, std::string_view to) {
   Block body{.parent = &block, .var = var};
   print_store(nest, body);
-  block.text += fmt::format("{0}for (int64_t {1} = {2}; {1} < {3}; ++{1}) {{\n{4}}}\n", loop_pragma(nest, var),
-                            name_of(var), from, to, body.text);
+  block.text +=
+      fmt::format("{0}for (int64_t {1} = {2}; {1} < {3}; ++{1}) {{\n{4}}}\n",
+                  stride_of(nest.offset, var) == 1 ? loop_pragma(nest.value, var, var->max - var->min + 1) : "",
+                  name_of(var), from, to, body.text);
 }
 
 // True where reductions are better run for neighbouring outputs side by side than each along its own elements.
@@ -622,7 +630,7 @@ void Printer::print_transposed(const Nest& nest, Block& block, E across, std::st
   auto fill = [&](std::string_view count) {
     return fmt::format(
         "#pragma clang loop vectorize(disable) unroll(disable)\nfor (int64_t {0} = v0; {0} < v1; ++{0}) {{\n{1}"
-        "#pragma clang loop vectorize(assume_safety)\nfor (int64_t l = 0; l < {2}; ++l) "
+        "#pragma clang loop vectorize(assume_safety) unroll(disable)\nfor (int64_t l = 0; l < {2}; ++l) "
         "{{\nconst int64_t {3} = u0 + l;\n{4}tile[({0} - v0) * kLanes + l] = {5};\n}}\n}}\n",
         v, row.text, count, u, lane.text, x);
   };
@@ -676,37 +684,32 @@ void Printer::print_nest(const Nest& given, std::string& out, std::int64_t tasks
     out += tasks > 1 ? fmt::format("if (task_begin == 0) {{\n{}}}\n", blocks[0].text) : "{\n" + blocks[0].text + "}\n";
     return;
   }
-  // Tasks cut the outermost loops that have enough trips together; where there is none, the inner loop itself.
+  // Tasks cut one loop: the outermost with enough trips, else the one with the most. No index needs a division then.
   auto extent = [&](std::size_t i) { return nest.vars[i]->max - nest.vars[i]->min + 1; };
-  std::size_t prefix = 0;
-  std::int64_t trips = 1;
-  while (tasks > 1 && prefix < outer && trips < tasks) trips *= extent(prefix++);
+  std::int64_t unit = across ? isa_.vector_lanes : kTile;  // the inner loop is only worth cutting into longer pieces
+  std::size_t cut = outer;
+  std::int64_t most = (extent(outer) + unit - 1) / unit;
+  for (std::size_t i = outer; i-- > 0;)
+    if (std::min(extent(i), tasks) >= std::min(most, tasks)) cut = i, most = extent(i);
+  auto range = [&](std::size_t i) {
+    E var = nest.vars[i];
+    if (tasks == 1 || i != cut) return std::pair(std::to_string(var->min), std::to_string(var->max + 1));
+    std::int64_t step = i == outer ? unit : 1, steps = (extent(i) + step - 1) / step;
+    return std::pair(
+        fmt::format("({} + {} * task_begin / {} * {})", var->min, steps, tasks, step),
+        fmt::format("min_int({}, {} + {} * task_end / {} * {})", var->max + 1, var->min, steps, tasks, step));
+  };
   E inner = nest.vars[outer];
-  std::string from = std::to_string(inner->min), to = std::to_string(inner->max + 1);
-  if (tasks > 1 && prefix == 0) {
-    std::int64_t unit = across ? isa_.vector_lanes : 1, units = (extent(outer) + unit - 1) / unit;
-    from = fmt::format("({} + {} * task_begin / {} * {})", inner->min, units, tasks, unit);
-    to = fmt::format("min_int({}, {} + {} * task_end / {} * {})", inner->max + 1, inner->min, units, tasks, unit);
-  }
+  auto [from, to] = range(outer);
   Block& last = blocks[outer];
   if (across) print_transposed(nest, last, across, from, to);
   else if (reduces_across(nest)) print_tiled(nest, last, inner, from, to);
   else print_inner(nest, last, inner, from, to);
   std::string text = last.text;
-  for (std::size_t i = outer; i-- > prefix;)
-    text = fmt::format("{4}for (int64_t {0} = {1}; {0} < {2}; ++{0}) {{\n{3}}}\n", name_of(nest.vars[i]),
-                       nest.vars[i]->min, nest.vars[i]->max + 1, text, blocks[i].text);
-  if (prefix > 0) {
-    std::string body;
-    std::int64_t stride = trips;
-    for (std::size_t i = 0; i < prefix; ++i) {
-      stride /= extent(i);
-      body += fmt::format("const int64_t {} = p / {} % {} + {};\n", name_of(nest.vars[i]), stride, extent(i),
-                          nest.vars[i]->min);
-      if (i + 1 < prefix) body += blocks[i + 1].text;
-    }
-    text = fmt::format("{0}for (int64_t p = {1} * task_begin / {2}; p < {1} * task_end / {2}; ++p) {{\n{3}{4}}}\n",
-                       blocks[0].text, trips, tasks, body, text);
+  for (std::size_t i = outer; i-- > 0;) {
+    auto [begin, end] = range(i);
+    text = fmt::format("{4}for (int64_t {0} = {1}; {0} < {2}; ++{0}) {{\n{3}}}\n", name_of(nest.vars[i]), begin, end,
+                       text, blocks[i].text);
   }
   out += "{\n" + text + "}\n";
 }
@@ -736,13 +739,12 @@ PrintedKernel Printer::print(const std::vector<Nest>& nests) {
   double bytes = 0;
   for (const Nest& nest : nests) cost_ += nest_cost(nest);
   std::int64_t tasks = std::clamp<std::int64_t>(static_cast<std::int64_t>(cost_ / kCostPerTask), 1, max_threads_);
-  std::int64_t most = 1;  // independent trips of the largest nest
-  for (const Nest& nest : nests) {
-    std::int64_t trips = 1;
-    for (std::size_t i = 0; i + 1 < std::max<std::size_t>(nest.vars.size(), 2) && i < nest.vars.size(); ++i)
-      trips *= nest.vars[i]->max - nest.vars[i]->min + 1;
-    most = std::max(most, trips);
-  }
+  std::int64_t most = 1;  // trips of the longest loop, which is the one that tasks cut
+  for (const Nest& nest : nests)
+    for (std::size_t i = 0; i < nest.vars.size(); ++i) {
+      std::int64_t trips = nest.vars[i]->max - nest.vars[i]->min + 1;
+      most = std::max(most, i + 1 == nest.vars.size() ? (trips + kTile - 1) / kTile : trips);
+    }
   tasks = std::min(tasks, most);
   std::string body;
   for (const Nest& nest : nests) print_nest(nest, body, tasks);
