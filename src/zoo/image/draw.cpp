@@ -36,9 +36,7 @@ std::uint8_t luma(Color color) {
   return static_cast<std::uint8_t>((color.red * 299 + color.green * 587 + color.blue * 114) / 1000);
 }
 
-int clamped(double value, int size) {
-  return static_cast<int>(std::clamp(value, 0.0, double(size)));
-}
+int clamped(double value, int size) { return static_cast<int>(std::clamp(value, 0.0, double(size))); }
 
 }  // namespace
 

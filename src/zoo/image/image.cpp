@@ -91,12 +91,8 @@ Image Image::load(const std::filesystem::path& path, const ImageLimits& limits) 
   }
 }
 
-std::string Image::encode_jpeg(int quality) const {
-  return zoo::value_or_raise(zoo::encode_jpeg(view(), quality));
-}
-std::string Image::encode_png() const {
-  return zoo::value_or_raise(zoo::encode_png(view()));
-}
+std::string Image::encode_jpeg(int quality) const { return zoo::value_or_raise(zoo::encode_jpeg(view(), quality)); }
+std::string Image::encode_png() const { return zoo::value_or_raise(zoo::encode_png(view())); }
 
 void Image::save(const std::filesystem::path& path, int jpeg_quality) const {
   const std::string ending = lower_extension(path);

@@ -25,9 +25,7 @@ struct Reporter {
   int max_scans = 0;
 };
 
-Reporter* reporter_of(j_common_ptr info) {
-  return static_cast<Reporter*>(info->client_data);
-}
+Reporter* reporter_of(j_common_ptr info) { return static_cast<Reporter*>(info->client_data); }
 
 [[noreturn]] void on_error(j_common_ptr info) {
   Reporter* reporter = reporter_of(info);

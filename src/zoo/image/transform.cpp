@@ -18,9 +18,7 @@ void check_source(const ImageView& source) {
 }
 
 /// Where channel c of an RGB pixel lies in the source.
-int channel_at(const ImageView& source, int c) {
-  return source.blue_first && source.channels == 3 ? 2 - c : c;
-}
+int channel_at(const ImageView& source, int c) { return source.blue_first && source.channels == 3 ? 2 - c : c; }
 
 /// One axis of a bilinear resize: for each target place two source places and the weight of the second, in 1/2048 (as
 /// OpenCV rounds it, so that models see the pixels that they were trained on).
