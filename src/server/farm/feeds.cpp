@@ -31,6 +31,7 @@ class Feeds::Feed : public std::enable_shared_from_this<Feeds::Feed> {
         last_(after) {}
 
   void listen(const Post& post) {
+    const std::lock_guard lock(mutex_);  // a note may come, and end the feed, before listening_ is set
     listening_ = farm_.notifier().listen(job_, [weak = weak_from_this(), post] {
       // Many notes between two looks are one look.
       const auto self = weak.lock();
@@ -66,6 +67,10 @@ class Feeds::Feed : public std::enable_shared_from_this<Feeds::Feed> {
     ended_ = true;
     listening_.reset();
     stream_->close();
+  }
+  void close() {
+    const std::lock_guard lock(mutex_);
+    end();
   }
   bool over() const { return ended_ || stream_->closed(); }
 
@@ -109,7 +114,7 @@ void Feeds::close_all() {
     const std::lock_guard lock(mutex_);
     all.swap(feeds_);
   }
-  for (const auto& feed : all) feed->end();
+  for (const auto& feed : all) feed->close();
 }
 
 std::size_t Feeds::count() const {
