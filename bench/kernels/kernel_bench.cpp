@@ -34,11 +34,28 @@ double thread_seconds() {
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-engine::CpuKernel compile(const forge::cpu::KernelSource& kernel, const target::CpuIsa& isa, const base::TemporaryFolder& folder) {
+engine::CpuKernel compile(const forge::cpu::KernelSource& kernel, const target::CpuIsa& isa,
+                          const base::TemporaryFolder& folder) {
   const auto source = folder.path() / (kernel.symbol + ".cpp"), library = folder.path() / (kernel.symbol + ".so");
   if (!base::write_file(source, kernel.source)) return nullptr;
-  std::vector<std::string> argv{"clang++-19", "-target", std::string(isa.triple), "-O3", "-std=c++20", "-ffreestanding", "-nostdlibinc", "-fno-exceptions", "-fno-rtti", "-fPIC", "-w",
-                                "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fno-stack-protector", "-shared", "-nostdlib", "-fuse-ld=lld"};
+  std::vector<std::string> argv{"clang++-19",
+                                "-target",
+                                std::string(isa.triple),
+                                "-O3",
+                                "-std=c++20",
+                                "-ffreestanding",
+                                "-nostdlibinc",
+                                "-fno-exceptions",
+                                "-fno-rtti",
+                                "-fPIC",
+                                "-w",
+                                "-ffp-contract=fast",
+                                "-fno-math-errno",
+                                "-fno-trapping-math",
+                                "-fno-stack-protector",
+                                "-shared",
+                                "-nostdlib",
+                                "-fuse-ld=lld"};
   for (auto flag : isa.flags) argv.emplace_back(flag);
   argv.insert(argv.end(), {source.string(), "-o", library.string()});
   const auto result = base::run_command(argv);
@@ -60,7 +77,8 @@ struct Memory {
 };
 
 // Shortest time of many runs, in seconds; `cold` first pushes the weights out of the first two cache levels.
-double time_kernel(engine::CpuKernel entry, const std::vector<void*>& buffers, void* scratch, std::int64_t tasks, bool cold) {
+double time_kernel(engine::CpuKernel entry, const std::vector<void*>& buffers, void* scratch, std::int64_t tasks,
+                   bool cold) {
   static Memory other(1 << 20);
   double best = 1e9, total = 0;
   for (int i = 0; i < 2000 && total < 0.15; ++i) {
@@ -118,39 +136,66 @@ struct Bench {
     const double hot = time_kernel(entry, buffers, scratch.data(), choice.kernel.num_tasks, false);
     const double cold = time_kernel(entry, buffers, scratch.data(), choice.kernel.num_tasks, true);
     total += cold;
-    fmt::print("{:34} {:8.4f} ms hot {:8.4f} cold {:6.1f} GF/s {:5.1f} % peak {:6.1f} GB/s  compile {:.2f} s  tasks {:3}  {}\n", name, hot * 1e3, cold * 1e3, choice.kernel.flops / hot * 1e-9,
-               100 * choice.kernel.flops / hot / peak, choice.kernel.bytes / hot * 1e-9, compile_time, choice.kernel.num_tasks, choice.kernel.choice);
+    fmt::print(
+        "{:34} {:8.4f} ms hot {:8.4f} cold {:6.1f} GF/s {:5.1f} % peak {:6.1f} GB/s  compile {:.2f} s  tasks {:3}  "
+        "{}\n",
+        name, hot * 1e3, cold * 1e3, choice.kernel.flops / hot * 1e-9, 100 * choice.kernel.flops / hot / peak,
+        choice.kernel.bytes / hot * 1e-9, compile_time, choice.kernel.num_tasks, choice.kernel.choice);
     std::fflush(stdout);
   }
 
-  void conv(std::int64_t in, std::int64_t out, std::int64_t height, std::int64_t width, std::int64_t kernel, std::int64_t stride, std::int64_t groups = 1) {
-    const std::string name = fmt::format("conv{} {}-{} @{}x{} s{}{}", kernel, in, out, height, width, stride, groups > 1 ? fmt::format(" g{}", groups) : "");
+  void conv(std::int64_t in, std::int64_t out, std::int64_t height, std::int64_t width, std::int64_t kernel,
+            std::int64_t stride, std::int64_t groups = 1) {
+    const std::string name = fmt::format("conv{} {}-{} @{}x{} s{}{}", kernel, in, out, height, width, stride,
+                                         groups > 1 ? fmt::format(" g{}", groups) : "");
     if (!filter.empty() && name.find(filter) == std::string::npos) return;
-    ConvProblem p{.in_channels = in, .out_channels = out, .groups = groups, .in = {1, height, width}, .kernel = {1, kernel, kernel}, .stride = {1, stride, stride}, .pad = {0, kernel / 2, kernel / 2}, .bias = true};
+    ConvProblem p{.in_channels = in,
+                  .out_channels = out,
+                  .groups = groups,
+                  .in = {1, height, width},
+                  .kernel = {1, kernel, kernel},
+                  .stride = {1, stride, stride},
+                  .pad = {0, kernel / 2, kernel / 2},
+                  .bias = true};
     p.out = {1, (height + 2 * (kernel / 2) - kernel) / stride + 1, (width + 2 * (kernel / 2) - kernel) / stride + 1};
     p.plain_input = in <= 12;
     const KernelChoice choice = forge::cpu::choose_conv(p, isa, epilogue);
     std::vector<float> weights(static_cast<std::size_t>(in / groups * out * kernel * kernel));
     const std::size_t packed = choice.pack_weights ? choice.pack_weights(weights).size() : weights.size();
-    const auto blocked = [&](std::int64_t c) { return static_cast<std::size_t>((c + isa.vector_lanes - 1) / isa.vector_lanes * isa.vector_lanes); };
-    report(name, choice, {blocked(in) * static_cast<std::size_t>(height * width), packed, blocked(out), blocked(out) * static_cast<std::size_t>(p.out[1] * p.out[2])});
+    const auto blocked = [&](std::int64_t c) {
+      return static_cast<std::size_t>((c + isa.vector_lanes - 1) / isa.vector_lanes * isa.vector_lanes);
+    };
+    report(name, choice,
+           {blocked(in) * static_cast<std::size_t>(height * width), packed, blocked(out),
+            blocked(out) * static_cast<std::size_t>(p.out[1] * p.out[2])});
   }
 
-  void matmul(std::int64_t batch, std::int64_t m, std::int64_t k, std::int64_t n, bool constant, bool transpose_b = false) {
-    const std::string name = fmt::format("matmul {}x {}x{}x{}{}{}", batch, m, k, n, constant ? "" : " dynamic", transpose_b ? " T" : "");
+  void matmul(std::int64_t batch, std::int64_t m, std::int64_t k, std::int64_t n, bool constant,
+              bool transpose_b = false) {
+    const std::string name =
+        fmt::format("matmul {}x {}x{}x{}{}{}", batch, m, k, n, constant ? "" : " dynamic", transpose_b ? " T" : "");
     MatMulProblem p{.m = m, .n = n, .k = k, .batch_a = {batch}, .transpose_b = transpose_b, .constant_b = constant};
     if (!constant) p.batch_b = {batch};
     const KernelChoice choice = forge::cpu::choose_matmul(p, isa);
-    report(name, choice, {static_cast<std::size_t>(batch * m * k), static_cast<std::size_t>((constant ? 1 : batch) * k * (n + 16)), static_cast<std::size_t>(batch * m * n)});
+    report(name, choice,
+           {static_cast<std::size_t>(batch * m * k), static_cast<std::size_t>((constant ? 1 : batch) * k * (n + 16)),
+            static_cast<std::size_t>(batch * m * n)});
   }
 
   void pool(std::int64_t channels, std::int64_t size, std::int64_t kernel, std::int64_t stride, bool average) {
-    forge::cpu::PoolProblem p{.kind = average ? forge::cpu::PoolProblem::Kind::kAverage : forge::cpu::PoolProblem::Kind::kMax, .channels = channels, .in = {1, size, size}, .kernel = {1, kernel, kernel}, .stride = {1, stride, stride}, .layout = forge::cpu::Layout::kBlocked};
+    forge::cpu::PoolProblem p{
+        .kind = average ? forge::cpu::PoolProblem::Kind::kAverage : forge::cpu::PoolProblem::Kind::kMax,
+        .channels = channels,
+        .in = {1, size, size},
+        .kernel = {1, kernel, kernel},
+        .stride = {1, stride, stride},
+        .layout = forge::cpu::Layout::kBlocked};
     const std::int64_t pad = kernel == size ? 0 : kernel / 2;
     p.pad = p.pad_end = {0, pad, pad};
     p.out = {1, (size + 2 * pad - kernel) / stride + 1, (size + 2 * pad - kernel) / stride + 1};
     const auto count = static_cast<std::size_t>(channels + 16);
-    report(fmt::format("pool{} {} @{} s{}", kernel, channels, size, stride), forge::cpu::choose_pool(p, isa), {count * static_cast<std::size_t>(size * size), count * static_cast<std::size_t>(p.out[1] * p.out[2])});
+    report(fmt::format("pool{} {} @{} s{}", kernel, channels, size, stride), forge::cpu::choose_pool(p, isa),
+           {count * static_cast<std::size_t>(size * size), count * static_cast<std::size_t>(p.out[1] * p.out[2])});
   }
 };
 
@@ -159,7 +204,9 @@ struct Bench {
 int main(int argc, char** argv) {
   Bench bench{.isa = *target::find_canonical(argc > 1 ? argv[1] : "x86-64-v4")->isa, .filter = argc > 2 ? argv[2] : ""};
   if (argc > 3 && std::string_view(argv[3]) == "silu")
-    bench.epilogue.source = "template <class Access> XI_INLINE vf epilogue(vf x, void* const*, int64_t, int64_t, Access) { return x * sigmoid(x); }";
+    bench.epilogue.source =
+        "template <class Access> XI_INLINE vf epilogue(vf x, void* const*, int64_t, int64_t, Access) { return x * "
+        "sigmoid(x); }";
   bench.peak = peak_flops(bench.isa, bench.folder);
   fmt::print("peak {:.1f} GFLOP/s\n", bench.peak * 1e-9);
   // ResNet-50

@@ -34,7 +34,8 @@ double step_cycles(const target::CpuIsa& isa, const Core& core, std::int64_t mr,
 
 }  // namespace
 
-RegisterTile choose_tile(const target::CpuIsa& isa, std::int64_t rows, std::int64_t width, std::int64_t blocks, std::int64_t depth) {
+RegisterTile choose_tile(const target::CpuIsa& isa, std::int64_t rows, std::int64_t width, std::int64_t blocks,
+                         std::int64_t depth) {
   const Core core = core_of(isa);
   RegisterTile best;
   best.cycles = INFINITY;
@@ -45,7 +46,9 @@ RegisterTile choose_tile(const target::CpuIsa& isa, std::int64_t rows, std::int6
         if (m == 0 || n == 0) return 0.0;
         return static_cast<double>(depth) * step_cycles(isa, core, m, n, depth) + 20 + 2.5 * static_cast<double>(m * n);
       };
-      const auto row = [&](std::int64_t n) { return static_cast<double>(width / mr) * tile(mr, n) + tile(width % mr, n); };
+      const auto row = [&](std::int64_t n) {
+        return static_cast<double>(width / mr) * tile(mr, n) + tile(width % mr, n);
+      };
       const double cycles = static_cast<double>(rows) * (static_cast<double>(blocks / nb) * row(nb) + row(blocks % nb));
       if (cycles < best.cycles * 0.999) best = {static_cast<int>(mr), static_cast<int>(nb), cycles};
     }
@@ -84,10 +87,13 @@ void assemble(KernelSource& kernel, const target::CpuIsa& isa, std::string_view 
   std::string source = prelude(isa);
   source += constants;
   source += fmt::format("constexpr int kOperands = {};\n", epilogue.num_operands);
-  source += epilogue.empty() ? "template <class Access> XI_INLINE vf epilogue(vf x, void* const*, int64_t, int64_t, Access) { return x; }\n" : epilogue.source;
+  source += epilogue.empty() ? "template <class Access> XI_INLINE vf epilogue(vf x, void* const*, int64_t, int64_t, "
+                               "Access) { return x; }\n"
+                             : epilogue.source;
   // Code for an epilogue with transcendental functions is long: it goes into a loop over the tile instead of behind each sum.
   bool heavy = epilogue.source.size() > 600;
-  for (std::string_view call : {"exp", "tanh", "sigmoid", "erf", "log", "pow", "sin", "cos", "tan"}) heavy |= epilogue.source.contains(call);
+  for (std::string_view call : {"exp", "tanh", "sigmoid", "erf", "log", "pow", "sin", "cos", "tan"})
+    heavy |= epilogue.source.contains(call);
   source += fmt::format("\nconstexpr bool kHeavyEpilogue = {};\n", heavy);
   for (std::string_view text : texts) source += text;
   NamedSource named = with_symbol(std::move(source));
@@ -109,7 +115,8 @@ Constants& Constants::text(std::string_view line) {
 PackWeights pad_to_vectors(std::int64_t channels, int lanes) {
   return [channels, lanes](std::span<const float> values) {
     std::vector<float> padded(static_cast<std::size_t>(round_up(channels, lanes)));
-    std::copy_n(values.begin(), std::min<std::size_t>(values.size(), static_cast<std::size_t>(channels)), padded.begin());
+    std::copy_n(values.begin(), std::min<std::size_t>(values.size(), static_cast<std::size_t>(channels)),
+                padded.begin());
     return padded;
   };
 }
@@ -123,7 +130,8 @@ double conv_flops(const ConvProblem& p) {
 }
 
 double conv_bytes(const ConvProblem& p) {
-  return 4.0 * static_cast<double>(p.batch * p.in_channels * p.in[0] * p.in[1] * p.in[2] + p.batch * p.out_channels * p.out[0] * p.out[1] * p.out[2] +
+  return 4.0 * static_cast<double>(p.batch * p.in_channels * p.in[0] * p.in[1] * p.in[2] +
+                                   p.batch * p.out_channels * p.out[0] * p.out[1] * p.out[2] +
                                    p.in_channels / p.groups * p.out_channels * p.kernel[0] * p.kernel[1] * p.kernel[2]);
 }
 

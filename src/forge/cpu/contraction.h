@@ -19,7 +19,8 @@ struct RegisterTile {
 
 /// The tile with the least estimated time for rows of `width` pixels (`rows` of them) by `blocks` vectors, each output
 /// summing `depth` products. `edge_left`, `edge_right`: pixels at the ends of a row whose tiles need code of their own.
-RegisterTile choose_tile(const target::CpuIsa& isa, std::int64_t rows, std::int64_t width, std::int64_t blocks, std::int64_t depth);
+RegisterTile choose_tile(const target::CpuIsa& isa, std::int64_t rows, std::int64_t width, std::int64_t blocks,
+                         std::int64_t depth);
 
 /// Into how many tasks work of `flops` (or of as many bytes moved) may be cut: 1 for tiny work.
 std::int64_t wanted_tasks(double flops, double bytes);

@@ -15,12 +15,12 @@ struct ConvProblem {
   std::int64_t batch = 1, in_channels = 1, out_channels = 1, groups = 1;
   std::array<std::int64_t, 3> in{1, 1, 1}, out{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1};
   std::array<std::int64_t, 3> pad{0, 0, 0};  // at the beginning; `out` says what is needed at the end
-  bool transposed = false;        // ConvTranspose: weights are [in_channels, out_channels / groups, kernel...]
-  bool bias = false;              // [out_channels]
-  bool constant_weights = true;   // else the kernel reads them, and the bias, in the model's layout: pack nothing
-  bool exact = false;             // no Winograd: rounding as of plain sums
-  bool plain_input = false;       // the input comes in kPlain and converting it costs (a model input)
-  bool plain_output = false;      // the output is wanted in kPlain and converting it costs (a model output)
+  bool transposed = false;       // ConvTranspose: weights are [in_channels, out_channels / groups, kernel...]
+  bool bias = false;             // [out_channels]
+  bool constant_weights = true;  // else the kernel reads them, and the bias, in the model's layout: pack nothing
+  bool exact = false;            // no Winograd: rounding as of plain sums
+  bool plain_input = false;      // the input comes in kPlain and converting it costs (a model input)
+  bool plain_output = false;     // the output is wanted in kPlain and converting it costs (a model output)
 };
 
 /// Chooses template and tunables for `isa`. Rank 3 and 5 tensors are always kPlain; a rank-3 convolution may be given as

@@ -12,7 +12,8 @@ namespace {
 // Outputs of a row that stay in registers together: whole rows if they fit, else equal parts of them.
 std::int64_t row_tile(std::int64_t width, const target::CpuIsa& isa, std::int64_t taps) {
   // Sums, the inputs that neighbouring taps share and a row of weights stay in registers together.
-  const std::int64_t limit = std::max<std::int64_t>(isa.vector_registers / 2 - std::min<std::int64_t>(taps, 5), isa.vector_registers / 3);
+  const std::int64_t limit =
+      std::max<std::int64_t>(isa.vector_registers / 2 - std::min<std::int64_t>(taps, 5), isa.vector_registers / 3);
   return ceil_div(width, ceil_div(width, limit));
 }
 
@@ -21,7 +22,9 @@ std::int64_t row_tile(std::int64_t width, const target::CpuIsa& isa, std::int64_
 KernelChoice depthwise_conv(const ConvProblem& p, const target::CpuIsa& isa, const Epilogue& epilogue) {
   KernelChoice choice;
   const std::int64_t lanes = isa.vector_lanes;
-  if (!p.constant_weights || p.spatial_rank == 3 || p.transposed || p.groups != p.in_channels || p.out_channels != p.in_channels || p.groups < 2) return choice;
+  if (!p.constant_weights || p.spatial_rank == 3 || p.transposed || p.groups != p.in_channels ||
+      p.out_channels != p.in_channels || p.groups < 2)
+    return choice;
   const std::int64_t blocks = ceil_div(p.in_channels, lanes), mr = row_tile(p.out[2], isa, p.kernel[2]);
   if (p.kernel[2] > 16 || p.pad[2] > 6 * mr) return choice;
   KernelSource& kernel = choice.kernel;
@@ -33,15 +36,20 @@ KernelChoice depthwise_conv(const ConvProblem& p, const target::CpuIsa& isa, con
   Constants c;
   c.text(fmt::format("constexpr bool kHasBias = {};", p.bias));
   c.text(fmt::format("constexpr int64_t kRows = {}, kTasks = {}, kBlocks = {};", rows, kernel.num_tasks, blocks));
-  c.text(fmt::format("constexpr int kIH = {}, kIW = {}, kOH = {}, kOW = {}, kKH = {}, kKW = {}, kSY = {}, kSX = {}, kDY = {}, kDX = {}, kPY = {}, kPX = {}, kMR = {};",
-                     p.in[1], p.in[2], p.out[1], p.out[2], p.kernel[1], p.kernel[2], p.stride[1], p.stride[2], p.dilation[1], p.dilation[2], p.pad[1], p.pad[2], mr));
+  c.text(
+      fmt::format("constexpr int kIH = {}, kIW = {}, kOH = {}, kOW = {}, kKH = {}, kKW = {}, kSY = {}, kSX = {}, kDY = "
+                  "{}, kDX = {}, kPY = {}, kPX = {}, kMR = {};",
+                  p.in[1], p.in[2], p.out[1], p.out[2], p.kernel[1], p.kernel[2], p.stride[1], p.stride[2],
+                  p.dilation[1], p.dilation[2], p.pad[1], p.pad[2], mr));
   assemble(kernel, isa, c.str(), epilogue, {kConvDepthwiseInc});
   choice.input_layout = choice.output_layout = Layout::kBlocked;
-  choice.pack_weights = [=, channels = p.in_channels, taps = p.kernel[1] * p.kernel[2]](std::span<const float> weights) {
+  choice.pack_weights = [=, channels = p.in_channels,
+                         taps = p.kernel[1] * p.kernel[2]](std::span<const float> weights) {
     std::vector<float> packed(static_cast<std::size_t>(blocks * lanes * taps));
     for (std::int64_t ch = 0; ch < channels; ++ch)
       for (std::int64_t t = 0; t < taps; ++t)
-        packed[static_cast<std::size_t>((ch / lanes * taps + t) * lanes + ch % lanes)] = weights[static_cast<std::size_t>(ch * taps + t)];
+        packed[static_cast<std::size_t>((ch / lanes * taps + t) * lanes + ch % lanes)] =
+            weights[static_cast<std::size_t>(ch * taps + t)];
     return packed;
   };
   if (p.bias) choice.pack_bias = pad_to_vectors(p.out_channels, isa.vector_lanes);

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "forge/cpu/contraction.h"
 #include "forge/conv_text.h"
+#include "forge/cpu/contraction.h"
 
 namespace xinfer::forge::cpu {
 namespace {
@@ -13,8 +13,8 @@ namespace {
 // One phase of the output: a plain convolution has one; a transposed one with stride s has s * s, each of which reads the
 // input densely with its own share of the taps.
 struct Phase {
-  std::int64_t out_y = 0, out_x = 0;       // first output of the phase
-  std::int64_t oh = 0, ow = 0;             // its outputs
+  std::int64_t out_y = 0, out_x = 0;  // first output of the phase
+  std::int64_t oh = 0, ow = 0;        // its outputs
   std::int64_t pad_y = 0, pad_x = 0;
   std::vector<std::int64_t> taps_y, taps_x;  // the model's kernel index of each tap, in the order of the window
   std::int64_t taps() const { return static_cast<std::int64_t>(taps_y.size() * taps_x.size()); }
@@ -26,7 +26,8 @@ struct Axis {
 };
 
 // Output phase `phase` of a transposed convolution along one axis: out = phase + stride * q reads in = q - pad + j for tap j.
-Axis transposed_axis(std::int64_t phase, std::int64_t stride, std::int64_t dilation, std::int64_t kernel, std::int64_t pad, std::int64_t out) {
+Axis transposed_axis(std::int64_t phase, std::int64_t stride, std::int64_t dilation, std::int64_t kernel,
+                     std::int64_t pad, std::int64_t out) {
   Axis axis{.first = phase, .count = phase < out ? ceil_div(out - phase, stride) : 0};
   for (std::int64_t k = kernel; k-- > 0;)
     if ((phase + pad - k * dilation) % stride == 0) axis.taps.push_back(k);
@@ -47,7 +48,8 @@ std::vector<Phase> phases_of(const ConvProblem& p) {
     for (std::int64_t x = 0; x < p.stride[2]; ++x) {
       Axis ay = transposed_axis(y, p.stride[1], p.dilation[1], p.kernel[1], p.pad[1], p.out[1]);
       Axis ax = transposed_axis(x, p.stride[2], p.dilation[2], p.kernel[2], p.pad[2], p.out[2]);
-      if (ay.count && ax.count) phases.push_back({ay.first, ax.first, ay.count, ax.count, ay.pad, ax.pad, ay.taps, ax.taps});
+      if (ay.count && ax.count)
+        phases.push_back({ay.first, ax.first, ay.count, ax.count, ay.pad, ax.pad, ay.taps, ax.taps});
     }
   return phases;
 }
@@ -71,7 +73,8 @@ int unrolled_step(std::int64_t channels, std::int64_t last) {
 int edge_tiles(const ConvProblem& p, const Phase& phase, std::int64_t stride, std::int64_t dilation, int mr) {
   int edges = 0;
   for (std::int64_t x = 0; x < phase.ow; x += mr) {
-    const std::int64_t last = std::min(phase.ow, x + mr) - 1, reach = (static_cast<std::int64_t>(phase.taps_x.size()) - 1) * dilation;
+    const std::int64_t last = std::min(phase.ow, x + mr) - 1,
+                       reach = (static_cast<std::int64_t>(phase.taps_x.size()) - 1) * dilation;
     if (x * stride < phase.pad_x || last * stride - phase.pad_x + reach >= p.in[2]) ++edges;
   }
   return edges;
@@ -103,7 +106,8 @@ struct Weights {  // where the model's weight of (output, input channel, ky, kx)
               for (std::int64_t kx : phase.taps_x)
                 for (std::int64_t c = 0; c < block_channels; ++c)
                   for (std::int64_t o = first * lanes; o < first * lanes + width; ++o) {
-                    const std::int64_t i = b * block_channels + c, at = i < in && o < out ? index(group, o, i, ky, kx) : -1;
+                    const std::int64_t i = b * block_channels + c,
+                                       at = i < in && o < out ? index(group, o, i, ky, kx) : -1;
                     packed.push_back(at < 0 ? 0.0f : weights[static_cast<std::size_t>(at)]);
                   }
       }
@@ -121,15 +125,24 @@ KernelChoice direct_conv(const ConvProblem& p, const target::CpuIsa& isa, const 
   const std::int64_t merged = groups_to_merge(p, lanes);
   if (merged == 0) return choice;
 
-  Weights weights{.problem = p, .phases = phases_of(p), .merged = merged, .groups = p.groups / merged, .in = p.in_channels / p.groups * merged,
-                  .out = p.out_channels / p.groups * merged, .blocks = 0, .block_channels = 0, .nb = 0, .lanes = lanes};
+  Weights weights{.problem = p,
+                  .phases = phases_of(p),
+                  .merged = merged,
+                  .groups = p.groups / merged,
+                  .in = p.in_channels / p.groups * merged,
+                  .out = p.out_channels / p.groups * merged,
+                  .blocks = 0,
+                  .block_channels = 0,
+                  .nb = 0,
+                  .lanes = lanes};
   const bool plain = p.in_channels <= 4 || (p.plain_input && weights.in <= 2 * lanes);
   weights.blocks = plain ? 1 : ceil_div(weights.in, lanes);
   weights.block_channels = plain ? weights.in : lanes;
   const std::int64_t last_channels = weights.in - (weights.blocks - 1) * weights.block_channels;
   const std::int64_t stride_y = p.transposed ? 1 : p.stride[1], stride_x = p.transposed ? 1 : p.stride[2];
   const std::int64_t image = p.in[1] * p.in[2], out_image = p.out[1] * p.out[2];
-  const bool flat = !p.transposed && p.kernel[1] * p.kernel[2] == 1 && stride_y * stride_x == 1 && p.pad[1] == 0 && p.pad[2] == 0 && p.in == p.out;
+  const bool flat = !p.transposed && p.kernel[1] * p.kernel[2] == 1 && stride_y * stride_x == 1 && p.pad[1] == 0 &&
+                    p.pad[2] == 0 && p.in == p.out;
 
   std::int64_t depth = 0, width = 0, units = 0;
   for (const Phase& phase : weights.phases) {
@@ -143,7 +156,8 @@ KernelChoice direct_conv(const ConvProblem& p, const target::CpuIsa& isa, const 
     if (edge_tiles(p, phase, stride_x, p.dilation[2], tile.mr) > 12 && !flat) return choice;
   weights.nb = tile.nb;
 
-  const std::int64_t output_groups = ceil_div(out_blocks, tile.nb), last_nb = out_blocks - (output_groups - 1) * tile.nb;
+  const std::int64_t output_groups = ceil_div(out_blocks, tile.nb),
+                     last_nb = out_blocks - (output_groups - 1) * tile.nb;
   if (flat) units = ceil_div(image, tile.mr);
   Constants constants;
   std::string run;
@@ -154,16 +168,23 @@ KernelChoice direct_conv(const ConvProblem& p, const target::CpuIsa& isa, const 
   for (std::size_t i = 0; i < weights.phases.size(); ++i) {
     const Phase& f = weights.phases[i];
     phases += fmt::format(
-        "constexpr Conv kConv{}{{.kh = {}, .kw = {}, .sy = {}, .sx = {}, .dy = {}, .dx = {}, .py = {}, .px = {}, .ih = {}, .iw = {}, .oh = {}, .ow = {}, "
-        ".in_row = {}, .in_pixel = {}, .in_channel = {}, .in_block = {}, .blocks = {}, .block_channels = {}, .last_channels = {}, "
-        ".out_row = {}, .out_pixel = {}, .out_block = {}, .out_start = {}, .mr = {}, .step = {}, .weights = {}, .group_weights = {}}};\n",
-        i, f.taps_y.size(), f.taps_x.size(), stride_y, stride_x, p.dilation[1], p.dilation[2], f.pad_y, f.pad_x, flat ? 1 : p.in[1], flat ? image : p.in[2],
-        flat ? 1 : f.oh, flat ? image : f.ow, (plain ? 1 : lanes) * p.in[2], plain ? 1 : lanes, plain ? image : 1, image * lanes, weights.blocks,
-        weights.block_channels, last_channels, (p.transposed ? p.stride[1] : 1) * p.out[2] * lanes, (p.transposed ? p.stride[2] : 1) * lanes,
-        out_image * lanes, (f.out_y * p.out[2] + f.out_x) * lanes, tile.mr, unrolled_step(weights.block_channels, last_channels),
-        taps_before * tap_floats, all_taps * tap_floats * tile.nb);
-    run += flat ? fmt::format("  pixels<kConv{0}, NB>(place, begin * kConv{0}.mr, min_int(end * kConv{0}.mr, kConv{0}.ow));\n", i)
-                : fmt::format("  rows<kConv{0}, NB>(place, begin, min_int(end, kConv{0}.oh));\n", i);
+        "constexpr Conv kConv{}{{.kh = {}, .kw = {}, .sy = {}, .sx = {}, .dy = {}, .dx = {}, .py = {}, .px = {}, .ih = "
+        "{}, .iw = {}, .oh = {}, .ow = {}, "
+        ".in_row = {}, .in_pixel = {}, .in_channel = {}, .in_block = {}, .blocks = {}, .block_channels = {}, "
+        ".last_channels = {}, "
+        ".out_row = {}, .out_pixel = {}, .out_block = {}, .out_start = {}, .mr = {}, .step = {}, .weights = {}, "
+        ".group_weights = {}}};\n",
+        i, f.taps_y.size(), f.taps_x.size(), stride_y, stride_x, p.dilation[1], p.dilation[2], f.pad_y, f.pad_x,
+        flat ? 1 : p.in[1], flat ? image : p.in[2], flat ? 1 : f.oh, flat ? image : f.ow, (plain ? 1 : lanes) * p.in[2],
+        plain ? 1 : lanes, plain ? image : 1, image * lanes, weights.blocks, weights.block_channels, last_channels,
+        (p.transposed ? p.stride[1] : 1) * p.out[2] * lanes, (p.transposed ? p.stride[2] : 1) * lanes,
+        out_image * lanes, (f.out_y * p.out[2] + f.out_x) * lanes, tile.mr,
+        unrolled_step(weights.block_channels, last_channels), taps_before * tap_floats,
+        all_taps * tap_floats * tile.nb);
+    run +=
+        flat ? fmt::format(
+                   "  pixels<kConv{0}, NB>(place, begin * kConv{0}.mr, min_int(end * kConv{0}.mr, kConv{0}.ow));\n", i)
+             : fmt::format("  rows<kConv{0}, NB>(place, begin, min_int(end, kConv{0}.oh));\n", i);
     taps_before += f.taps();
   }
 
@@ -171,19 +192,31 @@ KernelChoice direct_conv(const ConvProblem& p, const target::CpuIsa& isa, const 
   kernel.flops = conv_flops(p);
   kernel.bytes = conv_bytes(p);
   const double weight_bytes = 4.0 * static_cast<double>(all_taps * tap_floats * out_blocks);
-  const double input_bytes = 4.0 * static_cast<double>(image * weights.in), output_bytes = 4.0 * static_cast<double>(out_image * weights.out);
-  const std::int64_t wanted = ceil_div(wanted_tasks(kernel.flops * static_cast<double>(merged), 0), p.batch * weights.groups);
+  const double input_bytes = 4.0 * static_cast<double>(image * weights.in),
+               output_bytes = 4.0 * static_cast<double>(out_image * weights.out);
+  const std::int64_t wanted =
+      ceil_div(wanted_tasks(kernel.flops * static_cast<double>(merged), 0), p.batch * weights.groups);
   const Parts parts = cut(units, output_groups, wanted, weight_bytes > input_bytes + output_bytes);
   const double unit_bytes = input_bytes / static_cast<double>(units);
-  const std::int64_t piece = output_groups == 1 ? units : std::clamp<std::int64_t>(static_cast<std::int64_t>(300e3 / unit_bytes), 1, units);
+  const std::int64_t piece =
+      output_groups == 1 ? units : std::clamp<std::int64_t>(static_cast<std::int64_t>(300e3 / unit_bytes), 1, units);
   kernel.num_tasks = p.batch * weights.groups * parts.rows * parts.columns;
-  kernel.choice = fmt::format("conv {}x{}{}{}{} direct mr={} nb={}", p.kernel[1], p.kernel[2], p.transposed ? " transposed" : "",
-                              strided ? fmt::format(" stride {}x{}", p.stride[1], p.stride[2]) : "", plain ? " plain input" : "", tile.mr, tile.nb);
+  kernel.choice =
+      fmt::format("conv {}x{}{}{}{} direct mr={} nb={}", p.kernel[1], p.kernel[2], p.transposed ? " transposed" : "",
+                  strided ? fmt::format(" stride {}x{}", p.stride[1], p.stride[2]) : "", plain ? " plain input" : "",
+                  tile.mr, tile.nb);
 
   constants.text(fmt::format("constexpr bool kHasBias = {};", p.bias));
-  constants.add("kRowParts", parts.rows).add("kChannelParts", parts.columns).add("kGroups", weights.groups).add("kOutputGroups", output_groups);
-  constants.add("kRowUnits", units).add("kPieceUnits", piece).add("kInImage", image * (plain ? p.in_channels : round_up(p.in_channels, lanes)));
-  constants.add("kInGroup", image * weights.in).add("kWeightsGroup", all_taps * tap_floats * out_blocks).add("kGroupChannels", weights.out);
+  constants.add("kRowParts", parts.rows)
+      .add("kChannelParts", parts.columns)
+      .add("kGroups", weights.groups)
+      .add("kOutputGroups", output_groups);
+  constants.add("kRowUnits", units)
+      .add("kPieceUnits", piece)
+      .add("kInImage", image * (plain ? p.in_channels : round_up(p.in_channels, lanes)));
+  constants.add("kInGroup", image * weights.in)
+      .add("kWeightsGroup", all_taps * tap_floats * out_blocks)
+      .add("kGroupChannels", weights.out);
   constants.add("kOutImage", out_image * round_up(p.out_channels, lanes));
   constants.text(fmt::format("constexpr int kNB = {}, kLastNB = {};", tile.nb, last_nb));
   run = "template <int NB> XI_INLINE void run(const Place& place, int64_t begin, int64_t end) {\n" + run + "}\n";

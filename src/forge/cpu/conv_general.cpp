@@ -11,7 +11,8 @@ namespace xinfer::forge::cpu {
 KernelChoice general_conv(const ConvProblem& problem, const target::CpuIsa& isa, const Epilogue& epilogue) {
   ConvProblem p = problem;
   const std::array<std::int64_t, 3> ones{1, 1, 1}, zeros{0, 0, 0};
-  if (p.kernel == ones && p.stride == ones && p.pad == zeros && p.in == p.out) p.in = p.out = {1, 1, p.in[0] * p.in[1] * p.in[2]};
+  if (p.kernel == ones && p.stride == ones && p.pad == zeros && p.in == p.out)
+    p.in = p.out = {1, 1, p.in[0] * p.in[1] * p.in[2]};
   const std::int64_t rows = p.batch * p.out_channels * p.out[0] * p.out[1];
   KernelChoice choice;
   KernelSource& kernel = choice.kernel;
@@ -19,15 +20,24 @@ KernelChoice general_conv(const ConvProblem& problem, const target::CpuIsa& isa,
   kernel.bytes = conv_bytes(problem);
   kernel.num_tasks = std::min(rows, wanted_tasks(4 * kernel.flops, kernel.bytes));
   kernel.scratch_bytes = static_cast<std::uint64_t>(round_up(p.out[2], isa.vector_lanes)) * 4;
-  kernel.choice = fmt::format("conv {}x{}x{}{} general", p.kernel[0], p.kernel[1], p.kernel[2], p.transposed ? " transposed" : "");
+  kernel.choice =
+      fmt::format("conv {}x{}x{}{} general", p.kernel[0], p.kernel[1], p.kernel[2], p.transposed ? " transposed" : "");
   Constants c;
   c.text(fmt::format("constexpr bool kHasBias = {}, kTransposed = {};", p.bias, p.transposed));
-  c.add("kRows", rows).add("kTasks", kernel.num_tasks).add("kIC", p.in_channels).add("kOC", p.out_channels).add("kGroups", p.groups);
+  c.add("kRows", rows)
+      .add("kTasks", kernel.num_tasks)
+      .add("kIC", p.in_channels)
+      .add("kOC", p.out_channels)
+      .add("kGroups", p.groups);
   const char* names = "DHW";
   const char* axes = "ZYX";
   for (std::size_t i = 0; i < 3; ++i) {
-    c.add(fmt::format("kI{}", names[i]), p.in[i]).add(fmt::format("kO{}", names[i]), p.out[i]).add(fmt::format("kK{}", names[i]), p.kernel[i]);
-    c.add(fmt::format("kS{}", axes[i]), p.stride[i]).add(fmt::format("kD{}", axes[i]), p.dilation[i]).add(fmt::format("kP{}", axes[i]), p.pad[i]);
+    c.add(fmt::format("kI{}", names[i]), p.in[i])
+        .add(fmt::format("kO{}", names[i]), p.out[i])
+        .add(fmt::format("kK{}", names[i]), p.kernel[i]);
+    c.add(fmt::format("kS{}", axes[i]), p.stride[i])
+        .add(fmt::format("kD{}", axes[i]), p.dilation[i])
+        .add(fmt::format("kP{}", axes[i]), p.pad[i]);
   }
   assemble(kernel, isa, c.str(), epilogue, {kConvGeneralInc});
   return choice;

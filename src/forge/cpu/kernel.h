@@ -50,8 +50,8 @@ using PackWeights = std::function<std::vector<float>(std::span<const float> weig
 /// if there is one, the epilogue's operands, the output.
 struct KernelChoice {
   KernelSource kernel;
-  PackWeights pack_weights;  // of constant weights
-  PackWeights pack_bias;     // of a constant bias
+  PackWeights pack_weights;               // of constant weights
+  PackWeights pack_bias;                  // of a constant bias
   Layout input_layout = Layout::kPlain;   // of the rank-4 data input
   Layout output_layout = Layout::kPlain;  // of the rank-4 output
 };

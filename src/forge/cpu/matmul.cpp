@@ -52,10 +52,14 @@ MatMulProblem fold_batch(MatMulProblem p) {
 
 void add_sizes(Constants& c, const MatMulProblem& p, const Batch& batch) {
   c.add("kM", p.m).add("kN", p.n).add("kK", p.k);
-  c.add("kAM", p.transpose_a ? 1 : p.k).add("kAK", p.transpose_a ? p.m : 1).add("kBK", p.transpose_b ? 1 : p.n).add("kBN", p.transpose_b ? p.k : 1);
+  c.add("kAM", p.transpose_a ? 1 : p.k)
+      .add("kAK", p.transpose_a ? p.m : 1)
+      .add("kBK", p.transpose_b ? 1 : p.n)
+      .add("kBN", p.transpose_b ? p.k : 1);
   c.text(fmt::format("constexpr int kBatchRank = {};", batch.sizes.size()));
-  c.text(fmt::format("constexpr int64_t kBatch[] = {{{0}{3}1}}, kBatchA[] = {{{1}{3}0}}, kBatchB[] = {{{2}{3}0}};", fmt::join(batch.sizes, ", "),
-                     fmt::join(batch.steps_a, ", "), fmt::join(batch.steps_b, ", "), batch.sizes.empty() ? "" : ", "));
+  c.text(fmt::format("constexpr int64_t kBatch[] = {{{0}{3}1}}, kBatchA[] = {{{1}{3}0}}, kBatchB[] = {{{2}{3}0}};",
+                     fmt::join(batch.sizes, ", "), fmt::join(batch.steps_a, ", "), fmt::join(batch.steps_b, ", "),
+                     batch.sizes.empty() ? "" : ", "));
 }
 
 std::string_view c_type(tensor::DType dtype) {
@@ -106,25 +110,33 @@ KernelChoice choose_matmul(const MatMulProblem& problem, const target::CpuIsa& i
   const std::int64_t lanes = isa.vector_lanes, vectors = ceil_div(p.n, lanes);
   // In a packed product of few rows the weights come from memory once: enough vectors side by side to hide latency.
   const RegisterTile tile = choose_tile(isa, batch.count, p.m, vectors, p.k);
-  const std::int64_t panels = ceil_div(vectors, tile.nb), last_nb = vectors - (panels - 1) * tile.nb, row_units = ceil_div(p.m, tile.mr);
+  const std::int64_t panels = ceil_div(vectors, tile.nb), last_nb = vectors - (panels - 1) * tile.nb,
+                     row_units = ceil_div(p.m, tile.mr);
   // Copying B into panels pays where several tiles of rows use it; its rows can be read in place only where they are contiguous.
   const bool in_place = !p.constant_b && !p.transpose_b && (row_units < 4 || (p.n * 4 % 4096 != 0 && p.k <= 256));
 
   KernelChoice choice;
   KernelSource& kernel = choice.kernel;
   kernel.flops = 2.0 * static_cast<double>(batch.count * p.m * p.n) * static_cast<double>(p.k);
-  kernel.bytes = 4.0 * static_cast<double>(batch.count * (p.m * p.k + p.m * p.n) + (p.constant_b ? 1 : batch.count) * p.k * p.n);
+  kernel.bytes =
+      4.0 * static_cast<double>(batch.count * (p.m * p.k + p.m * p.n) + (p.constant_b ? 1 : batch.count) * p.k * p.n);
   const std::int64_t wanted = ceil_div(wanted_tasks(kernel.flops, kernel.bytes), batch.count);
-  const bool packs = !p.constant_b && !in_place;  // every task packs the panels that it uses: cut rows only where panels do not suffice
-  const Parts parts = cut(packs ? std::min<std::int64_t>(row_units, ceil_div(wanted, 4 * panels)) : row_units, panels, wanted, packs || p.k * p.n > p.m * p.k);
+  const bool packs = !p.constant_b &&
+                     !in_place;  // every task packs the panels that it uses: cut rows only where panels do not suffice
+  const Parts parts = cut(packs ? std::min<std::int64_t>(row_units, ceil_div(wanted, 4 * panels)) : row_units, panels,
+                          wanted, packs || p.k * p.n > p.m * p.k);
   kernel.num_tasks = batch.count * parts.rows * parts.columns;
   if (packs) kernel.scratch_bytes = static_cast<std::uint64_t>(p.k * tile.nb * lanes) * 4;
-  kernel.choice = fmt::format("matmul {}x{}x{} mr={} nb={}{}", p.m, p.n, p.k, tile.mr, tile.nb, p.constant_b ? " packed" : in_place ? " in place" : "");
+  kernel.choice = fmt::format("matmul {}x{}x{} mr={} nb={}{}", p.m, p.n, p.k, tile.mr, tile.nb,
+                              p.constant_b ? " packed"
+                              : in_place   ? " in place"
+                                           : "");
 
   Constants c;
   add_sizes(c, p, batch);
   c.text(fmt::format("constexpr bool kHasBias = {}, kPacked = {}, kReadInPlace = {};", p.bias, p.constant_b, in_place));
-  c.text(fmt::format("constexpr int kMR = {}, kNB = {}, kLastNB = {}, kUnroll = {};", tile.mr, tile.nb, last_nb, tile.mr * tile.nb > 12 ? 4 : 8));
+  c.text(fmt::format("constexpr int kMR = {}, kNB = {}, kLastNB = {}, kUnroll = {};", tile.mr, tile.nb, last_nb,
+                     tile.mr * tile.nb > 12 ? 4 : 8));
   c.add("kRowParts", parts.rows).add("kPanelParts", parts.columns).add("kRowUnits", row_units).add("kPanels", panels);
   assemble(kernel, isa, c.str(), epilogue, {kMatmulInc});
   if (p.constant_b)
@@ -137,7 +149,8 @@ KernelChoice choose_matmul(const MatMulProblem& problem, const target::CpuIsa& i
         whole.resize(static_cast<std::size_t>(padded.n * p.k));
         for (std::int64_t k = 0; k < p.k; ++k)
           for (std::int64_t n = 0; n < p.n; ++n)
-            whole[static_cast<std::size_t>(k * padded.n + n)] = b[static_cast<std::size_t>(p.transpose_b ? n * p.k + k : k * p.n + n)];
+            whole[static_cast<std::size_t>(k * padded.n + n)] =
+                b[static_cast<std::size_t>(p.transpose_b ? n * p.k + k : k * p.n + n)];
         b = whole;
       }
       return pack(b, padded, nb * lanes);

@@ -11,11 +11,11 @@ namespace xinfer::forge::cpu {
 
 struct MatMulProblem {
   std::int64_t m = 1, n = 1, k = 1;
-  std::vector<std::int64_t> batch_a, batch_b;  // leading dimensions, numpy broadcasting; empty: none
-  bool transpose_a = false;  // A lies as [..., k, m]
-  bool transpose_b = false;  // B lies as [..., n, k]
-  bool constant_b = false;   // B is a constant without batch dimensions (or all 1): it is packed
-  bool bias = false;         // [n], float32 only
+  std::vector<std::int64_t> batch_a, batch_b;     // leading dimensions, numpy broadcasting; empty: none
+  bool transpose_a = false;                       // A lies as [..., k, m]
+  bool transpose_b = false;                       // B lies as [..., n, k]
+  bool constant_b = false;                        // B is a constant without batch dimensions (or all 1): it is packed
+  bool bias = false;                              // [n], float32 only
   tensor::DType dtype = tensor::DType::kFloat32;  // others (float64, integers): plain loops, no bias, no epilogue
 };
 

@@ -21,9 +21,12 @@ std::vector<float> random_floats(std::size_t count, unsigned seed) {
   return values;
 }
 
-std::size_t volume(const std::array<std::int64_t, 3>& sizes) { return static_cast<std::size_t>(sizes[0] * sizes[1] * sizes[2]); }
+std::size_t volume(const std::array<std::int64_t, 3>& sizes) {
+  return static_cast<std::size_t>(sizes[0] * sizes[1] * sizes[2]);
+}
 
-std::vector<float> naive(const ConvProblem& p, const std::vector<float>& x, const std::vector<float>& w, const std::vector<float>& bias) {
+std::vector<float> naive(const ConvProblem& p, const std::vector<float>& x, const std::vector<float>& w,
+                         const std::vector<float>& bias) {
   const std::size_t plane = volume(p.out), taps = volume(p.kernel), in_plane = volume(p.in);
   std::vector<double> out(static_cast<std::size_t>(p.batch * p.out_channels) * plane);
   const std::int64_t ig = p.in_channels / p.groups, og = p.out_channels / p.groups;
@@ -42,10 +45,12 @@ std::vector<float> naive(const ConvProblem& p, const std::vector<float>& x, cons
               for (std::int64_t kz = 0; kz < p.kernel[0]; ++kz)
                 for (std::int64_t ky = 0; ky < p.kernel[1]; ++ky)
                   for (std::int64_t kx = 0; kx < p.kernel[2]; ++kx) {
-                    const std::int64_t lz = z * p.stride[0] + kz * p.dilation[0] - p.pad[0], ly = y * p.stride[1] + ky * p.dilation[1] - p.pad[1],
+                    const std::int64_t lz = z * p.stride[0] + kz * p.dilation[0] - p.pad[0],
+                                       ly = y * p.stride[1] + ky * p.dilation[1] - p.pad[1],
                                        lx = xx * p.stride[2] + kx * p.dilation[2] - p.pad[2];
                     if (lz < 0 || ly < 0 || lx < 0 || lz >= large[0] || ly >= large[1] || lx >= large[2]) continue;
-                    const auto s = static_cast<std::size_t>((z * small[1] + y) * small[2] + xx), l = static_cast<std::size_t>((lz * large[1] + ly) * large[2] + lx);
+                    const auto s = static_cast<std::size_t>((z * small[1] + y) * small[2] + xx),
+                               l = static_cast<std::size_t>((lz * large[1] + ly) * large[2] + lx);
                     const double weight = w[at + static_cast<std::size_t>((kz * p.kernel[1] + ky) * p.kernel[2] + kx)];
                     if (p.transposed) to[l] += weight * in[s];
                     else to[s] += weight * in[l];
@@ -53,29 +58,33 @@ std::vector<float> naive(const ConvProblem& p, const std::vector<float>& x, cons
       }
   std::vector<float> result(out.begin(), out.end());
   if (p.bias)
-    for (std::size_t i = 0; i < result.size(); ++i) result[i] += bias[i / plane % static_cast<std::size_t>(p.out_channels)];
+    for (std::size_t i = 0; i < result.size(); ++i)
+      result[i] += bias[i / plane % static_cast<std::size_t>(p.out_channels)];
   return result;
 }
 
 // NCHW to NCHWc and back; the lanes past the channels are filled with NaN, which must not spread.
-std::vector<float> to_blocked(const std::vector<float>& x, std::int64_t batch, std::int64_t channels, std::size_t plane, int lanes) {
+std::vector<float> to_blocked(const std::vector<float>& x, std::int64_t batch, std::int64_t channels, std::size_t plane,
+                              int lanes) {
   const std::int64_t blocks = (channels + lanes - 1) / lanes;
   std::vector<float> out(static_cast<std::size_t>(batch * blocks * lanes) * plane, NAN);
   for (std::int64_t n = 0; n < batch; ++n)
     for (std::int64_t c = 0; c < channels; ++c)
       for (std::size_t i = 0; i < plane; ++i)
-        out[(static_cast<std::size_t>(n * blocks + c / lanes) * plane + i) * static_cast<std::size_t>(lanes) + static_cast<std::size_t>(c % lanes)] =
-            x[static_cast<std::size_t>(n * channels + c) * plane + i];
+        out[(static_cast<std::size_t>(n * blocks + c / lanes) * plane + i) * static_cast<std::size_t>(lanes) +
+            static_cast<std::size_t>(c % lanes)] = x[static_cast<std::size_t>(n * channels + c) * plane + i];
   return out;
 }
-std::vector<float> from_blocked(const std::vector<float>& x, std::int64_t batch, std::int64_t channels, std::size_t plane, int lanes) {
+std::vector<float> from_blocked(const std::vector<float>& x, std::int64_t batch, std::int64_t channels,
+                                std::size_t plane, int lanes) {
   const std::int64_t blocks = (channels + lanes - 1) / lanes;
   std::vector<float> out(static_cast<std::size_t>(batch * channels) * plane);
   for (std::int64_t n = 0; n < batch; ++n)
     for (std::int64_t c = 0; c < channels; ++c)
       for (std::size_t i = 0; i < plane; ++i)
         out[static_cast<std::size_t>(n * channels + c) * plane + i] =
-            x[(static_cast<std::size_t>(n * blocks + c / lanes) * plane + i) * static_cast<std::size_t>(lanes) + static_cast<std::size_t>(c % lanes)];
+            x[(static_cast<std::size_t>(n * blocks + c / lanes) * plane + i) * static_cast<std::size_t>(lanes) +
+              static_cast<std::size_t>(c % lanes)];
   return out;
 }
 
@@ -86,11 +95,20 @@ struct Case {
 };
 
 ConvProblem problem_of(const Case& c) {
-  ConvProblem p{.spatial_rank = c.in[0] > 1 || c.kernel[0] > 1 ? 3 : 2, .batch = c.batch, .in_channels = c.in_channels, .out_channels = c.out_channels, .groups = c.groups,
-                .in = c.in, .kernel = c.kernel, .stride = c.stride, .dilation = c.dilation, .pad = c.pad};
+  ConvProblem p{.spatial_rank = c.in[0] > 1 || c.kernel[0] > 1 ? 3 : 2,
+                .batch = c.batch,
+                .in_channels = c.in_channels,
+                .out_channels = c.out_channels,
+                .groups = c.groups,
+                .in = c.in,
+                .kernel = c.kernel,
+                .stride = c.stride,
+                .dilation = c.dilation,
+                .pad = c.pad};
   for (std::size_t i = 0; i < 3; ++i) {
     const std::int64_t reach = (c.kernel[i] - 1) * c.dilation[i] + 1;
-    p.out[i] = c.transposed ? (c.in[i] - 1) * c.stride[i] + reach - c.pad[i] - c.pad_end[i] : (c.in[i] + c.pad[i] + c.pad_end[i] - reach) / c.stride[i] + 1;
+    p.out[i] = c.transposed ? (c.in[i] - 1) * c.stride[i] + reach - c.pad[i] - c.pad_end[i]
+                            : (c.in[i] + c.pad[i] + c.pad_end[i] - reach) / c.stride[i] + 1;
   }
   p.transposed = c.transposed;
   p.plain_input = c.plain;
@@ -117,19 +135,24 @@ void check(const Case& c, std::string_view isa_name, bool bias, bool tail, bool 
   p.bias = bias;
   const std::size_t plane = volume(p.out), in_plane = volume(p.in);
   const auto x = random_floats(static_cast<std::size_t>(p.batch * p.in_channels) * in_plane, 1);
-  const auto w = random_floats(static_cast<std::size_t>(p.in_channels * p.out_channels / p.groups) * volume(p.kernel), 2);
-  const auto b = random_floats(static_cast<std::size_t>(p.out_channels), 3), scale = random_floats(static_cast<std::size_t>(p.out_channels + lanes), 4);
+  const auto w =
+      random_floats(static_cast<std::size_t>(p.in_channels * p.out_channels / p.groups) * volume(p.kernel), 2);
+  const auto b = random_floats(static_cast<std::size_t>(p.out_channels), 3),
+             scale = random_floats(static_cast<std::size_t>(p.out_channels + lanes), 4);
   const auto residual = random_floats(static_cast<std::size_t>(p.batch * p.out_channels) * plane, 5);
   auto want = naive(p, x, w, b);
   if (tail)
-    for (std::size_t i = 0; i < want.size(); ++i) want[i] = std::max(0.0f, want[i] * scale[i / plane % static_cast<std::size_t>(p.out_channels)] + residual[i]);
+    for (std::size_t i = 0; i < want.size(); ++i)
+      want[i] = std::max(0.0f, want[i] * scale[i / plane % static_cast<std::size_t>(p.out_channels)] + residual[i]);
 
   const KernelChoice choice = choose_conv(p, isa, long_tail ? kLongTail : tail ? kTail : Epilogue{});
-  const bool in_blocked = choice.input_layout == Layout::kBlocked, out_blocked = choice.output_layout == Layout::kBlocked;
+  const bool in_blocked = choice.input_layout == Layout::kBlocked,
+             out_blocked = choice.output_layout == Layout::kBlocked;
   Buffer input = Buffer::of(in_blocked ? to_blocked(x, p.batch, p.in_channels, in_plane, lanes) : x);
   Buffer weights = Buffer::of(choice.pack_weights ? choice.pack_weights(w) : w);
   Buffer bias_buffer = Buffer::of(choice.pack_bias ? choice.pack_bias(b) : b);
-  Buffer residual_buffer = Buffer::of(out_blocked ? to_blocked(residual, p.batch, p.out_channels, plane, lanes) : residual);
+  Buffer residual_buffer =
+      Buffer::of(out_blocked ? to_blocked(residual, p.batch, p.out_channels, plane, lanes) : residual);
   Buffer scale_buffer = Buffer::of(scale);
   const std::int64_t out_channels = out_blocked ? (p.out_channels + lanes - 1) / lanes * lanes : p.out_channels;
   Buffer output = Buffer::of(std::vector<float>(static_cast<std::size_t>(p.batch * out_channels) * plane, NAN));
@@ -141,20 +164,26 @@ void check(const Case& c, std::string_view isa_name, bool bias, bool tail, bool 
   ASSERT_TRUE(ran) << ran.error().text();
   auto got = output.as<float>();
   if (out_blocked) got = from_blocked(got, p.batch, p.out_channels, plane, lanes);
-  const double tolerance = (choice.kernel.choice.contains("winograd") ? 1.5e-5 : 2e-6) * std::sqrt(static_cast<double>(p.in_channels / p.groups) * static_cast<double>(volume(p.kernel))) + 2e-6;
+  const double tolerance =
+      (choice.kernel.choice.contains("winograd") ? 1.5e-5 : 2e-6) *
+          std::sqrt(static_cast<double>(p.in_channels / p.groups) * static_cast<double>(volume(p.kernel))) +
+      2e-6;
   double worst = 0;
   for (std::size_t i = 0; i < want.size(); ++i) {
     const double error = std::abs(static_cast<double>(got[i]) - want[i]);
     if (!(error <= tolerance)) {
-      FAIL() << choice.kernel.choice << " on " << isa_name << ": output " << i << " is " << got[i] << ", not " << want[i];
+      FAIL() << choice.kernel.choice << " on " << isa_name << ": output " << i << " is " << got[i] << ", not "
+             << want[i];
     }
     worst = std::max(worst, error);
   }
 }
 
 std::string describe(const Case& c) {
-  std::string text = "n" + std::to_string(c.batch) + " c" + std::to_string(c.in_channels) + "-" + std::to_string(c.out_channels) + " g" + std::to_string(c.groups);
-  for (const auto* a : {&c.in, &c.kernel, &c.stride, &c.dilation, &c.pad}) text += " " + std::to_string((*a)[0]) + "," + std::to_string((*a)[1]) + "," + std::to_string((*a)[2]);
+  std::string text = "n" + std::to_string(c.batch) + " c" + std::to_string(c.in_channels) + "-" +
+                     std::to_string(c.out_channels) + " g" + std::to_string(c.groups);
+  for (const auto* a : {&c.in, &c.kernel, &c.stride, &c.dilation, &c.pad})
+    text += " " + std::to_string((*a)[0]) + "," + std::to_string((*a)[1]) + "," + std::to_string((*a)[2]);
   return text + (c.transposed ? " transposed" : "") + (c.plain ? " plain" : "") + (c.dynamic ? " dynamic" : "");
 }
 
@@ -204,8 +233,13 @@ TEST_P(Conv, AgreesWithPlainLoops) {
   check(c, isa, index % 2 == 0, index % 3 != 0, index % 3 == 2);
 }
 
-INSTANTIATE_TEST_SUITE_P(X86, Conv, ::testing::Combine(::testing::Values("x86-64-v4", "x86-64-v3"), ::testing::Range(0, static_cast<int>(std::size(kCases)))), testing::case_name);
-INSTANTIATE_TEST_SUITE_P(Arm, Conv, ::testing::Combine(::testing::Values("armv8-a"), ::testing::Values(1, 2, 6, 15, 18, 22, 27)), testing::case_name);
+INSTANTIATE_TEST_SUITE_P(X86, Conv,
+                         ::testing::Combine(::testing::Values("x86-64-v4", "x86-64-v3"),
+                                            ::testing::Range(0, static_cast<int>(std::size(kCases)))),
+                         testing::case_name);
+INSTANTIATE_TEST_SUITE_P(Arm, Conv,
+                         ::testing::Combine(::testing::Values("armv8-a"), ::testing::Values(1, 2, 6, 15, 18, 22, 27)),
+                         testing::case_name);
 
 TEST(ChooseConv, TakesTheTemplateThatFits) {
   const auto& isa = testing::isa_named("x86-64-v4");
@@ -218,7 +252,8 @@ TEST(ChooseConv, TakesTheTemplateThatFits) {
   EXPECT_THAT(choice(17), ::testing::HasSubstr("depthwise"));
   EXPECT_THAT(choice(21), ::testing::HasSubstr("2x2 transposed stride 2x2 direct"));
   EXPECT_THAT(choice(27), ::testing::HasSubstr("general"));
-  EXPECT_EQ(choose_conv(problem_of(kCases[0]), isa).kernel.source, choose_conv(problem_of(kCases[0]), isa).kernel.source);
+  EXPECT_EQ(choose_conv(problem_of(kCases[0]), isa).kernel.source,
+            choose_conv(problem_of(kCases[0]), isa).kernel.source);
 }
 
 }  // namespace

@@ -30,7 +30,9 @@ Pooled naive(const PoolProblem& p, const std::vector<float>& x) {
           for (std::int64_t kz = 0; kz < p.kernel[0]; ++kz)
             for (std::int64_t ky = 0; ky < p.kernel[1]; ++ky)
               for (std::int64_t kx = 0; kx < p.kernel[2]; ++kx) {
-                const std::int64_t at[3] = {z * p.stride[0] + kz * p.dilation[0] - p.pad[0], y * p.stride[1] + ky * p.dilation[1] - p.pad[1], xx * p.stride[2] + kx * p.dilation[2] - p.pad[2]};
+                const std::int64_t at[3] = {z * p.stride[0] + kz * p.dilation[0] - p.pad[0],
+                                            y * p.stride[1] + ky * p.dilation[1] - p.pad[1],
+                                            xx * p.stride[2] + kx * p.dilation[2] - p.pad[2]};
                 bool inside = true, padded = true;
                 for (std::size_t i = 0; i < 3; ++i) {
                   inside &= at[i] >= 0 && at[i] < p.in[i];
@@ -47,24 +49,73 @@ Pooled naive(const PoolProblem& p, const std::vector<float>& x) {
                   best = nc * plane + (p.column_major_indices ? at[1] + at[2] * p.in[1] : index);
                 }
               }
-          out.values.push_back(static_cast<float>(p.kind == Kind::kAverage ? sum / static_cast<double>(count) : p.kind == Kind::kLp ? std::pow(sum, 1 / p.p) : sum));
+          out.values.push_back(static_cast<float>(p.kind == Kind::kAverage ? sum / static_cast<double>(count)
+                                                  : p.kind == Kind::kLp    ? std::pow(sum, 1 / p.p)
+                                                                           : sum));
           out.indices.push_back(best);
         }
   return out;
 }
 
 const PoolProblem kProblems[] = {
-    {.kind = Kind::kMax, .batch = 2, .channels = 20, .in = {1, 9, 11}, .out = {1, 5, 6}, .kernel = {1, 3, 3}, .stride = {1, 2, 2}, .pad = {0, 1, 1}, .pad_end = {0, 1, 1}},
-    {.kind = Kind::kMax, .channels = 16, .in = {1, 8, 8}, .out = {1, 8, 8}, .kernel = {1, 5, 5}, .pad = {0, 2, 2}, .pad_end = {0, 2, 2}},
-    {.kind = Kind::kAverage, .channels = 7, .in = {1, 7, 7}, .out = {1, 4, 4}, .kernel = {1, 2, 2}, .stride = {1, 2, 2}, .pad_end = {0, 1, 1}},
-    {.kind = Kind::kAverage, .channels = 33, .in = {1, 6, 5}, .out = {1, 6, 5}, .kernel = {1, 3, 3}, .pad = {0, 1, 1}, .pad_end = {0, 1, 1}, .count_include_pad = true},
+    {.kind = Kind::kMax,
+     .batch = 2,
+     .channels = 20,
+     .in = {1, 9, 11},
+     .out = {1, 5, 6},
+     .kernel = {1, 3, 3},
+     .stride = {1, 2, 2},
+     .pad = {0, 1, 1},
+     .pad_end = {0, 1, 1}},
+    {.kind = Kind::kMax,
+     .channels = 16,
+     .in = {1, 8, 8},
+     .out = {1, 8, 8},
+     .kernel = {1, 5, 5},
+     .pad = {0, 2, 2},
+     .pad_end = {0, 2, 2}},
+    {.kind = Kind::kAverage,
+     .channels = 7,
+     .in = {1, 7, 7},
+     .out = {1, 4, 4},
+     .kernel = {1, 2, 2},
+     .stride = {1, 2, 2},
+     .pad_end = {0, 1, 1}},
+    {.kind = Kind::kAverage,
+     .channels = 33,
+     .in = {1, 6, 5},
+     .out = {1, 6, 5},
+     .kernel = {1, 3, 3},
+     .pad = {0, 1, 1},
+     .pad_end = {0, 1, 1},
+     .count_include_pad = true},
     {.kind = Kind::kAverage, .channels = 9, .in = {1, 13, 17}, .out = {1, 1, 1}, .kernel = {1, 13, 17}},
     {.kind = Kind::kMax, .channels = 9, .in = {1, 13, 17}, .out = {1, 1, 1}, .kernel = {1, 13, 17}},
-    {.kind = Kind::kMax, .channels = 5, .in = {1, 12, 13}, .out = {1, 4, 5}, .kernel = {1, 3, 3}, .stride = {1, 2, 2}, .dilation = {1, 2, 2}},
+    {.kind = Kind::kMax,
+     .channels = 5,
+     .in = {1, 12, 13},
+     .out = {1, 4, 5},
+     .kernel = {1, 3, 3},
+     .stride = {1, 2, 2},
+     .dilation = {1, 2, 2}},
     {.kind = Kind::kLp, .channels = 5, .in = {1, 6, 7}, .out = {1, 5, 6}, .kernel = {1, 2, 2}, .p = 2},
     {.kind = Kind::kLp, .channels = 5, .in = {1, 6, 7}, .out = {1, 5, 6}, .kernel = {1, 2, 2}, .p = 3},
-    {.kind = Kind::kMax, .batch = 2, .channels = 3, .in = {1, 5, 6}, .out = {1, 4, 5}, .kernel = {1, 2, 2}, .indices = true},
-    {.kind = Kind::kMax, .batch = 2, .channels = 3, .in = {1, 5, 6}, .out = {1, 2, 3}, .kernel = {1, 2, 2}, .stride = {1, 2, 2}, .indices = true, .column_major_indices = true},
+    {.kind = Kind::kMax,
+     .batch = 2,
+     .channels = 3,
+     .in = {1, 5, 6},
+     .out = {1, 4, 5},
+     .kernel = {1, 2, 2},
+     .indices = true},
+    {.kind = Kind::kMax,
+     .batch = 2,
+     .channels = 3,
+     .in = {1, 5, 6},
+     .out = {1, 2, 3},
+     .kernel = {1, 2, 2},
+     .stride = {1, 2, 2},
+     .indices = true,
+     .column_major_indices = true},
     {.kind = Kind::kAverage, .spatial_rank = 3, .channels = 3, .in = {4, 5, 6}, .out = {3, 4, 5}, .kernel = {2, 2, 2}},
 };
 
@@ -79,7 +130,8 @@ TEST_P(Pool, AgreesWithPlainLoops) {
     PoolProblem p = kProblems[index];
     if (layout == Layout::kBlocked && (p.indices || p.spatial_rank != 2)) continue;
     p.layout = layout;
-    const auto in_plane = static_cast<std::size_t>(p.in[0] * p.in[1] * p.in[2]), out_plane = static_cast<std::size_t>(p.out[0] * p.out[1] * p.out[2]);
+    const auto in_plane = static_cast<std::size_t>(p.in[0] * p.in[1] * p.in[2]),
+               out_plane = static_cast<std::size_t>(p.out[0] * p.out[1] * p.out[2]);
     const auto channels = static_cast<std::size_t>(p.channels), batch = static_cast<std::size_t>(p.batch);
     std::mt19937 random(7);
     std::vector<float> x(batch * channels * in_plane);
@@ -93,13 +145,17 @@ TEST_P(Pool, AgreesWithPlainLoops) {
     };
     std::vector<float> in(batch * blocks * width * in_plane, NAN);
     for (std::size_t i = 0; i < x.size(); ++i) in[at(i, in_plane)] = x[i];
-    const Epilogue epilogue{.num_operands = 1, .source = R"(template <class Access> XI_INLINE vf epilogue(vf x, void* const* operands, int64_t, int64_t channel, Access access) {
+    const Epilogue epilogue{
+        .num_operands = 1,
+        .source =
+            R"(template <class Access> XI_INLINE vf epilogue(vf x, void* const* operands, int64_t, int64_t channel, Access access) {
   return x + access.load_channel((const float*)operands[0] + channel);
 })"};
     std::vector<float> shift(channels + lanes);
     for (std::size_t i = 0; i < channels; ++i) shift[i] = static_cast<float>(i);
     const KernelChoice choice = choose_pool(p, isa, tail ? epilogue : Epilogue{});
-    Buffer input = Buffer::of(in), operand = Buffer::of(shift), output = Buffer::of(std::vector<float>(batch * blocks * width * out_plane, NAN));
+    Buffer input = Buffer::of(in), operand = Buffer::of(shift),
+           output = Buffer::of(std::vector<float>(batch * blocks * width * out_plane, NAN));
     Buffer indices = Buffer::of(std::vector<std::int64_t>(want.values.size()));
     std::vector<Buffer*> buffers{&input};
     if (tail) buffers.push_back(&operand);
@@ -109,13 +165,20 @@ TEST_P(Pool, AgreesWithPlainLoops) {
     ASSERT_TRUE(ran) << ran.error().text();
     const auto got = output.as<float>();
     for (std::size_t i = 0; i < want.values.size(); ++i)
-      ASSERT_NEAR(got[at(i, out_plane)], want.values[i] + (tail ? shift[i / out_plane % channels] : 0), 2e-5) << choice.kernel.choice << " on " << isa_name << ", output " << i;
-    if (p.indices) { EXPECT_EQ(indices.as<std::int64_t>(), want.indices); }
+      ASSERT_NEAR(got[at(i, out_plane)], want.values[i] + (tail ? shift[i / out_plane % channels] : 0), 2e-5)
+          << choice.kernel.choice << " on " << isa_name << ", output " << i;
+    if (p.indices) {
+      EXPECT_EQ(indices.as<std::int64_t>(), want.indices);
+    }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(X86, Pool, ::testing::Combine(::testing::Values("x86-64-v4", "x86-64-v3"), ::testing::Range(0, static_cast<int>(std::size(kProblems)))), testing::case_name);
-INSTANTIATE_TEST_SUITE_P(Arm, Pool, ::testing::Combine(::testing::Values("armv8-a"), ::testing::Values(0, 3)), testing::case_name);
+INSTANTIATE_TEST_SUITE_P(X86, Pool,
+                         ::testing::Combine(::testing::Values("x86-64-v4", "x86-64-v3"),
+                                            ::testing::Range(0, static_cast<int>(std::size(kProblems)))),
+                         testing::case_name);
+INSTANTIATE_TEST_SUITE_P(Arm, Pool, ::testing::Combine(::testing::Values("armv8-a"), ::testing::Values(0, 3)),
+                         testing::case_name);
 
 }  // namespace
 }  // namespace xinfer::forge::cpu
