@@ -137,5 +137,30 @@ TEST(Loops, LargeTensorsAreCutIntoTasks) {
   check(std::move(b));
 }
 
+TEST(Loops, OutputsOfEveryOrigin) {
+  GraphBuilder b;
+  ValueId x = b.input({2, 3, 4}), y = b.op("Exp", {x});
+  b.output(x);  // an input itself
+  b.output(y);
+  b.output(y);                                     // twice
+  b.output(b.op("Reshape", {y, b.ints({6, 4})}));  // another shape of an output
+  b.output(b.op("Reshape", {x, b.ints({-1})}));    // another shape of an input
+  b.output(b.random({2, 5}));                      // a constant
+  b.output(b.op("Identity", {b.ints({3, 1, 4, 1})}));
+  ValueId half = b.input({5}, DType::kFloat16);
+  b.output(b.op("Neg", {half}));
+  b.output(b.op("Mul", {b.op("Neg", {half}), half}));
+  check(std::move(b), 2e-3, {"host"});
+}
+
+TEST(Loops, EmptyTensors) {
+  GraphBuilder b;
+  ValueId x = b.input({0, 4}), y = b.input({3, 4});
+  b.output(b.op("Relu", {x}));
+  b.output(b.op("Concat", {x, y}, {{"axis", std::int64_t{0}}}));
+  b.output(b.op("ReduceSum", {x, b.ints({0})}));
+  check(std::move(b), 1e-5, {"host"});
+}
+
 }  // namespace
 }  // namespace xinfer::codegen::cpu
