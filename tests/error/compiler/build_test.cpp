@@ -1,0 +1,75 @@
+// What cannot be built, and the exact message.
+#include <gtest/gtest.h>
+
+#include "../onnx/model_text.h"
+#include "base/files.h"
+#include "compiler/build.h"
+
+namespace xinfer::compiler {
+namespace {
+
+using base::Code;
+
+base::Error refused(const onnx::proto::ModelProto& model, BuildOptions options = {}) {
+  base::TemporaryFolder folder;
+  const auto path = folder.path() / "model.onnx";
+  EXPECT_TRUE(base::write_file(path, model.SerializeAsString()));
+  if (options.target == "host") options.target = "x86-64-v3";  // the same everywhere
+  auto output = build(path, options);
+  return output ? base::Error{Code::kInternal, "built", {}} : output.error();
+}
+
+onnx::proto::ModelProto relu_model() {
+  auto model = onnx::make_model();
+  onnx::add_input(model, "x", {"N", "3", "H", "W"});
+  onnx::add_node(model, "Relu", {"x"}, {"y"}, "act");
+  onnx::add_output(model, "y");
+  return model;
+}
+
+TEST(BuildErrors, SizesOfInputsAreMissing) {
+  const base::Error error = refused(relu_model());
+  EXPECT_EQ(error.code, Code::kInvalidArgument);
+  EXPECT_EQ(error.text(),
+            "sizes of inputs are not fixed: input 'x' is float32[N,3,H,W]. Give them, for example: --shape x=1x3x224x224");
+}
+
+TEST(BuildErrors, AnInputDecidesShapes) {
+  auto model = onnx::make_model();
+  onnx::add_input(model, "x", {"2", "3"});
+  onnx::add_input(model, "shape", {"1"}, 7);
+  onnx::add_node(model, "Reshape", {"x", "shape"}, {"y"});
+  onnx::add_output(model, "y");
+  const base::Error error = refused(model);
+  EXPECT_EQ(error.code, Code::kUnsupported);
+  EXPECT_EQ(error.text(),
+            "input 'shape' must be known at build time, because it decides shapes: give --fix shape=FILE (its value becomes part of the engine)");
+}
+
+TEST(BuildErrors, UnknownPass) {
+  BuildOptions options;
+  options.input_shapes["x"] = {1, 3, 2, 2};
+  options.disabled_passes = {"fold"};
+  const base::Error error = refused(relu_model(), options);
+  EXPECT_EQ(error.code, Code::kInvalidArgument);
+  EXPECT_TRUE(error.message.starts_with("there is no pass 'fold'; the passes are fold_constants, inline_control_flow, ")) << error.text();
+}
+
+TEST(BuildErrors, UnknownPassToDumpAfter) {
+  BuildOptions options;
+  options.input_shapes["x"] = {1, 3, 2, 2};
+  options.dump_after = "folding";
+  const base::Error error = refused(relu_model(), options);
+  EXPECT_TRUE(error.message.starts_with("there is no pass 'folding' to dump after; known are all, import, ")) << error.text();
+}
+
+TEST(BuildErrors, Cancelled) {
+  BuildOptions options;
+  options.cancelled = [] { return true; };
+  const base::Error error = refused(relu_model(), options);
+  EXPECT_EQ(error.code, Code::kCancelled);
+  EXPECT_EQ(error.text(), "cancelled before stage import");
+}
+
+}  // namespace
+}  // namespace xinfer::compiler
