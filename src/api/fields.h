@@ -51,10 +51,9 @@ XI_API_TYPE(Metadata, XI_MAY(Metadata, head, "how the outputs are read"), XI_MAY
             XI_MAY(Metadata, strides), XI_MAY(Metadata, num_classes), XI_MAY(Metadata, reg_max),
             XI_MAY(Metadata, keypoints), XI_MAY(Metadata, anchors), XI_MAY(Metadata, variances),
             XI_MAY(Metadata, apply_activation), XI_MAY(Metadata, normalized_boxes), XI_MAY(Metadata, score_threshold),
-            XI_MAY(Metadata, iou_threshold), XI_MAY(Metadata, class_agnostic, "overlapping boxes are one object"),
-            XI_MAY(Metadata, max_detections), XI_MAY(Metadata, upscale), XI_MAY(Metadata, blank),
-            XI_MAY(Metadata, space), XI_MAY(Metadata, pixel_threshold), XI_MAY(Metadata, box_threshold),
-            XI_MAY(Metadata, unclip_ratio), XI_MAY(Metadata, sample_rate));
+            XI_MAY(Metadata, iou_threshold), XI_MAY(Metadata, class_agnostic, "overlapping boxes are one object"), XI_MAY(Metadata, max_detections), XI_MAY(Metadata, upscale),
+            XI_MAY(Metadata, blank), XI_MAY(Metadata, space), XI_MAY(Metadata, pixel_threshold),
+            XI_MAY(Metadata, box_threshold), XI_MAY(Metadata, unclip_ratio), XI_MAY(Metadata, sample_rate));
 XI_API_TYPE(Source, XI_NEED(Source, kind, "https or npm"), XI_MAY(Source, url), XI_MAY(Source, package, "NAME@VERSION"),
             XI_MAY(Source, path, "file in the package"));
 XI_API_TYPE(Engine, XI_MAY(Engine, model), XI_NEED(Engine, target), XI_NEED(Engine, precision),

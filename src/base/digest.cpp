@@ -14,7 +14,9 @@ namespace xinfer::base {
 
 namespace {
 // libsodium asks for sodium_init before first use; it is idempotent and thread-safe.
-void ready() { [[maybe_unused]] static const int done = sodium_init(); }
+void ready() {
+  [[maybe_unused]] static const int done = sodium_init();
+}
 const unsigned char* raw(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
 }  // namespace
 
@@ -22,8 +24,7 @@ const unsigned char* raw(std::string_view text) { return reinterpret_cast<const 
 // hundreds of megabytes. Padding and buffering are then done here.
 struct Sha256::State {
   crypto_hash_sha256_state portable;
-  std::uint32_t words[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                            0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  std::uint32_t words[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
   std::uint8_t block[64];
   std::uint64_t bytes = 0;
 
@@ -45,8 +46,7 @@ struct Sha256::State {
     std::uint64_t bits = bytes * 8;
     unsigned char padding[72] = {0x80};
     std::size_t zeros = (bytes % 64 < 56 ? 56 : 120) - bytes % 64;
-    for (int i = 0; i < 8; ++i)
-      padding[zeros + static_cast<std::size_t>(i)] = static_cast<unsigned char>(bits >> (56 - 8 * i));
+    for (int i = 0; i < 8; ++i) padding[zeros + static_cast<std::size_t>(i)] = static_cast<unsigned char>(bits >> (56 - 8 * i));
     update(padding, zeros + 8);
     for (int i = 0; i < 32; ++i) out[i] = static_cast<unsigned char>(words[i / 4] >> (24 - 8 * (i % 4)));
   }
@@ -63,14 +63,18 @@ Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 void Sha256::update(std::span<const std::byte> bytes) {
   const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
   if (bytes.empty()) return;
-  if (has_sha256_instructions()) state_->update(data, bytes.size());
-  else crypto_hash_sha256_update(&state_->portable, data, bytes.size());
+  if (has_sha256_instructions())
+    state_->update(data, bytes.size());
+  else
+    crypto_hash_sha256_update(&state_->portable, data, bytes.size());
 }
 void Sha256::update(std::string_view text) { update(std::as_bytes(std::span(text.data(), text.size()))); }
 std::string Sha256::finish() {
   unsigned char out[crypto_hash_sha256_BYTES];
-  if (has_sha256_instructions()) state_->finish(out);
-  else crypto_hash_sha256_final(&state_->portable, out);
+  if (has_sha256_instructions())
+    state_->finish(out);
+  else
+    crypto_hash_sha256_final(&state_->portable, out);
   return to_hex(std::as_bytes(std::span(out)));
 }
 
@@ -111,16 +115,14 @@ Result<std::string> from_hex(std::string_view hex) {
   std::string bytes;
   for (std::size_t i = 0; i < hex.size(); i += 2) {
     int high = digit(hex[i]), low = digit(hex[i + 1]);
-    if (high < 0 || low < 0)
-      return fail(Code::kInvalidArgument, "'{}' is not lower-case hexadecimal", hex.substr(i, 2));
+    if (high < 0 || low < 0) return fail(Code::kInvalidArgument, "'{}' is not lower-case hexadecimal", hex.substr(i, 2));
     bytes += static_cast<char>(high * 16 + low);
   }
   return bytes;
 }
 
 bool is_sha256(std::string_view text) {
-  return text.size() == 64 &&
-         std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  return text.size() == 64 && std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 std::string random_hex(std::size_t count) {

@@ -61,11 +61,12 @@ template <class... Args>
 #define XI_CONCAT(a, b) XI_CONCAT_(a, b)
 
 /// XI_TRY(auto x, f()): x = *f(), or return f's error. For Result<T> in functions returning Result<U>.
-#define XI_TRY(declaration, expression)                                                                             \
-  auto XI_CONCAT(xi_result_, __LINE__) = (expression);                                                              \
-  if (!XI_CONCAT(xi_result_, __LINE__)) return std::unexpected(std::move(XI_CONCAT(xi_result_, __LINE__)).error()); \
+#define XI_TRY(declaration, expression)                                               \
+  auto XI_CONCAT(xi_result_, __LINE__) = (expression);                                \
+  if (!XI_CONCAT(xi_result_, __LINE__))                                               \
+    return std::unexpected(std::move(XI_CONCAT(xi_result_, __LINE__)).error());       \
   declaration = std::move(*XI_CONCAT(xi_result_, __LINE__))
 
 /// XI_CHECK(f()): return f's error if it failed. For Result<void>.
-#define XI_CHECK(expression) \
+#define XI_CHECK(expression)                                                          \
   if (auto xi_checked = (expression); !xi_checked) return std::unexpected(std::move(xi_checked).error())

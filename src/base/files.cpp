@@ -15,8 +15,7 @@ namespace xinfer::base {
 namespace {
 std::unexpected<Error> io_error(std::string_view action, const std::filesystem::path& path) {
   int number = errno;
-  return fail(number == ENOENT ? Code::kNotFound : Code::kIo, "cannot {} {}: {}", action, path.string(),
-              std::strerror(number));
+  return fail(number == ENOENT ? Code::kNotFound : Code::kIo, "cannot {} {}: {}", action, path.string(), std::strerror(number));
 }
 
 class Descriptor {
@@ -36,7 +35,7 @@ class Descriptor {
 Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit_bytes) {
   Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) return io_error("open", path);
-  struct stat status{};
+  struct stat status {};
   if (::fstat(file.get(), &status) != 0) return io_error("stat", path);
   if (S_ISDIR(status.st_mode)) return fail(Code::kInvalidArgument, "{} is a folder, a file is needed", path.string());
   std::string bytes;
@@ -81,7 +80,7 @@ Result<void> write_file(const std::filesystem::path& path, std::string_view byte
 Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) return io_error("open", path);
-  struct stat status{};
+  struct stat status {};
   if (::fstat(file.get(), &status) != 0) return io_error("stat", path);
   if (!S_ISREG(status.st_mode)) return fail(Code::kInvalidArgument, "{} is not a file", path.string());
   MappedFile mapped;
@@ -107,22 +106,17 @@ TemporaryFolder::TemporaryFolder(std::string_view prefix) {
   std::error_code error;
   auto parent = std::filesystem::temp_directory_path(error);
   std::string name = ((error ? "/tmp" : parent.string()) + "/").append(prefix).append(".XXXXXX");
-  if (!::mkdtemp(name.data()))
-    throw std::filesystem::filesystem_error("cannot make a temporary folder", name,
-                                            std::error_code(errno, std::generic_category()));
+  if (!::mkdtemp(name.data())) throw std::filesystem::filesystem_error("cannot make a temporary folder", name, std::error_code(errno, std::generic_category()));
   path_ = name;
 }
-TemporaryFolder::TemporaryFolder(TemporaryFolder&& other) noexcept : path_(std::move(other.path_)) {
-  other.path_.clear();
-}
+TemporaryFolder::TemporaryFolder(TemporaryFolder&& other) noexcept : path_(std::move(other.path_)) { other.path_.clear(); }
 TemporaryFolder::~TemporaryFolder() {
   std::error_code ignored;
   if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
 }
 
 std::filesystem::path cache_folder() {
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache && *cache)
-    return std::filesystem::path(cache) / "xinfer";
+  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache && *cache) return std::filesystem::path(cache) / "xinfer";
   if (const char* home = std::getenv("HOME"); home && *home) return std::filesystem::path(home) / ".cache" / "xinfer";
   return std::filesystem::temp_directory_path() / "xinfer-cache";
 }

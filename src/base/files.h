@@ -11,8 +11,7 @@
 namespace xinfer::base {
 
 /// The whole file. `limit_bytes` bounds it (kLimit). Errors name the path.
-[[nodiscard]] Result<std::string> read_file(const std::filesystem::path& path,
-                                            std::size_t limit_bytes = std::size_t{1} << 32);
+[[nodiscard]] Result<std::string> read_file(const std::filesystem::path& path, std::size_t limit_bytes = std::size_t{1} << 32);
 
 /// Writes beside the target, syncs, renames: readers see the old or the new file, never a part. Makes parent folders.
 [[nodiscard]] Result<void> write_file(const std::filesystem::path& path, std::string_view bytes);

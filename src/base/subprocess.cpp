@@ -36,8 +36,7 @@ struct Pipe {
 
 int remaining_ms(std::chrono::steady_clock::time_point deadline, int timeout_ms) {
   if (timeout_ms <= 0) return -1;
-  auto left =
-      std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+  auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
   return left < 0 ? 0 : static_cast<int>(left);
 }
 
@@ -56,8 +55,7 @@ void emit_lines(std::string& pending, std::string_view chunk, const std::functio
 Result<CommandResult> run_command(const std::vector<std::string>& argv, const CommandOptions& options) {
   if (argv.empty()) return fail(Code::kInvalidArgument, "no program was named");
   Pipe in, out, err;
-  if (in.read < 0 || out.read < 0 || err.read < 0)
-    return fail(Code::kIo, "cannot make pipes: {}", std::strerror(errno));
+  if (in.read < 0 || out.read < 0 || err.read < 0) return fail(Code::kIo, "cannot make pipes: {}", std::strerror(errno));
 
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);

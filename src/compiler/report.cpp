@@ -24,18 +24,12 @@ Json verification_json(const Verification& verification) {
 }
 
 Json facts(const Report& report) {
-  return {{"model_digest", report.model_digest},
-          {"target", report.target},
-          {"toolchain", report.toolchain},
-          {"nodes_imported", report.nodes_imported},
-          {"nodes_scheduled", report.nodes_scheduled},
-          {"kernels", report.kernels},
-          {"launches", report.launches},
-          {"flops", report.flops},
-          {"weight_bytes", report.weight_bytes},
-          {"arena_bytes", report.arena_bytes},
-          {"code_bytes", report.code_bytes},
-          {"verification", verification_json(report.verification)}};
+  return {{"model_digest", report.model_digest},   {"target", report.target},
+          {"toolchain", report.toolchain},         {"nodes_imported", report.nodes_imported},
+          {"nodes_scheduled", report.nodes_scheduled}, {"kernels", report.kernels},
+          {"launches", report.launches},           {"flops", report.flops},
+          {"weight_bytes", report.weight_bytes},   {"arena_bytes", report.arena_bytes},
+          {"code_bytes", report.code_bytes},       {"verification", verification_json(report.verification)}};
 }
 
 // Names may hold bytes that are no UTF-8.

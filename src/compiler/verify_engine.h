@@ -19,7 +19,6 @@ std::vector<tensor::Tensor> random_inputs(const ir::Graph& graph, std::uint64_t 
                                                        std::string_view architecture);
 
 /// Error figures of one output and whether it is near enough. Both have the same type, else it does not match.
-Verification::Output compare(std::string name, const tensor::Tensor& actual, const tensor::Tensor& expected,
-                             bool quantised);
+Verification::Output compare(std::string name, const tensor::Tensor& actual, const tensor::Tensor& expected, bool quantised);
 
 }  // namespace xinfer::compiler

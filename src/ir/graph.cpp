@@ -33,8 +33,7 @@ ValueType ValueType::of(DType dtype, const Shape& shape) {
 }
 
 bool ValueType::is_static() const {
-  return kind == Kind::kTensor && dims &&
-         std::all_of(dims->begin(), dims->end(), [](const Dim& d) { return d.is_static(); });
+  return kind == Kind::kTensor && dims && std::all_of(dims->begin(), dims->end(), [](const Dim& d) { return d.is_static(); });
 }
 
 Shape ValueType::shape() const {

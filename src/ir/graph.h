@@ -61,9 +61,8 @@ struct Value {
 };
 
 class Graph;
-using Attribute =
-    std::variant<std::int64_t, float, std::string, std::shared_ptr<const Tensor>, std::vector<std::int64_t>,
-                 std::vector<float>, std::vector<std::string>, std::shared_ptr<const Graph>>;
+using Attribute = std::variant<std::int64_t, float, std::string, std::shared_ptr<const Tensor>, std::vector<std::int64_t>,
+                               std::vector<float>, std::vector<std::string>, std::shared_ptr<const Graph>>;
 
 /// Attributes by name, with typed access. A wrong type reads as absent: the verifier has refused it before.
 class Attributes {

@@ -13,7 +13,9 @@ using base::Result;
 
 constexpr int kMaxDepth = 32;
 
-std::string describe(const Node& node) { return node.name.empty() ? node.op : node.op + " '" + node.name + "'"; }
+std::string describe(const Node& node) {
+  return node.name.empty() ? node.op : node.op + " '" + node.name + "'";
+}
 
 // What two types of one loop-carried value have in common over all iterations.
 ValueType common_type(const ValueType& a, const ValueType& b) {
@@ -89,8 +91,7 @@ class Inference {
       first = 2, end = body.inputs.size(), output_shift = -1;
     } else if (node.op == "Scan") {
       bind_scan_inputs(graph, node, body);
-      end =
-          body.inputs.size() - std::min<std::size_t>(body.inputs.size(), node.attributes.integer("num_scan_inputs", 0));
+      end = body.inputs.size() - std::min<std::size_t>(body.inputs.size(), node.attributes.integer("num_scan_inputs", 0));
     }
     for (int round = 0;; ++round) {
       XI_CHECK(this->graph(body, depth + 1));
@@ -118,8 +119,7 @@ class Inference {
   }
 
   static void bind_scan_inputs(const Graph& graph, const Node& node, Graph& body) {
-    const auto scans =
-        static_cast<std::size_t>(std::max<std::int64_t>(0, node.attributes.integer("num_scan_inputs", 0)));
+    const auto scans = static_cast<std::size_t>(std::max<std::int64_t>(0, node.attributes.integer("num_scan_inputs", 0)));
     const auto axes = node.attributes.integers("scan_input_axes");
     const std::size_t states = body.inputs.size() - std::min(body.inputs.size(), scans);
     for (std::size_t i = 0; i < body.inputs.size() && i < node.inputs.size(); ++i) {

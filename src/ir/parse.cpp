@@ -159,8 +159,7 @@ class Parser {
     }
     if (accept("sha256:")) return by_digest(std::string(word()));
     for (std::int64_t size : shape) {
-      if (size != 0 && count > kMaxLiteral / size)
-        return fail(Code::kLimit, "a literal of more than {} elements", kMaxLiteral);
+      if (size != 0 && count > kMaxLiteral / size) return fail(Code::kLimit, "a literal of more than {} elements", kMaxLiteral);
       count *= size;
     }
     Tensor tensor(dtype, shape);

@@ -12,8 +12,7 @@ namespace {
 bool is_plain(std::string_view name) {
   if (name.empty() || name == "_") return false;
   for (char c : name)
-    if (!(std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '/' || c == ':' || c == '-'))
-      return false;
+    if (!(std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '/' || c == ':' || c == '-')) return false;
   return true;
 }
 
@@ -45,9 +44,7 @@ std::string element(const Tensor& tensor, std::int64_t i) {
     case DType::kFloat64: return real(tensor.data<double>()[i]);
     case DType::kUint64: return std::to_string(tensor.data<std::uint64_t>()[i]);
     case DType::kBool: return tensor.as_int64(i) != 0 ? "true" : "false";
-    default:
-      return tensor::is_float(tensor.dtype()) ? real(static_cast<float>(tensor.as_double(i)))
-                                              : std::to_string(tensor.as_int64(i));
+    default: return tensor::is_float(tensor.dtype()) ? real(static_cast<float>(tensor.as_double(i))) : std::to_string(tensor.as_int64(i));
   }
 }
 
@@ -58,15 +55,13 @@ class Printer {
   void graph(const Graph& graph, const std::string& indent) {
     text += "graph " + in_quotes(graph.name) + " {\n";
     const std::string inner = indent + "  ";
-    for (const auto& [key, value] : graph.metadata)
-      text += inner + "metadata " + in_quotes(key) + " = " + in_quotes(value) + "\n";
+    for (const auto& [key, value] : graph.metadata) text += inner + "metadata " + in_quotes(key) + " = " + in_quotes(value) + "\n";
     for (ValueId id : graph.inputs) text += inner + "input " + typed(graph, id) + "\n";
     for (const auto& [id, outside] : graph.captures)
       text += inner + "capture " + typed(graph, id) + " = " + value_name(outside) + "\n";
     for (ValueId id = 0; id < graph.values.size(); ++id)
       if (graph.values[id].constant != nullptr && !graph.captures.contains(id))
-        text += inner + "constant " + value_name(graph.values[id].name) + " = " + literal(*graph.values[id].constant) +
-                "\n";
+        text += inner + "constant " + value_name(graph.values[id].name) + " = " + literal(*graph.values[id].constant) + "\n";
     for (const Node& node : graph.nodes) this->node(graph, node, inner);
     text += inner + "output";
     for (std::size_t i = 0; i < graph.outputs.size(); ++i)
@@ -133,12 +128,9 @@ class Printer {
           else if constexpr (std::is_same_v<T, float>) text += real(value);
           else if constexpr (std::is_same_v<T, std::string>) text += in_quotes(value);
           else if constexpr (std::is_same_v<T, std::shared_ptr<const Tensor>>) text += "tensor " + literal(*value);
-          else if constexpr (std::is_same_v<T, std::vector<std::int64_t>>)
-            list("ints", value, [](std::int64_t v) { return std::to_string(v); });
-          else if constexpr (std::is_same_v<T, std::vector<float>>)
-            list("floats", value, [](float v) { return real(v); });
-          else if constexpr (std::is_same_v<T, std::vector<std::string>>)
-            list("strings", value, [](const std::string& v) { return in_quotes(v); });
+          else if constexpr (std::is_same_v<T, std::vector<std::int64_t>>) list("ints", value, [](std::int64_t v) { return std::to_string(v); });
+          else if constexpr (std::is_same_v<T, std::vector<float>>) list("floats", value, [](float v) { return real(v); });
+          else if constexpr (std::is_same_v<T, std::vector<std::string>>) list("strings", value, [](const std::string& v) { return in_quotes(v); });
           else graph(*value, indent);
         },
         attribute);

@@ -18,15 +18,13 @@ constexpr std::size_t kMaxProblems = 50;
 constexpr int kMaxDepth = 32;
 
 AttributeKind kind_of(const Attribute& attribute) {
-  constexpr AttributeKind kinds[] = {AttributeKind::kInt,     AttributeKind::kFloat, AttributeKind::kString,
-                                     AttributeKind::kTensor,  AttributeKind::kInts,  AttributeKind::kFloats,
-                                     AttributeKind::kStrings, AttributeKind::kGraph};
+  constexpr AttributeKind kinds[] = {AttributeKind::kInt,  AttributeKind::kFloat,  AttributeKind::kString,  AttributeKind::kTensor,
+                                     AttributeKind::kInts, AttributeKind::kFloats, AttributeKind::kStrings, AttributeKind::kGraph};
   return kinds[attribute.index()];
 }
 
 std::string_view name_of(AttributeKind kind) {
-  constexpr std::string_view names[] = {"an int", "a float", "a string", "a tensor",
-                                        "ints",   "floats",  "strings",  "a graph"};
+  constexpr std::string_view names[] = {"an int", "a float", "a string", "a tensor", "ints", "floats", "strings", "a graph"};
   return names[static_cast<std::size_t>(kind)];
 }
 
@@ -108,30 +106,22 @@ class Verifier {
 
   void check_attributes(const Node& node, const OperatorInfo& info) {
     for (const auto& [key, attribute] : node.attributes) {
-      auto known =
-          std::find_if(info.attributes.begin(), info.attributes.end(), [&](const auto& a) { return a.name == key; });
+      auto known = std::find_if(info.attributes.begin(), info.attributes.end(), [&](const auto& a) { return a.name == key; });
       if (known == info.attributes.end()) report("{}: unknown attribute '{}'", name(node), key);
       else if (known->kind != kind_of(attribute) && !is_empty_list(attribute))
         report("{}: attribute '{}' is {}, not {}", name(node), key, name_of(kind_of(attribute)), name_of(known->kind));
       if (const auto* body = std::get_if<std::shared_ptr<const Graph>>(&attribute)) check_body(node, key, **body);
     }
     for (const AttributeInfo& wanted : info.attributes)
-      if (wanted.required && !node.attributes.has(wanted.name))
-        report("{}: attribute '{}' is missing", name(node), wanted.name);
+      if (wanted.required && !node.attributes.has(wanted.name)) report("{}: attribute '{}' is missing", name(node), wanted.name);
   }
 
   // A file does not always say which kind of list an empty one is.
   static bool is_empty_list(const Attribute& attribute) {
-    return std::visit(
-        [](const auto& value) {
-          if constexpr (requires {
-                          value.empty();
-                          value.data();
-                        })
-            return value.empty();
-          else return false;
-        },
-        attribute);
+    return std::visit([](const auto& value) {
+      if constexpr (requires { value.empty(); value.data(); }) return value.empty();
+      else return false;
+    }, attribute);
   }
 
   void check_body(const Node& node, const std::string& attribute, const Graph& body) {

@@ -19,23 +19,20 @@ using FunctionKey = std::pair<std::string, std::string>;  // domain, name
 /// What the whole import shares.
 struct ImportState {
   const ImportOptions& options;
-  std::filesystem::path folder;  // for external data
+  std::filesystem::path folder;                                // for external data
   std::map<FunctionKey, const proto::FunctionProto*> functions;
-  std::map<std::string, std::vector<std::string>> unknown;  // operator -> nodes that use it
+  std::map<std::string, std::vector<std::string>> unknown;     // operator -> nodes that use it
   std::size_t nodes = 0, constant_bytes = 0;
 };
 
-[[nodiscard]] base::Result<Opsets> read_opsets(
-    const google::protobuf::RepeatedPtrField<proto::OperatorSetIdProto>& imports);
+[[nodiscard]] base::Result<Opsets> read_opsets(const google::protobuf::RepeatedPtrField<proto::OperatorSetIdProto>& imports);
 
 /// Builds the main graph. Operators not in the table are collected in state.unknown; the graph is incomplete then.
-[[nodiscard]] base::Result<ir::Graph> build_graph(const proto::GraphProto& message, const Opsets& opsets,
-                                                  ImportState& state);
+[[nodiscard]] base::Result<ir::Graph> build_graph(const proto::GraphProto& message, const Opsets& opsets, ImportState& state);
 
 /// The order in which nodes can run, by index; names that no node produces are left to the caller.
 /// kCorrupt: a cycle (its nodes are named).
-[[nodiscard]] base::Result<std::vector<int>> order_nodes(
-    const google::protobuf::RepeatedPtrField<proto::NodeProto>& nodes);
+[[nodiscard]] base::Result<std::vector<int>> order_nodes(const google::protobuf::RepeatedPtrField<proto::NodeProto>& nodes);
 
 /// "Conv 'name'", or "Conv (its first output)" for a node without a name.
 std::string describe(const proto::NodeProto& node);

@@ -15,8 +15,8 @@ using base::Result;
 
 Result<proto::ModelProto> parse_model(std::string_view bytes, const ImportLimits& limits) {
   if (bytes.size() > limits.file_bytes || bytes.size() > std::size_t{0x7fffffff})
-    return fail(Code::kLimit, "the model has {} bytes, the limit is {} (file_bytes): keep weights in external data",
-                bytes.size(), limits.file_bytes);
+    return fail(Code::kLimit, "the model has {} bytes, the limit is {} (file_bytes): keep weights in external data", bytes.size(),
+                limits.file_bytes);
   if (bytes.empty()) return fail(Code::kCorrupt, "the file is empty, not an ONNX model");
   proto::ModelProto model;
   if (!model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
@@ -28,8 +28,7 @@ Result<proto::ModelProto> parse_model(std::string_view bytes, const ImportLimits
 // One line per operator, with the first nodes that use it.
 base::Error unknown_operators(const std::map<std::string, std::vector<std::string>>& unknown) {
   constexpr std::size_t kMaxNamed = 5;
-  std::string text = unknown.size() == 1 ? "1 operator is not supported:"
-                                         : fmt::format("{} operators are not supported:", unknown.size());
+  std::string text = unknown.size() == 1 ? "1 operator is not supported:" : fmt::format("{} operators are not supported:", unknown.size());
   for (const auto& [op, nodes] : unknown) {
     text += fmt::format("\n  {} ({} {}: ", op, nodes.size(), nodes.size() == 1 ? "node" : "nodes");
     for (std::size_t i = 0; i < nodes.size() && i < kMaxNamed; ++i) text += (i == 0 ? "'" : ", '") + nodes[i] + "'";
@@ -67,8 +66,6 @@ Result<ir::Graph> import_model(const std::filesystem::path& path, const ImportOp
   return graph;
 }
 
-Result<ir::Graph> import_model_bytes(std::string_view bytes, const ImportOptions& options) {
-  return import(bytes, {}, options);
-}
+Result<ir::Graph> import_model_bytes(std::string_view bytes, const ImportOptions& options) { return import(bytes, {}, options); }
 
 }  // namespace xinfer::onnx

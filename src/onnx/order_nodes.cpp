@@ -40,8 +40,8 @@ std::unordered_set<std::string> names_read(const proto::NodeProto& node) {
 }
 
 // Follows unmet dependencies until a node repeats: that is a cycle.
-std::string name_cycle(const google::protobuf::RepeatedPtrField<proto::NodeProto>& nodes,
-                       const std::vector<std::vector<int>>& needs, const std::vector<int>& missing) {
+std::string name_cycle(const google::protobuf::RepeatedPtrField<proto::NodeProto>& nodes, const std::vector<std::vector<int>>& needs,
+                       const std::vector<int>& missing) {
   int at = 0;
   while (missing[at] == 0) ++at;
   std::vector<int> path;

@@ -34,16 +34,14 @@ std::byte unpack(std::uint8_t packed, std::int64_t index, DType dtype) {
   const int bits = 8 / per_byte(dtype);
   const int high = 8 - bits;
   const auto top = static_cast<std::uint8_t>(packed << (high - bits * static_cast<int>(index % per_byte(dtype))));
-  if (dtype == DType::kInt4 || dtype == DType::kInt2)
-    return static_cast<std::byte>(static_cast<std::int8_t>(top) >> high);
+  if (dtype == DType::kInt4 || dtype == DType::kInt2) return static_cast<std::byte>(static_cast<std::int8_t>(top) >> high);
   return static_cast<std::byte>(top >> high);
 }
 
 // Of `count` elements in a file.
 std::size_t stored_bytes(DType dtype, std::int64_t count) {
   const int shared = per_byte(dtype);
-  return shared > 1 ? static_cast<std::size_t>(count + shared - 1) / shared
-                    : static_cast<std::size_t>(count) * tensor::size_of(dtype);
+  return shared > 1 ? static_cast<std::size_t>(count + shared - 1) / shared : static_cast<std::size_t>(count) * tensor::size_of(dtype);
 }
 
 Result<Shape> read_shape(const google::protobuf::RepeatedField<std::int64_t>& dims) {
@@ -57,8 +55,7 @@ Result<Shape> read_shape(const google::protobuf::RepeatedField<std::int64_t>& di
     else if (count > kMaxTensorElements / size) count = kMaxTensorElements + 1;
     else count *= size;
     if (count > kMaxTensorElements && !empty)
-      return fail(Code::kLimit, "shape {} exceeds the limit of {} elements", tensor::to_string(shape),
-                  kMaxTensorElements);
+      return fail(Code::kLimit, "shape {} exceeds the limit of {} elements", tensor::to_string(shape), kMaxTensorElements);
   }
   return shape;
 }
@@ -72,8 +69,7 @@ Result<Tensor> from_raw(DType dtype, Shape shape, std::string_view raw) {
                 tensor::to_string(shape), wanted, raw.size());
   Tensor tensor(dtype, std::move(shape));
   if (const int shared = per_byte(dtype); shared > 1) {
-    for (std::int64_t i = 0; i < count; ++i)
-      tensor.bytes()[i] = unpack(static_cast<std::uint8_t>(raw[i / shared]), i, dtype);
+    for (std::int64_t i = 0; i < count; ++i) tensor.bytes()[i] = unpack(static_cast<std::uint8_t>(raw[i / shared]), i, dtype);
   } else if (wanted != 0) {
     std::memcpy(tensor.bytes().data(), raw.data(), wanted);
     if (dtype == DType::kBool)
@@ -182,13 +178,11 @@ Result<std::filesystem::path> external_path(const std::string& location, const s
   const fs::path inside = file.lexically_relative(base);
   if (inside.empty() || *inside.begin() == "..")
     return fail(Code::kInvalidArgument, "external data '{}' is outside the model's folder", location);
-  if (!fs::is_regular_file(file, error))
-    return fail(Code::kInvalidArgument, "external data '{}' is not a file", location);
+  if (!fs::is_regular_file(file, error)) return fail(Code::kInvalidArgument, "external data '{}' is not a file", location);
   return file;
 }
 
-Result<Tensor> from_external(const proto::TensorProto& message, DType dtype, Shape shape,
-                             const std::filesystem::path& folder) {
+Result<Tensor> from_external(const proto::TensorProto& message, DType dtype, Shape shape, const std::filesystem::path& folder) {
   XI_TRY(const ExternalRange range, external_range(message));
   XI_TRY(const std::filesystem::path path, external_path(range.location, folder));
   std::error_code error;
@@ -200,8 +194,8 @@ Result<Tensor> from_external(const proto::TensorProto& message, DType dtype, Sha
     return fail(Code::kCorrupt, "{}{} needs {} bytes, external data '{}' gives it {}", tensor::name(dtype),
                 tensor::to_string(shape), wanted, range.location, *range.length);
   if (range.offset > size || wanted > size - range.offset)
-    return fail(Code::kCorrupt, "external data '{}' has {} bytes, {} bytes at offset {} are needed", range.location,
-                size, wanted, range.offset);
+    return fail(Code::kCorrupt, "external data '{}' has {} bytes, {} bytes at offset {} are needed", range.location, size,
+                wanted, range.offset);
   std::string raw(wanted, '\0');
   std::ifstream stream(path, std::ios::binary);
   stream.seekg(static_cast<std::streamoff>(range.offset));
@@ -310,8 +304,7 @@ Result<Tensor> from_proto(const proto::SparseTensorProto& message, const std::fi
   constexpr std::int64_t kMaxDenseElements = std::int64_t{1} << 26;  // a few stored bytes must not fill the memory
   const std::int64_t total = tensor::num_elements(shape), count = values.num_elements();
   if (total > kMaxDenseElements)
-    return fail(Code::kLimit, "sparse tensor {} exceeds the limit of {} elements", tensor::to_string(shape),
-                kMaxDenseElements);
+    return fail(Code::kLimit, "sparse tensor {} exceeds the limit of {} elements", tensor::to_string(shape), kMaxDenseElements);
   const bool flat = indices.rank() == 1;
   const std::int64_t rank = static_cast<std::int64_t>(shape.size());
   if (indices.dtype() != DType::kInt64 || values.dtype() == DType::kString ||

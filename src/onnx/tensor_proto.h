@@ -12,8 +12,7 @@ inline constexpr std::int64_t kMaxTensorElements = std::int64_t{1} << 31;
 inline constexpr int kMaxRank = 32;
 
 /// `folder`: where external data may lie, symbolic links resolved; empty refuses external data.
-[[nodiscard]] base::Result<tensor::Tensor> from_proto(const proto::TensorProto& message,
-                                                      const std::filesystem::path& folder);
+[[nodiscard]] base::Result<tensor::Tensor> from_proto(const proto::TensorProto& message, const std::filesystem::path& folder);
 [[nodiscard]] base::Result<tensor::Tensor> from_proto(const proto::SparseTensorProto& message,
                                                       const std::filesystem::path& folder);
 void to_proto(const tensor::Tensor& tensor, proto::TensorProto& message);

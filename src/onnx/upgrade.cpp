@@ -24,14 +24,11 @@ void set_input(Node& node, std::size_t index, ValueId id) {
   node.inputs[index] = id;
 }
 
-bool has_input(const Node& node, std::size_t index) {
-  return index < node.inputs.size() && node.inputs[index] != kNoValue;
-}
+bool has_input(const Node& node, std::size_t index) { return index < node.inputs.size() && node.inputs[index] != kNoValue; }
 
 // Attribute with a list of integers -> input.
 void ints_to_input(Emitter& e, Node& node, std::string_view attribute, std::size_t index) {
-  if (const auto* values = node.attributes.get<std::vector<std::int64_t>>(attribute);
-      values != nullptr && !has_input(node, index))
+  if (const auto* values = node.attributes.get<std::vector<std::int64_t>>(attribute); values != nullptr && !has_input(node, index))
     set_input(node, index, e.constant(Tensor::from_int64s(*values)));
   node.attributes.erase(attribute);
 }
@@ -46,8 +43,7 @@ ValueId scalar_like_input(Emitter& e, const Node& node, double value) {
 }
 
 void real_to_input(Emitter& e, Node& node, std::string_view attribute, std::size_t index) {
-  if (const auto* value = node.attributes.get<float>(attribute))
-    set_input(node, index, scalar_like_input(e, node, *value));
+  if (const auto* value = node.attributes.get<float>(attribute)) set_input(node, index, scalar_like_input(e, node, *value));
   node.attributes.erase(attribute);
 }
 
@@ -66,8 +62,7 @@ Result<void> align_broadcast(Emitter& e, Node& node, int) {
   node.attributes.erase("axis");
   if (!aligned) return {};
   const std::int64_t a = e.rank(node.inputs[0]), b = e.rank(node.inputs[1]);
-  if (a < 0 || b < 0)
-    return fail(Code::kUnsupported, "broadcasting along an axis (opset < 7) of inputs of unknown rank");
+  if (a < 0 || b < 0) return fail(Code::kUnsupported, "broadcasting along an axis (opset < 7) of inputs of unknown rank");
   const std::int64_t start = given < 0 ? given + a : given;
   std::vector<std::int64_t> axes;
   for (std::int64_t i = b; i < a - start; ++i) axes.push_back(i);
@@ -99,9 +94,9 @@ Result<void> upgrade_batch_normalization(Emitter&, Node& node, int opset) {
 Result<void> upgrade_cast(Emitter&, Node& node, int) {
   const auto* to = node.attributes.get<std::string>("to");
   if (to == nullptr) return {};
-  constexpr std::array<std::string_view, 17> names{
-      "UNDEFINED", "FLOAT",   "UINT8",  "INT8",   "UINT16", "INT16",     "INT32",      "INT64",   "STRING",
-      "BOOL",      "FLOAT16", "DOUBLE", "UINT32", "UINT64", "COMPLEX64", "COMPLEX128", "BFLOAT16"};
+  constexpr std::array<std::string_view, 17> names{"UNDEFINED", "FLOAT",  "UINT8",   "INT8",   "UINT16", "INT16",
+                                                   "INT32",     "INT64",  "STRING",  "BOOL",   "FLOAT16", "DOUBLE",
+                                                   "UINT32",    "UINT64", "COMPLEX64", "COMPLEX128", "BFLOAT16"};
   const auto found = std::find(names.begin(), names.end(), *to);
   if (found == names.end()) return fail(Code::kUnsupported, "cast to '{}'", *to);
   node.attributes.set("to", static_cast<std::int64_t>(found - names.begin()));
@@ -166,8 +161,7 @@ Result<void> upgrade_softmax(Emitter& e, Node& node, int) {
     if (axis < 0) axis += rank;
     if (axis < 0 || axis > rank) return fail(Code::kInvalidArgument, "axis {} of an input of rank {}", axis, rank);
     const auto& dims = *e.type(x).dims;
-    const bool rest_is_one =
-        axis < rank && std::all_of(dims.begin() + axis + 1, dims.end(), [](const ir::Dim& d) { return d.value == 1; });
+    const bool rest_is_one = axis < rank && std::all_of(dims.begin() + axis + 1, dims.end(), [](const ir::Dim& d) { return d.value == 1; });
     if (rest_is_one) {
       node.attributes.set("axis", axis);
       return {};
@@ -234,10 +228,8 @@ Result<void> upgrade_group_normalization(Emitter& e, Node& node, int) {
     return fail(Code::kUnsupported, "GroupNormalization of opset 18 with an unknown number of channels");
   const std::int64_t channels = (*dims)[1].value;
   for (std::size_t i = 1; i < 3 && has_input(node, i); ++i) {
-    XI_TRY(const ValueId column,
-           e.emit("Unsqueeze", {node.inputs[i], e.constant(Tensor::from_int64s(std::array{std::int64_t{1}}))}));
-    XI_TRY(const ValueId wide,
-           e.emit("Expand", {column, e.constant(Tensor::from_int64s(std::array{groups, channels / groups}))}));
+    XI_TRY(const ValueId column, e.emit("Unsqueeze", {node.inputs[i], e.constant(Tensor::from_int64s(std::array{std::int64_t{1}}))}));
+    XI_TRY(const ValueId wide, e.emit("Expand", {column, e.constant(Tensor::from_int64s(std::array{groups, channels / groups}))}));
     XI_TRY(node.inputs[i], e.emit("Reshape", {wide, e.constant(Tensor::from_int64s(std::array{channels}))}));
   }
   return {};
@@ -251,9 +243,7 @@ Result<void> upgrade_roi_align(Emitter&, Node& node, int) {
 
 Result<void> upgrade_grid_sample(Emitter&, Node& node, int) {
   const std::string mode = node.attributes.string("mode", "bilinear");
-  node.attributes.set("mode", mode == "bilinear"  ? std::string("linear")
-                              : mode == "bicubic" ? std::string("cubic")
-                                                  : mode);
+  node.attributes.set("mode", mode == "bilinear" ? std::string("linear") : mode == "bicubic" ? std::string("cubic") : mode);
   return {};
 }
 
@@ -290,8 +280,7 @@ Result<void> refuse_tile(Emitter&, Node&, int) {
 
 // Scan of opset 8 had a leading batch axis everywhere: one scan per element of the batch.
 Result<void> upgrade_scan(Emitter& e, Node& node, int) {
-  if (has_input(node, 0))
-    return fail(Code::kUnsupported, "Scan of opset 8 with sequence_lens: export with opset 9 or newer");
+  if (has_input(node, 0)) return fail(Code::kUnsupported, "Scan of opset 8 with sequence_lens: export with opset 9 or newer");
   if (node.inputs.size() < 2 || !has_input(node, 1)) return fail(Code::kInvalidArgument, "Scan without inputs");
   const auto& dims = e.type(node.inputs[1]).dims;
   if (!dims || dims->empty() || !dims->front().is_static() || dims->front().value < 1 || dims->front().value > 64)

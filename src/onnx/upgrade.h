@@ -28,11 +28,9 @@ class Emitter {
   ir::ValueId temporary(std::string_view what);
   ir::ValueId constant(tensor::Tensor tensor);
   /// Adds a node with one output before the node being upgraded.
-  [[nodiscard]] base::Result<ir::ValueId> emit(std::string op, std::vector<ir::ValueId> inputs,
-                                               ir::Attributes attributes = {});
+  [[nodiscard]] base::Result<ir::ValueId> emit(std::string op, std::vector<ir::ValueId> inputs, ir::Attributes attributes = {});
   /// Makes the node's output `index` a new value and adds a node that computes the old one from it: (new, more…) -> old.
-  void append(ir::Node& node, std::size_t index, std::string op, std::vector<ir::ValueId> more,
-              ir::Attributes attributes = {});
+  void append(ir::Node& node, std::size_t index, std::string op, std::vector<ir::ValueId> more, ir::Attributes attributes = {});
   [[nodiscard]] base::Result<void> add(ir::Node node);
 
   const ir::ValueType& type(ir::ValueId id) const { return graph.value(id).type; }

@@ -50,15 +50,13 @@ bool has_subgraph(const Node& node) {
 
 bool uses_half(const Graph& graph, const Node& node) {
   auto half = [&](ValueId id) { return id != kNoValue && is_half(graph.value(id).type.dtype); };
-  return std::any_of(node.inputs.begin(), node.inputs.end(), half) ||
-         std::any_of(node.outputs.begin(), node.outputs.end(), half);
+  return std::any_of(node.inputs.begin(), node.inputs.end(), half) || std::any_of(node.outputs.begin(), node.outputs.end(), half);
 }
 
 }  // namespace
 
 Result<bool> convert_precision(Graph& graph) {
-  const bool any =
-      std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) { return uses_half(graph, node); });
+  const bool any = std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) { return uses_half(graph, node); });
   // A Cast at the border is all that is left after the first time.
   const bool only_borders = std::all_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) {
     return !uses_half(graph, node) || node.op == "Cast" || node.op == "BitCast" || node.op == "Identity";
@@ -67,8 +65,7 @@ Result<bool> convert_precision(Graph& graph) {
 
   std::vector<std::pair<std::size_t, DType>> outputs;
   for (std::size_t i = 0; i < graph.outputs.size(); ++i)
-    if (is_half(graph.value(graph.outputs[i]).type.dtype))
-      outputs.emplace_back(i, graph.value(graph.outputs[i]).type.dtype);
+    if (is_half(graph.value(graph.outputs[i]).type.dtype)) outputs.emplace_back(i, graph.value(graph.outputs[i]).type.dtype);
   for (ir::Value& value : graph.values) {
     if (value.constant == nullptr || !is_half(value.constant->dtype())) continue;
     value.constant = to_float32(*value.constant);

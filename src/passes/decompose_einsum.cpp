@@ -20,9 +20,7 @@ struct Operand {
   Labels labels;
 };
 
-bool contains(const Labels& labels, char label) {
-  return std::find(labels.begin(), labels.end(), label) != labels.end();
-}
+bool contains(const Labels& labels, char label) { return std::find(labels.begin(), labels.end(), label) != labels.end(); }
 
 Result<Labels> read_labels(std::string_view term, std::int64_t rank) {
   Labels labels;
@@ -49,8 +47,7 @@ Labels implicit_result(const std::vector<Operand>& operands) {
   for (const Operand& operand : operands) all.insert(all.end(), operand.labels.begin(), operand.labels.end());
   std::sort(all.begin(), all.end());
   for (char label : all)
-    if (label < 'A' ? !contains(result, label) : std::count(all.begin(), all.end(), label) == 1)
-      result.push_back(label);
+    if (label < 'A' ? !contains(result, label) : std::count(all.begin(), all.end(), label) == 1) result.push_back(label);
   std::sort(result.begin(), result.end(), [](char a, char b) { return a < 'A' && b < 'A' ? a > b : a < b; });
   return result;
 }
@@ -58,8 +55,7 @@ Labels implicit_result(const std::vector<Operand>& operands) {
 Result<void> transpose(Rewriter& rewriter, Operand& operand, const Labels& order) {
   if (operand.labels == order) return {};
   std::vector<std::int64_t> perm;
-  for (char label : order)
-    perm.push_back(std::find(operand.labels.begin(), operand.labels.end(), label) - operand.labels.begin());
+  for (char label : order) perm.push_back(std::find(operand.labels.begin(), operand.labels.end(), label) - operand.labels.begin());
   ir::Attributes attributes;
   attributes.set("perm", perm);
   XI_TRY(operand.value, rewriter.add("Transpose", {operand.value}, std::move(attributes)));
@@ -85,22 +81,19 @@ Result<void> sum_out(Rewriter& rewriter, Operand& operand, const Labels& kept) {
 // A label twice in one term selects the diagonal: everything else is multiplied by zero and summed up.
 Result<void> take_diagonals(Rewriter& rewriter, Operand& operand) {
   for (std::size_t i = 0; i < operand.labels.size(); ++i) {
-    const auto again =
-        std::find(operand.labels.begin() + static_cast<std::ptrdiff_t>(i) + 1, operand.labels.end(), operand.labels[i]);
+    const auto again = std::find(operand.labels.begin() + static_cast<std::ptrdiff_t>(i) + 1, operand.labels.end(), operand.labels[i]);
     if (again == operand.labels.end()) continue;
     const auto second = static_cast<std::size_t>(again - operand.labels.begin());
     const tensor::Shape shape = rewriter.type(operand.value).shape();
     tensor::Shape mask_shape(shape.size(), 1);
     mask_shape[i] = mask_shape[second] = shape[i];
-    if (shape[i] != shape[second])
-      return fail(Code::kInvalidArgument, "a diagonal of sizes {} and {}", shape[i], shape[second]);
+    if (shape[i] != shape[second]) return fail(Code::kInvalidArgument, "a diagonal of sizes {} and {}", shape[i], shape[second]);
     Tensor mask(rewriter.type(operand.value).dtype, mask_shape);
     for (std::int64_t d = 0; d < shape[i]; ++d) mask.set(d * shape[i] + d, 1);
     XI_TRY(const ValueId masked, rewriter.add("Mul", {operand.value, rewriter.add_constant(std::move(mask))}));
     ir::Attributes attributes;
     attributes.set("keepdims", std::int64_t{0});
-    XI_TRY(operand.value, rewriter.add("ReduceSum", {masked, rewriter.add_int64s({static_cast<std::int64_t>(second)})},
-                                       std::move(attributes)));
+    XI_TRY(operand.value, rewriter.add("ReduceSum", {masked, rewriter.add_int64s({static_cast<std::int64_t>(second)})}, std::move(attributes)));
     operand.labels.erase(again);
     --i;  // a third time is possible
   }
@@ -113,8 +106,7 @@ std::int64_t size_of(const Rewriter& rewriter, const Operand& operand, char labe
 }
 
 // Reshapes [batch…, first…, second…] to [batch…, product, product].
-Result<ValueId> as_matrices(Rewriter& rewriter, const Operand& operand, const Labels& batch, const Labels& first,
-                            const Labels& second) {
+Result<ValueId> as_matrices(Rewriter& rewriter, const Operand& operand, const Labels& batch, const Labels& first, const Labels& second) {
   tensor::Shape shape;
   for (char label : batch) shape.push_back(size_of(rewriter, operand, label));
   for (const Labels* group : {&first, &second}) {
@@ -137,8 +129,7 @@ Result<Operand> contract(Rewriter& rewriter, Operand a, Operand b, const Labels&
   XI_CHECK(sum_out(rewriter, a, joined({&needed, &b.labels})));
   XI_CHECK(sum_out(rewriter, b, joined({&needed, &a.labels})));
   Labels batch, inner, rows, columns;
-  for (char label : a.labels)
-    (contains(b.labels, label) ? (contains(needed, label) ? batch : inner) : rows).push_back(label);
+  for (char label : a.labels) (contains(b.labels, label) ? (contains(needed, label) ? batch : inner) : rows).push_back(label);
   for (char label : b.labels)
     if (!contains(a.labels, label)) columns.push_back(label);
   // Broadcasting of "..." needs its axes aligned, in one order.
@@ -162,12 +153,10 @@ Result<std::vector<Operand>> read_operands(const Rewriter& rewriter, const Node&
   std::vector<Operand> operands;
   for (ValueId id : node.inputs) {
     const std::size_t comma = terms.find(',');
-    XI_TRY(Labels labels,
-           read_labels(terms.substr(0, comma), static_cast<std::int64_t>(rewriter.type(id).dims->size())));
+    XI_TRY(Labels labels, read_labels(terms.substr(0, comma), static_cast<std::int64_t>(rewriter.type(id).dims->size())));
     operands.push_back({id, std::move(labels)});
     const bool last = operands.size() == node.inputs.size();
-    if (last != (comma == std::string_view::npos))
-      return fail(Code::kInvalidArgument, "the equation's terms and the operands differ in number");
+    if (last != (comma == std::string_view::npos)) return fail(Code::kInvalidArgument, "the equation's terms and the operands differ in number");
     if (!last) terms.remove_prefix(comma + 1);
   }
   return operands;
@@ -194,8 +183,7 @@ Result<bool> decompose_einsum(Rewriter& rewriter, Node& node) {
   Operand total = operands[0];
   for (std::size_t i = 1; i < operands.size(); ++i) {
     Labels needed = result;
-    for (std::size_t j = i + 1; j < operands.size(); ++j)
-      needed.insert(needed.end(), operands[j].labels.begin(), operands[j].labels.end());
+    for (std::size_t j = i + 1; j < operands.size(); ++j) needed.insert(needed.end(), operands[j].labels.begin(), operands[j].labels.end());
     XI_TRY(total, contract(rewriter, std::move(total), operands[i], needed));
   }
   XI_CHECK(sum_out(rewriter, total, result));

@@ -33,8 +33,7 @@ Result<ValueId> as_column(Rewriter& rewriter, ValueId x, std::int64_t behind) {
 }
 
 // x - zero in `dtype`; the zero point is input `index`, 0 when absent.
-Result<ValueId> centred(Rewriter& rewriter, const Node& node, ValueId x, std::size_t index, std::int64_t behind,
-                        DType dtype) {
+Result<ValueId> centred(Rewriter& rewriter, const Node& node, ValueId x, std::size_t index, std::int64_t behind, DType dtype) {
   XI_TRY(const ValueId wide, cast(rewriter, x, dtype));
   if (!has(node, index)) return wide;
   XI_TRY(const ValueId zero, cast(rewriter, node.inputs[index], dtype));
@@ -42,13 +41,10 @@ Result<ValueId> centred(Rewriter& rewriter, const Node& node, ValueId x, std::si
   return rewriter.add("Sub", {wide, column});
 }
 
-std::int64_t rank(const Rewriter& rewriter, ValueId x) {
-  return static_cast<std::int64_t>(rewriter.type(x).dims->size());
-}
+std::int64_t rank(const Rewriter& rewriter, ValueId x) { return static_cast<std::int64_t>(rewriter.type(x).dims->size()); }
 
 // The product of whole numbers a and b, in float32 where that is exact and in int32 elsewhere.
-Result<ValueId> integer_product(Rewriter& rewriter, const Node& node, std::size_t a, std::size_t a_zero, std::size_t b,
-                                std::size_t b_zero) {
+Result<ValueId> integer_product(Rewriter& rewriter, const Node& node, std::size_t a, std::size_t a_zero, std::size_t b, std::size_t b_zero) {
   const std::int64_t terms = rewriter.type(node.inputs[a]).dims->back().value;
   const DType dtype = terms <= kExactTerms ? DType::kFloat32 : DType::kInt32;
   XI_TRY(const ValueId left, centred(rewriter, node, node.inputs[a], a_zero, 1, dtype));
@@ -56,11 +52,10 @@ Result<ValueId> integer_product(Rewriter& rewriter, const Node& node, std::size_
   return rewriter.add("MatMul", {left, right});
 }
 
-Result<ValueId> integer_convolution(Rewriter& rewriter, const Node& node, std::size_t x, std::size_t x_zero,
-                                    std::size_t w, std::size_t w_zero, ValueId bias) {
+Result<ValueId> integer_convolution(Rewriter& rewriter, const Node& node, std::size_t x, std::size_t x_zero, std::size_t w, std::size_t w_zero,
+                                    ValueId bias) {
   XI_TRY(const ValueId input, centred(rewriter, node, node.inputs[x], x_zero, 0, DType::kFloat32));
-  XI_TRY(const ValueId weights,
-         centred(rewriter, node, node.inputs[w], w_zero, rank(rewriter, node.inputs[w]) - 1, DType::kFloat32));
+  XI_TRY(const ValueId weights, centred(rewriter, node, node.inputs[w], w_zero, rank(rewriter, node.inputs[w]) - 1, DType::kFloat32));
   std::vector<ValueId> inputs{input, weights};
   if (bias != kNoValue) {
     XI_TRY(const ValueId wide, cast(rewriter, bias, DType::kFloat32));
@@ -70,8 +65,8 @@ Result<ValueId> integer_convolution(Rewriter& rewriter, const Node& node, std::s
 }
 
 // round(sum * a_scale * b_scale / y_scale) + y_zero, saturated.
-Result<void> requantize(Rewriter& rewriter, const Node& node, ValueId sum, ValueId a_scale, ValueId b_scale,
-                        std::size_t y_scale, std::size_t y_zero, std::int64_t behind) {
+Result<void> requantize(Rewriter& rewriter, const Node& node, ValueId sum, ValueId a_scale, ValueId b_scale, std::size_t y_scale, std::size_t y_zero,
+                        std::int64_t behind) {
   XI_TRY(const ValueId real, cast(rewriter, sum, DType::kFloat32));
   XI_TRY(const ValueId a, cast(rewriter, a_scale, DType::kFloat32));
   XI_TRY(const ValueId b, cast(rewriter, b_scale, DType::kFloat32));
@@ -111,8 +106,7 @@ Result<bool> decompose_dynamic_quantize(Rewriter& rewriter, Node& node) {
   XI_TRY(const ValueId scale, rewriter.add("Where", {flat, rewriter.add_scalar(DType::kFloat32, 1), step}));
   XI_TRY(const ValueId offset, rewriter.add("Neg", {low}));
   Tensor no_zero(DType::kUint8, {});
-  XI_TRY(const ValueId zero_point,
-         rewriter.add("QuantizeLinear", {offset, scale, rewriter.add_constant(std::move(no_zero))}));
+  XI_TRY(const ValueId zero_point, rewriter.add("QuantizeLinear", {offset, scale, rewriter.add_constant(std::move(no_zero))}));
   XI_CHECK(rewriter.add_as(node.outputs[0], "QuantizeLinear", {x, scale, zero_point}));
   if (node.outputs.size() > 1 && node.outputs[1] != kNoValue) rewriter.replace(node.outputs[1], scale);
   if (node.outputs.size() > 2 && node.outputs[2] != kNoValue) rewriter.replace(node.outputs[2], zero_point);
@@ -144,8 +138,7 @@ Result<bool> decompose_conv_integer(Rewriter& rewriter, Node& node) {
 // Inputs: a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero.
 Result<bool> decompose_qlinear_matmul(Rewriter& rewriter, Node& node) {
   if (node.inputs.size() < 8 || !is_static(rewriter, node) || !is_single(rewriter, node.inputs[7])) return false;
-  if (rewriter.type(node.outputs[0]).dtype != DType::kUint8 && rewriter.type(node.outputs[0]).dtype != DType::kInt8)
-    return false;
+  if (rewriter.type(node.outputs[0]).dtype != DType::kUint8 && rewriter.type(node.outputs[0]).dtype != DType::kInt8) return false;
   XI_TRY(const ValueId product, integer_product(rewriter, node, 0, 2, 3, 5));
   XI_TRY(const ValueId a_scale, as_column(rewriter, node.inputs[1], 1));
   XI_CHECK(requantize(rewriter, node, product, a_scale, node.inputs[4], 6, 7, 1));

@@ -25,8 +25,7 @@ std::vector<ValueId> unify_constants(const Graph& graph) {
   std::vector<ValueId> same(graph.values.size());
   for (ValueId id = 0; id < graph.values.size(); ++id) {
     same[id] = id;
-    if (graph.is_constant(id) && !graph.captures.contains(id))
-      same[id] = first.emplace(ir::digest(*graph.constant(id)), id).first->second;
+    if (graph.is_constant(id) && !graph.captures.contains(id)) same[id] = first.emplace(ir::digest(*graph.constant(id)), id).first->second;
   }
   return same;
 }

@@ -33,8 +33,7 @@ std::optional<std::vector<double>> per_channel(const Tensor* tensor, std::int64_
   return values;
 }
 
-std::optional<ChannelAffine> affine_of_normalization(const Rewriter& rewriter, const Node& node,
-                                                     std::int64_t channels) {
+std::optional<ChannelAffine> affine_of_normalization(const Rewriter& rewriter, const Node& node, std::int64_t channels) {
   if (node.attributes.integer("training_mode", 0) != 0 || node.inputs.size() != 5) return std::nullopt;
   const Tensor* constants[4];
   for (int i = 0; i < 4; ++i) {
@@ -58,8 +57,7 @@ std::optional<ChannelAffine> affine_of(const Rewriter& rewriter, const Node& nod
   const bool swapped = commutes && rewriter.constant(node.inputs[0]) != nullptr;
   x = node.inputs[swapped ? 1 : 0];
   if (x == kNoValue || !rewriter.type(x).is_static() || rewriter.type(x).dims->size() < 2) return std::nullopt;
-  const std::int64_t rank = static_cast<std::int64_t>(rewriter.type(x).dims->size()),
-                     channels = (*rewriter.type(x).dims)[1].value;
+  const std::int64_t rank = static_cast<std::int64_t>(rewriter.type(x).dims->size()), channels = (*rewriter.type(x).dims)[1].value;
   if (normalization) return affine_of_normalization(rewriter, node, channels);
   const auto values = per_channel(rewriter.constant(node.inputs[swapped ? 0 : 1]), channels, rank);
   if (!values) return std::nullopt;
@@ -104,8 +102,7 @@ Tensor scale_weights(const Tensor& weights, const WeightView& view, const std::v
   for (std::int64_t o = 0; o < view.outer; ++o) {
     const std::int64_t group = view.outer_per_group > 0 ? o / view.outer_per_group : 0;
     for (std::int64_t c = 0; c < view.channels; ++c)
-      for (std::int64_t i = 0; i < view.inner; ++i, ++at)
-        scaled.set(at, weights.as_double(at) * scale[group * view.channels + c]);
+      for (std::int64_t i = 0; i < view.inner; ++i, ++at) scaled.set(at, weights.as_double(at) * scale[group * view.channels + c]);
   }
   return scaled;
 }
@@ -117,15 +114,13 @@ std::optional<Node> merge(Rewriter& rewriter, const Node& producer, const Channe
   if (weights == nullptr || !tensor::is_float(weights->dtype())) return std::nullopt;
   const auto view = view_weights(producer, *weights);
   if (!view || weights->num_elements() == 0) return std::nullopt;
-  if (producer.op == "Gemm" && (producer.attributes.real("alpha", 1) != 1 || producer.attributes.real("beta", 1) != 1))
-    return std::nullopt;
+  if (producer.op == "Gemm" && (producer.attributes.real("alpha", 1) != 1 || producer.attributes.real("beta", 1) != 1)) return std::nullopt;
   const std::int64_t channels = static_cast<std::int64_t>(affine.scale.size());
   const std::int64_t groups = view->outer_per_group > 0 ? view->outer / view->outer_per_group : 1;
   if (view->channels * groups != channels) return std::nullopt;
   const bool has_bias = producer.inputs.size() > 2 && producer.inputs[2] != kNoValue;
   const Tensor* bias = has_bias ? rewriter.constant(producer.inputs[2]) : nullptr;
-  if (has_bias && (bias == nullptr || (bias->num_elements() != channels && bias->num_elements() != 1)))
-    return std::nullopt;
+  if (has_bias && (bias == nullptr || (bias->num_elements() != channels && bias->num_elements() != 1))) return std::nullopt;
   if (bias != nullptr && bias->rank() > 1 && bias->shape().back() != bias->num_elements()) return std::nullopt;
   Tensor shifted(weights->dtype(), {channels});
   for (std::int64_t c = 0; c < channels; ++c) {

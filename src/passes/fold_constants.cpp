@@ -29,8 +29,7 @@ bool is_random(std::string_view op) {
 // Operators whose result depends on an input's type alone.
 bool fold_shape(Graph& graph, const Node& node) {
   const bool size = node.op == "Size";
-  if ((!size && node.op != "Shape") || node.inputs.empty() || !graph.value(node.inputs[0]).type.is_static())
-    return false;
+  if ((!size && node.op != "Shape") || node.inputs.empty() || !graph.value(node.inputs[0]).type.is_static()) return false;
   const tensor::Shape shape = graph.value(node.inputs[0]).type.shape();
   Tensor result;
   if (size) {

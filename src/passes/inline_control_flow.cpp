@@ -52,8 +52,7 @@ class ControlFlow {
     for (const auto& [name, attribute] : node.attributes)
       if (const auto* body = std::get_if<std::shared_ptr<const Graph>>(&attribute))
         for (const auto& [inner, outside] : (*body)->captures)
-          if (const ValueId id = outer_.find(outside); id != kNoValue)
-            XI_CHECK(put_together(rewriter, rewriter.current(id)));
+          if (const ValueId id = outer_.find(outside); id != kNoValue) XI_CHECK(put_together(rewriter, rewriter.current(id)));
     return {};
   }
 
@@ -65,8 +64,7 @@ class ControlFlow {
     if (node.op == "If") return expand_if(rewriter, node, again);
     if (node.op != "Loop" && node.op != "Scan") return false;
     const std::size_t mark = rewriter.mark();
-    XI_TRY(const bool unrolled,
-           node.op == "Loop" ? unroll_loop(rewriter, node, again) : unroll_scan(rewriter, node, again));
+    XI_TRY(const bool unrolled, node.op == "Loop" ? unroll_loop(rewriter, node, again) : unroll_scan(rewriter, node, again));
     if (!unrolled) rewriter.rewind(mark);
     return unrolled;
   }
@@ -101,8 +99,7 @@ class ControlFlow {
       return false;
     }
     for (std::size_t i = 0; i < node.outputs.size() && i < a.size(); ++i)
-      if (node.outputs[i] != kNoValue)
-        XI_CHECK(rewriter.add_as(node.outputs[i], "Where", {node.inputs[0], a[i], b[i]}));
+      if (node.outputs[i] != kNoValue) XI_CHECK(rewriter.add_as(node.outputs[i], "Where", {node.inputs[0], a[i], b[i]}));
     return true;
   }
 
@@ -138,8 +135,7 @@ class ControlFlow {
       for (std::size_t s = 0; s < scans.size(); ++s) scans[s].push_back(results[1 + carried + s]);
     }
     for (std::size_t s = 0; s < scans.size(); ++s) {
-      XI_TRY(const ValueId stacked,
-             stack(rewriter, std::move(scans[s]), 0, graph->value(graph->outputs[1 + carried + s]).type));
+      XI_TRY(const ValueId stacked, stack(rewriter, std::move(scans[s]), 0, graph->value(graph->outputs[1 + carried + s]).type));
       state.push_back(stacked);
     }
     replace_all(rewriter, node, state);
@@ -147,16 +143,14 @@ class ControlFlow {
   }
 
   // The iterations' results along a new axis.
-  static Result<ValueId> stack(Rewriter& rewriter, std::vector<ValueId> parts, std::int64_t axis,
-                               const ir::ValueType& type) {
+  static Result<ValueId> stack(Rewriter& rewriter, std::vector<ValueId> parts, std::int64_t axis, const ir::ValueType& type) {
     if (parts.empty()) {
       tensor::Shape shape{0};
       if (type.dims)
         for (const ir::Dim& dim : *type.dims) shape.push_back(dim.is_static() ? dim.value : 0);
       return rewriter.add_constant(Tensor(type.dtype, shape));
     }
-    if (axis < 0)
-      axis += static_cast<std::int64_t>(rewriter.type(parts[0]).dims ? rewriter.type(parts[0]).dims->size() + 1 : 1);
+    if (axis < 0) axis += static_cast<std::int64_t>(rewriter.type(parts[0]).dims ? rewriter.type(parts[0]).dims->size() + 1 : 1);
     const ValueId axes = rewriter.add_int64s({axis});
     for (ValueId& part : parts) {
       const ValueId wide = rewriter.add_value("stack");
@@ -173,15 +167,11 @@ class ControlFlow {
   Result<bool> unroll_scan(Rewriter& rewriter, Node& node, const Visit& again) {
     const auto graph = body(node, "body");
     const auto scans = static_cast<std::size_t>(node.attributes.integer("num_scan_inputs", 0));
-    if (graph == nullptr || scans == 0 || node.inputs.size() < scans || graph->inputs.size() != node.inputs.size())
-      return false;
+    if (graph == nullptr || scans == 0 || node.inputs.size() < scans || graph->inputs.size() != node.inputs.size()) return false;
     const std::size_t states = node.inputs.size() - scans;
-    if (graph->outputs.size() < states)
-      return fail(Code::kInvalidArgument, "the body has fewer outputs than the scan has states");
-    const auto in_axes = node.attributes.integers("scan_input_axes"),
-               in_directions = node.attributes.integers("scan_input_directions");
-    const auto out_axes = node.attributes.integers("scan_output_axes"),
-               out_directions = node.attributes.integers("scan_output_directions");
+    if (graph->outputs.size() < states) return fail(Code::kInvalidArgument, "the body has fewer outputs than the scan has states");
+    const auto in_axes = node.attributes.integers("scan_input_axes"), in_directions = node.attributes.integers("scan_input_directions");
+    const auto out_axes = node.attributes.integers("scan_output_axes"), out_directions = node.attributes.integers("scan_output_directions");
     auto at = [](const std::vector<std::int64_t>& list, std::size_t i) { return i < list.size() ? list[i] : 0; };
     std::int64_t length = -1;
     std::vector<std::int64_t> axes(scans);
@@ -189,8 +179,7 @@ class ControlFlow {
       const auto& dims = rewriter.type(node.inputs[states + s]).dims;
       if (!dims) return false;
       axes[s] = at(in_axes, s) < 0 ? at(in_axes, s) + static_cast<std::int64_t>(dims->size()) : at(in_axes, s);
-      if (axes[s] < 0 || axes[s] >= static_cast<std::int64_t>(dims->size()))
-        return fail(Code::kInvalidArgument, "scan axis {}", at(in_axes, s));
+      if (axes[s] < 0 || axes[s] >= static_cast<std::int64_t>(dims->size())) return fail(Code::kInvalidArgument, "scan axis {}", at(in_axes, s));
       length = (*dims)[axes[s]].value;
     }
     if (length < 0 || length > kMaxIterations) return false;
@@ -205,8 +194,7 @@ class ControlFlow {
         attributes.set("axis", axes[s]);
         const ValueId slice = rewriter.add_value("scan");
         const ValueId index = rewriter.add_constant(Tensor::scalar(at(in_directions, s) != 0 ? length - 1 - i : i));
-        XI_CHECK(rewriter.keep_or_fold(
-            {"Gather", node.name, {node.inputs[states + s], index}, {slice}, std::move(attributes)}));
+        XI_CHECK(rewriter.keep_or_fold({"Gather", node.name, {node.inputs[states + s], index}, {slice}, std::move(attributes)}));
         arguments.push_back(slice);
       }
       XI_TRY(const auto outputs, inline_graph(rewriter, outer_, *graph, arguments, again));
@@ -215,8 +203,7 @@ class ControlFlow {
     }
     for (std::size_t o = 0; o < results.size(); ++o) {
       if (at(out_directions, o) != 0) std::reverse(results[o].begin(), results[o].end());
-      XI_TRY(const ValueId stacked,
-             stack(rewriter, std::move(results[o]), at(out_axes, o), graph->value(graph->outputs[states + o]).type));
+      XI_TRY(const ValueId stacked, stack(rewriter, std::move(results[o]), at(out_axes, o), graph->value(graph->outputs[states + o]).type));
       state.push_back(stacked);
     }
     replace_all(rewriter, node, state);

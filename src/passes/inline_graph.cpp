@@ -44,15 +44,13 @@ ValueId OuterValues::find(const std::string& name) const {
 Result<std::vector<ValueId>> inline_graph(Rewriter& rewriter, OuterValues& outer, const Graph& body,
                                           std::span<const ValueId> arguments, const Visit& visit) {
   if (arguments.size() != body.inputs.size())
-    return fail(Code::kInvalidArgument, "the subgraph '{}' takes {} inputs, {} are given", body.name,
-                body.inputs.size(), arguments.size());
+    return fail(Code::kInvalidArgument, "the subgraph '{}' takes {} inputs, {} are given", body.name, body.inputs.size(), arguments.size());
   std::vector<ValueId> copied(body.values.size(), kNoValue);
   std::unordered_map<std::string, ValueId> moved;  // names in the body -> values of the graph
   for (std::size_t i = 0; i < arguments.size(); ++i) copied[body.inputs[i]] = arguments[i];
   for (const auto& [id, outside] : body.captures) {
     copied[id] = rewriter.current(outer.find(outside));
-    if (copied[id] == kNoValue)
-      return fail(Code::kInternal, "the subgraph '{}' reads '{}', which does not exist", body.name, outside);
+    if (copied[id] == kNoValue) return fail(Code::kInternal, "the subgraph '{}' reads '{}', which does not exist", body.name, outside);
   }
   auto copy = [&](ValueId id) {
     if (id == kNoValue) return kNoValue;

@@ -26,9 +26,7 @@ using Visit = Rewriter::Visit;
 
 /// Appends a copy of `body` whose inputs are `arguments`; `visit` sees every copied node (types inferred) and may deal with
 /// it. Returns the body's outputs as values of the graph.
-[[nodiscard]] base::Result<std::vector<ir::ValueId>> inline_graph(Rewriter& rewriter, OuterValues& outer,
-                                                                  const ir::Graph& body,
-                                                                  std::span<const ir::ValueId> arguments,
-                                                                  const Visit& visit);
+[[nodiscard]] base::Result<std::vector<ir::ValueId>> inline_graph(Rewriter& rewriter, OuterValues& outer, const ir::Graph& body,
+                                                                  std::span<const ir::ValueId> arguments, const Visit& visit);
 
 }  // namespace xinfer::passes

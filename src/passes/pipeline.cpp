@@ -16,8 +16,7 @@ using base::Result;
 
 namespace {
 
-constexpr Pass kFoldConstants{"fold_constants", "evaluates what is known at build time, shapes included",
-                              fold_constants};
+constexpr Pass kFoldConstants{"fold_constants", "evaluates what is known at build time, shapes included", fold_constants};
 constexpr Pass kRemoveIdentities{"remove_identities", "drops nodes that return their input", remove_identities};
 constexpr Pass kRemoveDeadCode{"remove_dead_code", "drops what no output depends on", remove_dead_code};
 
@@ -40,8 +39,7 @@ constexpr Pass kPipeline[] = {
 
 Result<void> check_names(const PipelineOptions& options) {
   for (const std::string& name : options.disabled) {
-    if (std::any_of(std::begin(kPipeline), std::end(kPipeline), [&](const Pass& pass) { return pass.name == name; }))
-      continue;
+    if (std::any_of(std::begin(kPipeline), std::end(kPipeline), [&](const Pass& pass) { return pass.name == name; })) continue;
     std::vector<std::string_view> names;
     for (const Pass& pass : kPipeline)
       if (std::find(names.begin(), names.end(), pass.name) == names.end()) names.push_back(pass.name);

@@ -53,9 +53,7 @@ Result<bool> Rewriter::run(const Visit& visit, const std::function<Result<void>(
     follow_captures(node);
     name_ = node.name;
     auto handled = visit(*this, node);
-    if (!handled)
-      return std::unexpected(
-          std::move(handled).error().in(node.name.empty() ? node.op : node.op + " '" + node.name + "'"));
+    if (!handled) return std::unexpected(std::move(handled).error().in(node.name.empty() ? node.op : node.op + " '" + node.name + "'"));
     changed = changed || *handled;
     if (!*handled) XI_CHECK(keep(std::move(node)));
   }

@@ -20,8 +20,7 @@ class Rewriter {
   /// inputs are current.
   using Visit = std::function<base::Result<bool>(Rewriter&, ir::Node&)>;
   /// True if any visit was. `finish` may append nodes behind the last one.
-  [[nodiscard]] base::Result<bool> run(const Visit& visit,
-                                       const std::function<base::Result<void>(Rewriter&)>& finish = {});
+  [[nodiscard]] base::Result<bool> run(const Visit& visit, const std::function<base::Result<void>(Rewriter&)>& finish = {});
 
   ir::Graph& graph() { return graph_; }
   const ir::Value& value(ir::ValueId id) const { return graph_.value(id); }
@@ -33,8 +32,7 @@ class Rewriter {
   /// A scalar of the given type.
   ir::ValueId add_scalar(tensor::DType dtype, double value);
   /// A new node with one output; it carries the name of the node at hand.
-  [[nodiscard]] base::Result<ir::ValueId> add(std::string op, std::vector<ir::ValueId> inputs,
-                                              ir::Attributes attributes = {});
+  [[nodiscard]] base::Result<ir::ValueId> add(std::string op, std::vector<ir::ValueId> inputs, ir::Attributes attributes = {});
   /// A new node that produces an existing value.
   [[nodiscard]] base::Result<void> add_as(ir::ValueId output, std::string op, std::vector<ir::ValueId> inputs,
                                           ir::Attributes attributes = {});

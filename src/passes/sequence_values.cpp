@@ -99,8 +99,7 @@ Result<bool> SequenceValues::split(Rewriter& rewriter, Node& node) {
   const tensor::Shape shape = type.shape();
   std::int64_t axis = node.attributes.integer("axis", 0);
   if (axis < 0) axis += static_cast<std::int64_t>(shape.size());
-  if (axis < 0 || axis >= static_cast<std::int64_t>(shape.size()))
-    return fail(Code::kInvalidArgument, "axis {} is out of range", axis);
+  if (axis < 0 || axis >= static_cast<std::int64_t>(shape.size())) return fail(Code::kInvalidArgument, "axis {} is out of range", axis);
   std::vector<std::int64_t> sizes;
   bool drop_axis = false;
   if (has(node, 1)) {
@@ -119,8 +118,7 @@ Result<bool> SequenceValues::split(Rewriter& rewriter, Node& node) {
   }
   if (sizes.empty()) return set(node, {});
   Items parts;
-  for (std::size_t i = 0; i < sizes.size(); ++i)
-    parts.push_back(rewriter.add_value(rewriter.value(node.outputs[0]).name));
+  for (std::size_t i = 0; i < sizes.size(); ++i) parts.push_back(rewriter.add_value(rewriter.value(node.outputs[0]).name));
   ir::Attributes attributes;
   attributes.set("axis", axis);
   const ValueId sizes_value = rewriter.add_int64s(sizes);
@@ -155,8 +153,7 @@ Result<bool> SequenceValues::map(Rewriter& rewriter, OuterValues& outer, Node& n
   std::vector<Items> arguments(length), results(node.outputs.size());
   for (ValueId id : node.inputs) {
     const Items* items = find(rewriter, id);
-    if (items != nullptr && items->size() != length)
-      return fail(Code::kInvalidArgument, "sequences of {} and {} elements", length, items->size());
+    if (items != nullptr && items->size() != length) return fail(Code::kInvalidArgument, "sequences of {} and {} elements", length, items->size());
     for (std::size_t i = 0; i < length; ++i) arguments[i].push_back(items == nullptr ? id : (*items)[i]);
   }
   const std::shared_ptr<const ir::Graph> keep = *body;

@@ -11,8 +11,7 @@ namespace xinfer::passes {
 class SequenceValues {
  public:
   /// Deals with operators over sequences and optionals whose contents are known. False: not one of them, or not known.
-  [[nodiscard]] base::Result<bool> visit(Rewriter& rewriter, OuterValues& outer, ir::Node& node,
-                                         const Visit& visit_body);
+  [[nodiscard]] base::Result<bool> visit(Rewriter& rewriter, OuterValues& outer, ir::Node& node, const Visit& visit_body);
   /// Appends what produces the value again if it is a sequence or optional that was taken apart: for a reader that stays.
   [[nodiscard]] base::Result<void> put_together(Rewriter& rewriter, ir::ValueId id);
 

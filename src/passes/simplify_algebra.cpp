@@ -24,9 +24,7 @@ Result<bool> merge_views(Rewriter& rewriter, Node& node) {
   if (!rewriter.type(source).is_static()) return false;
   ir::Attributes attributes;
   attributes.set("allowzero", std::int64_t{1});
-  XI_CHECK(rewriter.add_as(node.outputs[0], "Reshape",
-                           {source, rewriter.add_int64s(rewriter.type(node.outputs[0]).shape())},
-                           std::move(attributes)));
+  XI_CHECK(rewriter.add_as(node.outputs[0], "Reshape", {source, rewriter.add_int64s(rewriter.type(node.outputs[0]).shape())}, std::move(attributes)));
   return true;
 }
 
@@ -65,16 +63,13 @@ Result<bool> transpose_to_reshape(Rewriter& rewriter, Node& node) {
   }
   ir::Attributes attributes;
   attributes.set("allowzero", std::int64_t{1});
-  XI_CHECK(rewriter.add_as(node.outputs[0], "Reshape",
-                           {node.inputs[0], rewriter.add_int64s(rewriter.type(node.outputs[0]).shape())},
-                           std::move(attributes)));
+  XI_CHECK(rewriter.add_as(node.outputs[0], "Reshape", {node.inputs[0], rewriter.add_int64s(rewriter.type(node.outputs[0]).shape())}, std::move(attributes)));
   return true;
 }
 
 // x*1, x/1, x+0, x-0, x^1 where the other side does not broadcast x.
 Result<bool> drop_neutral(Rewriter& rewriter, Node& node) {
-  const bool one = node.op == "Mul" || node.op == "Div" || node.op == "Pow",
-             zero = node.op == "Add" || node.op == "Sub";
+  const bool one = node.op == "Mul" || node.op == "Div" || node.op == "Pow", zero = node.op == "Add" || node.op == "Sub";
   if ((!one && !zero) || node.inputs.size() != 2) return false;
   const bool commutes = node.op == "Mul" || node.op == "Add";
   for (std::size_t side : {1, 0}) {
@@ -84,8 +79,7 @@ Result<bool> drop_neutral(Rewriter& rewriter, Node& node) {
     if (tensor == nullptr || tensor->num_elements() == 0 || tensor->dtype() == ir::DType::kString) continue;
     if (!rewriter.type(x).is_static() || rewriter.type(x) != rewriter.type(node.outputs[0])) continue;
     bool neutral = true;
-    for (std::int64_t i = 0; neutral && i < tensor->num_elements(); ++i)
-      neutral = tensor->as_double(i) == (one ? 1.0 : 0.0);
+    for (std::int64_t i = 0; neutral && i < tensor->num_elements(); ++i) neutral = tensor->as_double(i) == (one ? 1.0 : 0.0);
     if (!neutral) continue;
     rewriter.replace(node.outputs[0], x);
     return true;
@@ -112,9 +106,7 @@ Result<bool> divide_to_multiply(Rewriter& rewriter, Node& node) {
 Result<bool> simplify_power(Rewriter& rewriter, Node& node) {
   double exponent = 0;
   if (node.op != "Pow" || !scalar_value(rewriter.graph(), node.inputs[1], exponent)) return false;
-  if (rewriter.type(node.inputs[0]) != rewriter.type(node.outputs[0]) ||
-      !tensor::is_float(rewriter.type(node.inputs[0]).dtype))
-    return false;
+  if (rewriter.type(node.inputs[0]) != rewriter.type(node.outputs[0]) || !tensor::is_float(rewriter.type(node.inputs[0]).dtype)) return false;
   const ValueId x = node.inputs[0];
   const std::string_view op = exponent == 2 ? "Mul" : exponent == 0.5 ? "Sqrt" : exponent == -1 ? "Reciprocal" : "";
   if (op.empty()) return false;
@@ -124,8 +116,7 @@ Result<bool> simplify_power(Rewriter& rewriter, Node& node) {
 }
 
 Result<bool> simplify(Rewriter& rewriter, Node& node) {
-  for (auto* rule :
-       {merge_views, merge_transposes, transpose_to_reshape, drop_neutral, divide_to_multiply, simplify_power}) {
+  for (auto* rule : {merge_views, merge_transposes, transpose_to_reshape, drop_neutral, divide_to_multiply, simplify_power}) {
     XI_TRY(const bool done, rule(rewriter, node));
     if (done) return true;
   }

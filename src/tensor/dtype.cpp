@@ -15,13 +15,13 @@ struct Facts {
 };
 
 constexpr Facts kFacts[] = {
-    {"undefined", 0, '-'},      {"float32", 4, 'f'},      {"uint8", 1, 'u'},          {"int8", 1, 'i'},
-    {"uint16", 2, 'u'},         {"int16", 2, 'i'},        {"int32", 4, 'i'},          {"int64", 8, 'i'},
-    {"string", 0, 's'},         {"bool", 1, 'b'},         {"float16", 2, 'f'},        {"float64", 8, 'f'},
-    {"uint32", 4, 'u'},         {"uint64", 8, 'u'},       {"complex64", 8, 'c'},      {"complex128", 16, 'c'},
-    {"bfloat16", 2, 'f'},       {"float8e4m3fn", 1, 'f'}, {"float8e4m3fnuz", 1, 'f'}, {"float8e5m2", 1, 'f'},
-    {"float8e5m2fnuz", 1, 'f'}, {"uint4", 1, 'u'},        {"int4", 1, 'i'},           {"float4e2m1", 1, 'f'},
-    {"float8e8m0", 1, 'f'},     {"uint2", 1, 'u'},        {"int2", 1, 'i'},
+    {"undefined", 0, '-'},  {"float32", 4, 'f'},        {"uint8", 1, 'u'},          {"int8", 1, 'i'},
+    {"uint16", 2, 'u'},     {"int16", 2, 'i'},          {"int32", 4, 'i'},          {"int64", 8, 'i'},
+    {"string", 0, 's'},     {"bool", 1, 'b'},           {"float16", 2, 'f'},        {"float64", 8, 'f'},
+    {"uint32", 4, 'u'},     {"uint64", 8, 'u'},         {"complex64", 8, 'c'},      {"complex128", 16, 'c'},
+    {"bfloat16", 2, 'f'},   {"float8e4m3fn", 1, 'f'},   {"float8e4m3fnuz", 1, 'f'}, {"float8e5m2", 1, 'f'},
+    {"float8e5m2fnuz", 1, 'f'}, {"uint4", 1, 'u'},      {"int4", 1, 'i'},           {"float4e2m1", 1, 'f'},
+    {"float8e8m0", 1, 'f'}, {"uint2", 1, 'u'},          {"int2", 1, 'i'},
 };
 
 const Facts& facts_of(DType dtype) {
@@ -58,11 +58,9 @@ float decode(const Format& f, std::uint32_t bits) {
     if (mantissa) return std::numeric_limits<float>::quiet_NaN();
     return sign ? -INFINITY : INFINITY;
   }
-  if (f.has_nan && !f.has_infinity && !f.negative_zero_nan && exponent == top &&
-      mantissa == (1u << f.mantissa_bits) - 1)
+  if (f.has_nan && !f.has_infinity && !f.negative_zero_nan && exponent == top && mantissa == (1u << f.mantissa_bits) - 1)
     return std::numeric_limits<float>::quiet_NaN();
-  float magnitude = exponent ? std::ldexp(1.0f + std::ldexp(static_cast<float>(mantissa), -f.mantissa_bits),
-                                          static_cast<int>(exponent) - f.bias)
+  float magnitude = exponent ? std::ldexp(1.0f + std::ldexp(static_cast<float>(mantissa), -f.mantissa_bits), static_cast<int>(exponent) - f.bias)
                              : std::ldexp(static_cast<float>(mantissa), 1 - f.bias - f.mantissa_bits);
   return sign ? -magnitude : magnitude;
 }
@@ -70,15 +68,12 @@ float decode(const Format& f, std::uint32_t bits) {
 std::uint32_t encode(const Format& f, float value, bool saturate) {
   const std::uint32_t sign = std::signbit(value) ? 1u << (f.exponent_bits + f.mantissa_bits) : 0;
   const std::uint32_t top = (1u << f.exponent_bits) - 1, ones = (1u << f.mantissa_bits) - 1;
-  const std::uint32_t nan =
-      f.negative_zero_nan ? 1u << (f.exponent_bits + f.mantissa_bits) : sign | top << f.mantissa_bits | ones;
+  const std::uint32_t nan = f.negative_zero_nan ? 1u << (f.exponent_bits + f.mantissa_bits) : sign | top << f.mantissa_bits | ones;
   // The code of the largest finite magnitude.
-  const std::uint32_t largest = f.has_infinity                      ? ((top - 1) << f.mantissa_bits | ones)
+  const std::uint32_t largest = f.has_infinity ? ((top - 1) << f.mantissa_bits | ones)
                                 : f.negative_zero_nan || !f.has_nan ? (top << f.mantissa_bits | ones)
                                                                     : (top << f.mantissa_bits | (ones - 1));
-  const std::uint32_t overflow = saturate || !f.has_nan ? sign | largest
-                                 : f.has_infinity       ? sign | top << f.mantissa_bits
-                                                        : nan;
+  const std::uint32_t overflow = saturate || !f.has_nan ? sign | largest : f.has_infinity ? sign | top << f.mantissa_bits : nan;
   if (std::isnan(value)) return f.has_nan ? nan : sign | largest;
   if (std::isinf(value)) return f.has_infinity && !saturate ? sign | top << f.mantissa_bits : overflow;
   double magnitude = std::fabs(static_cast<double>(value));
@@ -110,9 +105,7 @@ bool is_integer(DType dtype) { return facts_of(dtype).kind == 'i' || facts_of(dt
 bool is_signed(DType dtype) { return facts_of(dtype).kind == 'i' || facts_of(dtype).kind == 'f'; }
 
 float from_float16(std::uint16_t bits) { return decode(format_of(DType::kFloat16), bits); }
-std::uint16_t to_float16(float value) {
-  return static_cast<std::uint16_t>(encode(format_of(DType::kFloat16), value, false));
-}
+std::uint16_t to_float16(float value) { return static_cast<std::uint16_t>(encode(format_of(DType::kFloat16), value, false)); }
 float from_bfloat16(std::uint16_t bits) { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
 std::uint16_t to_bfloat16(float value) {
   auto bits = std::bit_cast<std::uint32_t>(value);
@@ -120,8 +113,7 @@ std::uint16_t to_bfloat16(float value) {
   return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 float from_float8(DType dtype, std::uint8_t bits) {
-  if (dtype == DType::kFloat8E8M0)
-    return bits == 255 ? std::numeric_limits<float>::quiet_NaN() : std::ldexp(1.0f, bits - 127);
+  if (dtype == DType::kFloat8E8M0) return bits == 255 ? std::numeric_limits<float>::quiet_NaN() : std::ldexp(1.0f, bits - 127);
   return decode(format_of(dtype), bits);
 }
 std::uint8_t to_float8(DType dtype, float value, bool saturate) {

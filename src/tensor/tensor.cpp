@@ -67,8 +67,7 @@ base::Result<Shape> broadcast(std::span<const std::int64_t> a, std::span<const s
 
 void Tensor::Free::operator()(std::byte* pointer) const { std::free(pointer); }
 
-Tensor::Tensor(DType dtype, Shape shape)
-    : dtype_(dtype), shape_(std::move(shape)), count_(tensor::num_elements(shape_)) {
+Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape)), count_(tensor::num_elements(shape_)) {
   if (dtype_ == DType::kString) {
     strings_.resize(static_cast<std::size_t>(count_));
     return;
@@ -97,29 +96,23 @@ Tensor Tensor::from_int64s(std::span<const std::int64_t> values) {
   return from<std::int64_t>(DType::kInt64, {static_cast<std::int64_t>(values.size())}, values);
 }
 Tensor Tensor::scalar(float value) { return from<float>(DType::kFloat32, {}, std::span<const float>(&value, 1)); }
-Tensor Tensor::scalar(std::int64_t value) {
-  return from<std::int64_t>(DType::kInt64, {}, std::span<const std::int64_t>(&value, 1));
-}
+Tensor Tensor::scalar(std::int64_t value) { return from<std::int64_t>(DType::kInt64, {}, std::span<const std::int64_t>(&value, 1)); }
 
 base::Result<Tensor> Tensor::reshaped(Shape shape) && {
   if (tensor::num_elements(shape) != count_)
-    return base::fail(base::Code::kInvalidArgument, "cannot view {} elements of shape {} as {}", count_,
-                      to_string(shape_), to_string(shape));
+    return base::fail(base::Code::kInvalidArgument, "cannot view {} elements of shape {} as {}", count_, to_string(shape_), to_string(shape));
   shape_ = std::move(shape);
   return std::move(*this);
 }
 
 double Tensor::as_double(std::int64_t index) const {
   if (is_small_float(dtype_)) return load_small_float(*this, index);
-  return with_type(
-      dtype_, [&](auto type) { return static_cast<double>(data<decltype(type)>()[static_cast<std::size_t>(index)]); });
+  return with_type(dtype_, [&](auto type) { return static_cast<double>(data<decltype(type)>()[static_cast<std::size_t>(index)]); });
 }
 
 std::int64_t Tensor::as_int64(std::int64_t index) const {
   if (is_small_float(dtype_)) return static_cast<std::int64_t>(load_small_float(*this, index));
-  return with_type(dtype_, [&](auto type) {
-    return static_cast<std::int64_t>(data<decltype(type)>()[static_cast<std::size_t>(index)]);
-  });
+  return with_type(dtype_, [&](auto type) { return static_cast<std::int64_t>(data<decltype(type)>()[static_cast<std::size_t>(index)]); });
 }
 
 std::vector<std::int64_t> Tensor::as_int64s() const {

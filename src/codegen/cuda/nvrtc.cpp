@@ -80,7 +80,9 @@ base::Result<Nvrtc> Nvrtc::load() {
   return Nvrtc(std::move(library));
 }
 
-const std::string& Nvrtc::version() const { return library_->version; }
+const std::string& Nvrtc::version() const {
+  return library_->version;
+}
 
 bool Nvrtc::supports(std::string_view architecture) const {
   if (!architecture.starts_with("sm_")) return false;

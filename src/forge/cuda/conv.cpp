@@ -20,7 +20,9 @@ namespace {
 
 constexpr std::uint32_t kSharedBytes90 = 227 * 1024, kSharedBytes80 = 99 * 1024, kSharedBytes75 = 64 * 1024;
 
-std::int64_t steps_of(const ConvProblem& p, const ConvChoice& c) { return (p.kh * p.kw * p.c + c.bk - 1) / c.bk; }
+std::int64_t steps_of(const ConvProblem& p, const ConvChoice& c) {
+  return (p.kh * p.kw * p.c + c.bk - 1) / c.bk;
+}
 std::int64_t tiles_of(const ConvProblem& p, const ConvChoice& c) {
   return (p.n * p.oh * p.ow + c.bm - 1) / c.bm * ((p.oc + c.bn - 1) / c.bn);
 }

@@ -316,8 +316,7 @@ Values cast(const Call& call) {
     auto x = floats(in);
     if (to == DType::kFloat8E8M0) {
       const std::string round = call.text("round_mode", "up");
-      for (std::size_t i = 0; i < x.size(); ++i)
-        out.data<std::uint8_t>()[i] = tensor::to_float8e8m0(x[i], saturate, round);
+      for (std::size_t i = 0; i < x.size(); ++i) out.data<std::uint8_t>()[i] = tensor::to_float8e8m0(x[i], saturate, round);
       return result(std::move(out));
     }
     for (std::size_t i = 0; i < x.size(); ++i) out.data<std::uint8_t>()[i] = tensor::to_float8(to, x[i], saturate);

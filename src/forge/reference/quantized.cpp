@@ -112,10 +112,8 @@ Values dynamic_quantize_linear(const Call& call) {
 }  // namespace
 
 void add_quantized(Entries& e) {
-  for (std::string_view name : {"QuantizeLinear", "com.microsoft.QuantizeLinear"})
-    e.emplace_back(name, quantize_linear);
-  for (std::string_view name : {"DequantizeLinear", "com.microsoft.DequantizeLinear"})
-    e.emplace_back(name, dequantize_linear);
+  for (std::string_view name : {"QuantizeLinear", "com.microsoft.QuantizeLinear"}) e.emplace_back(name, quantize_linear);
+  for (std::string_view name : {"DequantizeLinear", "com.microsoft.DequantizeLinear"}) e.emplace_back(name, dequantize_linear);
   e.emplace_back("DynamicQuantizeLinear", dynamic_quantize_linear);
 }
 

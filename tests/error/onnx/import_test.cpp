@@ -134,8 +134,7 @@ TEST(ImportErrors, HugeTensor) {
   for (int i = 0; i < 4; ++i) tensor->add_dims(1 << 20);
   const base::Error error = refused(model);
   EXPECT_EQ(error.code, Code::kLimit);
-  EXPECT_EQ(error.text(),
-            "shape [1048576,1048576,1048576,1048576] exceeds the limit of 2147483648 elements (at initialiser 'w')");
+  EXPECT_EQ(error.text(), "shape [1048576,1048576,1048576,1048576] exceeds the limit of 2147483648 elements (at initialiser 'w')");
 }
 
 TEST(ImportErrors, LargeShapeWithFewBytes) {
@@ -147,8 +146,7 @@ TEST(ImportErrors, LargeShapeWithFewBytes) {
   tensor->set_raw_data("abcd");
   const base::Error error = refused(model);
   EXPECT_EQ(error.code, Code::kCorrupt);
-  EXPECT_EQ(error.text(),
-            "float32[1073741824] needs 4294967296 bytes of raw data, the file has 4 (at initialiser 'w')");
+  EXPECT_EQ(error.text(), "float32[1073741824] needs 4294967296 bytes of raw data, the file has 4 (at initialiser 'w')");
 }
 
 TEST(ImportErrors, NegativeDimension) {
@@ -215,8 +213,7 @@ TEST(ImportErrors, GivenShapeDoesNotFit) {
 TEST(ImportErrors, GivenShapeForNoInput) {
   ImportOptions options;
   options.input_shapes["image"] = {1, 3, 8, 8};
-  EXPECT_EQ(refused(relu_model(), options).text(),
-            "a shape is given for 'image', which is not an input; the inputs are 'x'");
+  EXPECT_EQ(refused(relu_model(), options).text(), "a shape is given for 'image', which is not an input; the inputs are 'x'");
 }
 
 TEST(ImportErrors, ShapesThatContradictEachOther) {
@@ -272,21 +269,18 @@ TEST_F(ExternalData, ParentFolder) {
 }
 
 TEST_F(ExternalData, AbsolutePath) {
-  EXPECT_EQ(refused_at("/etc/passwd").text(),
-            "external data '/etc/passwd' is outside the model's folder (at model.onnx: initialiser 'w')");
+  EXPECT_EQ(refused_at("/etc/passwd").text(), "external data '/etc/passwd' is outside the model's folder (at model.onnx: initialiser 'w')");
 }
 
 TEST_F(ExternalData, LinkOutOfTheFolder) {
   EXPECT_TRUE(base::write_file(folder_.path() / "secret.bin", "12345678"));
   std::filesystem::create_directories(folder_.path() / "model");
   std::filesystem::create_symlink(folder_.path() / "secret.bin", folder_.path() / "model" / "weights.bin");
-  EXPECT_EQ(refused_at("weights.bin").text(),
-            "external data 'weights.bin' is outside the model's folder (at model.onnx: initialiser 'w')");
+  EXPECT_EQ(refused_at("weights.bin").text(), "external data 'weights.bin' is outside the model's folder (at model.onnx: initialiser 'w')");
 }
 
 TEST_F(ExternalData, Missing) {
-  EXPECT_EQ(refused_at("weights.bin").text(),
-            "external data file 'weights.bin' is missing beside the model (at model.onnx: initialiser 'w')");
+  EXPECT_EQ(refused_at("weights.bin").text(), "external data file 'weights.bin' is missing beside the model (at model.onnx: initialiser 'w')");
 }
 
 TEST_F(ExternalData, TooShort) {

@@ -15,8 +15,7 @@ inline proto::ModelProto make_model(int opset = 17) {
   return model;
 }
 
-inline void set_type(proto::ValueInfoProto& info, const std::string& name, std::initializer_list<const char*> dims,
-                     int dtype = 1) {
+inline void set_type(proto::ValueInfoProto& info, const std::string& name, std::initializer_list<const char*> dims, int dtype = 1) {
   info.set_name(name);
   auto* tensor = info.mutable_type()->mutable_tensor_type();
   tensor->set_elem_type(dtype);
@@ -27,17 +26,13 @@ inline void set_type(proto::ValueInfoProto& info, const std::string& name, std::
   }
 }
 
-inline void add_input(proto::ModelProto& model, const std::string& name, std::initializer_list<const char*> dims,
-                      int dtype = 1) {
+inline void add_input(proto::ModelProto& model, const std::string& name, std::initializer_list<const char*> dims, int dtype = 1) {
   set_type(*model.mutable_graph()->add_input(), name, dims, dtype);
 }
-inline void add_output(proto::ModelProto& model, const std::string& name) {
-  model.mutable_graph()->add_output()->set_name(name);
-}
+inline void add_output(proto::ModelProto& model, const std::string& name) { model.mutable_graph()->add_output()->set_name(name); }
 
-inline proto::NodeProto& add_node(proto::GraphProto& graph, const std::string& op,
-                                  std::initializer_list<const char*> inputs, std::initializer_list<const char*> outputs,
-                                  const std::string& name = {}) {
+inline proto::NodeProto& add_node(proto::GraphProto& graph, const std::string& op, std::initializer_list<const char*> inputs,
+                                  std::initializer_list<const char*> outputs, const std::string& name = {}) {
   auto* node = graph.add_node();
   node->set_op_type(op);
   node->set_name(name);
@@ -45,14 +40,12 @@ inline proto::NodeProto& add_node(proto::GraphProto& graph, const std::string& o
   for (const char* output : outputs) node->add_output(output);
   return *node;
 }
-inline proto::NodeProto& add_node(proto::ModelProto& model, const std::string& op,
-                                  std::initializer_list<const char*> inputs, std::initializer_list<const char*> outputs,
-                                  const std::string& name = {}) {
+inline proto::NodeProto& add_node(proto::ModelProto& model, const std::string& op, std::initializer_list<const char*> inputs,
+                                  std::initializer_list<const char*> outputs, const std::string& name = {}) {
   return add_node(*model.mutable_graph(), op, inputs, outputs, name);
 }
 
-inline proto::AttributeProto& add_attribute(proto::NodeProto& node, const std::string& name,
-                                            proto::AttributeProto::AttributeType type) {
+inline proto::AttributeProto& add_attribute(proto::NodeProto& node, const std::string& name, proto::AttributeProto::AttributeType type) {
   auto* attribute = node.add_attribute();
   attribute->set_name(name);
   attribute->set_type(type);

@@ -19,8 +19,7 @@ constexpr std::string_view kSeparator = "\n==== after\n";
 
 std::vector<std::string> cases() {
   std::vector<std::string> files;
-  for (const auto& entry : fs::directory_iterator(fs::path(XI_SOURCE_DIR) / "tests/golden/passes/cases"))
-    files.push_back(entry.path().string());
+  for (const auto& entry : fs::directory_iterator(fs::path(XI_SOURCE_DIR) / "tests/golden/passes/cases")) files.push_back(entry.path().string());
   std::sort(files.begin(), files.end());
   return files;
 }
@@ -82,8 +81,7 @@ TEST(Pipeline, RefusesUnknownPasses) {
   options.disabled = {"fold_konstants"};
   auto runs = run_pipeline(graph, options);
   ASSERT_FALSE(runs);
-  EXPECT_TRUE(runs.error().message.starts_with("there is no pass 'fold_konstants'; the passes are fold_constants, "))
-      << runs.error().message;
+  EXPECT_TRUE(runs.error().message.starts_with("there is no pass 'fold_konstants'; the passes are fold_constants, ")) << runs.error().message;
 }
 
 }  // namespace

@@ -59,15 +59,13 @@ TEST(Text, ErrorsNameTheLine) {
 }
 
 TEST(Verify, ReportsAllProblemsAtOnce) {
-  auto graph = parse(
-      "graph \"g\" {\n  input %x: float32[1]\n  %y: float32[1] = Nope(%x)\n  %z: float32[1] = Add(%y)\n  output %z\n}");
+  auto graph = parse("graph \"g\" {\n  input %x: float32[1]\n  %y: float32[1] = Nope(%x)\n  %z: float32[1] = Add(%y)\n  output %z\n}");
   ASSERT_TRUE(graph) << graph.error().text();
   std::swap(graph->nodes[0], graph->nodes[1]);
   auto sound = verify(*graph);
   ASSERT_FALSE(sound);
-  EXPECT_EQ(
-      sound.error().message,
-      "Add: 1 inputs, the operator takes 2\nAdd: input 'y' is read before it is produced\nNope: unknown operator");
+  EXPECT_EQ(sound.error().message,
+            "Add: 1 inputs, the operator takes 2\nAdd: input 'y' is read before it is produced\nNope: unknown operator");
 }
 
 TEST(Graph, CompactKeepsCapturedValues) {

@@ -16,8 +16,7 @@ TEST(TensorFile, EveryTypeSurvivesWritingAndReading) {
     if (dtype == DType::kComplex64 || dtype == DType::kComplex128) continue;
     Tensor tensor(dtype, {3, 1});
     if (dtype == DType::kString) tensor.strings() = {"a", "", "long \xff bytes"};
-    else
-      for (int i = 0; i < 3; ++i) tensor.set(i, i % 2);
+    else for (int i = 0; i < 3; ++i) tensor.set(i, i % 2);
     std::string name;
     auto read = read_tensor(write_tensor(tensor, "v"), &name);
     ASSERT_TRUE(read) << number << read.error().text();

@@ -42,9 +42,7 @@ TEST(Expr, UnflattenThenFlattenIsTheIdentity) {
 // Every simplification must keep the value: random index arithmetic against plain integers.
 TEST(Expr, SimplificationKeepsValues) {
   std::uint32_t state = 12345;
-  auto random = [&](int n) {
-    return state = state * 1664525 + 1013904223, static_cast<int>((state >> 8) % static_cast<unsigned>(n));
-  };
+  auto random = [&](int n) { return state = state * 1664525 + 1013904223, static_cast<int>((state >> 8) % static_cast<unsigned>(n)); };
   for (int round = 0; round < 300; ++round) {
     ExprPool pool;
     std::vector<E> vars = {pool.var(0, 5), pool.var(-3, 6), pool.var(2, 17)};
