@@ -156,8 +156,11 @@ Values qlinear_conv(const Call& call) {
   const std::size_t plane = y.empty() ? 1 : y.size() / (index_of(out.shape()[0]) * maps);
   const double low = out.dtype() == DType::kInt8 ? -128 : 0, high = out.dtype() == DType::kInt8 ? 127 : 255;
   for (std::size_t i = 0; i < y.size(); ++i) {
-    const double scale = x_scale * w_scale[w_scale.size() == 1 ? 0 : i / plane % maps] / y_scale;
-    y[i] = std::clamp(std::nearbyint(y[i] * scale) + y_zero, low, high);
+    // The sum is exact; scales and product are float32, since ties decide the result.
+    const float scale = static_cast<float>(x_scale) *
+                        static_cast<float>(w_scale[w_scale.size() == 1 ? 0 : i / plane % maps]) /
+                        static_cast<float>(y_scale);
+    y[i] = std::clamp(static_cast<double>(std::nearbyint(static_cast<float>(y[i]) * scale)) + y_zero, low, high);
   }
   store(out, y);
   return result(std::move(out));

@@ -77,11 +77,13 @@ Values qlinear_matmul(const Call& call) {
   const bool is_signed = out.dtype() == DType::kInt8;
   for (std::size_t i = 0; i < y.size(); ++i) {
     const std::size_t row = i / columns % rows, column = i % columns;
-    const double scale = a_scale[a_scale.size() == 1 ? 0 : row % a_scale.size()] *
-                         b_scale[b_scale.size() == 1 ? 0 : column % b_scale.size()] /
-                         y_scale[y_scale.size() == 1 ? 0 : row % y_scale.size()];
+    // The sum is exact; scales and product are float32, since ties decide the result.
+    const float scale = static_cast<float>(a_scale[a_scale.size() == 1 ? 0 : row % a_scale.size()]) *
+                        static_cast<float>(b_scale[b_scale.size() == 1 ? 0 : column % b_scale.size()]) /
+                        static_cast<float>(y_scale[y_scale.size() == 1 ? 0 : row % y_scale.size()]);
     const double zero = y_zero[y_zero.size() == 1 ? 0 : row % y_zero.size()];
-    y[i] = std::clamp(std::nearbyint(y[i] * scale) + zero, is_signed ? -128.0 : 0.0, is_signed ? 127.0 : 255.0);
+    y[i] = std::clamp(static_cast<double>(std::nearbyint(static_cast<float>(y[i]) * scale)) + zero,
+                      is_signed ? -128.0 : 0.0, is_signed ? 127.0 : 255.0);
   }
   store(out, y);
   return result(std::move(out));

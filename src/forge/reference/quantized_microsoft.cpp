@@ -9,11 +9,11 @@ namespace xinfer::forge::reference {
 
 namespace {
 
-// (x - zero) * scale with one scale for all; the zero point may be absent.
+// (x - zero) * scale with one scale for all, in float32 as the scales are; the zero point may be absent.
 std::vector<double> dequantized(const Call& call, std::size_t data, std::size_t scale, std::size_t zero) {
   auto x = doubles(call.in(data));
   const double s = call.in(scale).as_double(0), z = call.has(zero) ? call.in(zero).as_double(0) : 0;
-  for (double& v : x) v = (v - z) * s;
+  for (double& v : x) v = static_cast<float>(v - z) * static_cast<float>(s);
   return x;
 }
 
@@ -22,7 +22,8 @@ Tensor quantized(const Call& call, const std::vector<double>& y, double scale, d
   const bool is_signed = out.dtype() == DType::kInt8;
   std::vector<double> q(y.size());
   for (std::size_t i = 0; i < y.size(); ++i)
-    q[i] = std::clamp(std::nearbyint(y[i] / scale) + zero, is_signed ? -128.0 : 0.0, is_signed ? 127.0 : 255.0);
+    q[i] = std::clamp(static_cast<double>(std::nearbyint(static_cast<float>(y[i]) / static_cast<float>(scale))) + zero,
+                      is_signed ? -128.0 : 0.0, is_signed ? 127.0 : 255.0);
   store(out, q);
   return out;
 }
