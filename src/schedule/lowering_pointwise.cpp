@@ -292,7 +292,6 @@ constexpr LoweringRow kRows[] = {
     {"IsNaN", unary<Fn::kIsNan>, 1},
     {"IsInf", is_inf, 2},
     {"Identity", identity, 0},
-    {"Dropout", identity, 0},
     {"Reciprocal", reciprocal, 4},
     {"Relu", relu, 1},
     {"LeakyRelu", leaky_relu, 2},
