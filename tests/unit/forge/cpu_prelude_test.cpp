@@ -222,7 +222,9 @@ XI_KERNEL void XI_SYMBOL(void* const* buffers, int64_t*, void*, int64_t, int64_t
         ASSERT_EQ(codes[12 * i + 2 + 2 * k + s], tensor::to_float8(kinds[k], x[i], s))
             << tensor::name(kinds[k]) << " of " << x[i];
     // A NaN has no code in float4: the casts that kernels are printed with choose one (x_to_float4).
-    if (!std::isnan(x[i])) ASSERT_EQ(codes[12 * i + 10], tensor::to_float4(x[i])) << x[i];
+    if (!std::isnan(x[i])) {
+      ASSERT_EQ(codes[12 * i + 10], tensor::to_float4(x[i])) << x[i];
+    }
   }
   const auto floats = out.as<float>();
   for (std::size_t i = 0; i < 256; ++i) {
