@@ -63,6 +63,16 @@ Result<void> require_known_shapes(const ir::Graph& graph) {
               deciding.size() == 1 ? "input" : "inputs", fmt::join(deciding, "', '"), deciding.size() == 1 ? "it decides" : "they decide", options);
 }
 
+// Passes may leave constants of other kinds; the scheduler knows tensors of numbers.
+Result<void> require_number_outputs(const ir::Graph& graph) {
+  for (ir::ValueId id : graph.outputs) {
+    const ir::Value& value = graph.value(id);
+    if (value.type.kind != ir::ValueType::Kind::kTensor || value.type.dtype == ir::DType::kString)
+      return fail(Code::kUnsupported, "output '{}' is {}: engines give tensors of numbers only", value.name, ir::to_string(value.type));
+  }
+  return {};
+}
+
 class Build {
  public:
   Build(const std::filesystem::path& path, const BuildOptions& options) : path_(path), options_(options) {}
@@ -141,6 +151,7 @@ class Build {
     for (const passes::PassRun& run : runs)
       if (run.changed) slow.push_back(fmt::format("{} {:.0f} ms", run.name, run.milliseconds));
     XI_CHECK(require_known_shapes(graph));
+    XI_CHECK(require_number_outputs(graph));
     report_.nodes_scheduled = graph.nodes.size();
     end(fmt::format("{} nodes; {}", graph.nodes.size(), fmt::join(slow, ", ")));
     return {};

@@ -46,6 +46,16 @@ TEST(BuildErrors, AnInputDecidesShapes) {
             "input 'shape' must be known at build time, because it decides shapes: give --fix shape=FILE (its value becomes part of the engine)");
 }
 
+TEST(BuildErrors, AnOutputOfStrings) {
+  auto model = onnx::make_model();
+  auto& node = onnx::add_node(model, "Constant", {}, {"y"});
+  onnx::add_attribute(node, "value_string", onnx::proto::AttributeProto::STRING).set_s("text");
+  onnx::add_output(model, "y");
+  const base::Error error = refused(model);
+  EXPECT_EQ(error.code, Code::kUnsupported);
+  EXPECT_EQ(error.text(), "output 'y' is string[]: engines give tensors of numbers only");
+}
+
 TEST(BuildErrors, UnknownPass) {
   BuildOptions options;
   options.input_shapes["x"] = {1, 3, 2, 2};
