@@ -22,7 +22,9 @@ struct Options {
   TrustOptions trust;
 };
 
-double milliseconds_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+double milliseconds_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
 
 // The value below which `part` of the sorted times lie.
 double quantile(const std::vector<double>& sorted, double part) {
@@ -72,7 +74,8 @@ void print_launches(const std::vector<core::LaunchTime>& launches) {
   fmt::print("\n{:>10} {:>6} {:>9} {:>8}  launch [kernel]\n", "us", "%", "GFLOP/s", "GB/s");
   for (const auto& launch : launches)
     fmt::print("{:10.1f} {:6.1f} {:9.1f} {:8.1f}  {} [{}]\n", launch.microseconds, 100 * launch.microseconds / total,
-               launch.flops / launch.microseconds / 1e3, launch.bytes / launch.microseconds / 1e3, launch.name, launch.choice);
+               launch.flops / launch.microseconds / 1e3, launch.bytes / launch.microseconds / 1e3, launch.name,
+               launch.choice);
 }
 
 base::Result<int> benchmark(const Options& options, bool json) {
@@ -93,21 +96,31 @@ base::Result<int> benchmark(const Options& options, bool json) {
   if (options.per_layer) launches = measure_launches(session, std::clamp<std::size_t>(times.size(), 3, 51));
 
   if (json) {
-    nlohmann::ordered_json document = {{"engine", options.file},           {"architecture", engine.architecture()},
-                                       {"threads", engine.num_threads()},  {"iterations", times.size()},
-                                       {"median_ms", quantile(times, 0.5)}, {"min_ms", times.front()},
-                                       {"mean_ms", mean},                   {"p90_ms", quantile(times, 0.9)},
-                                       {"p99_ms", quantile(times, 0.99)},   {"max_ms", times.back()},
+    nlohmann::ordered_json document = {{"engine", options.file},
+                                       {"architecture", engine.architecture()},
+                                       {"threads", engine.num_threads()},
+                                       {"iterations", times.size()},
+                                       {"median_ms", quantile(times, 0.5)},
+                                       {"min_ms", times.front()},
+                                       {"mean_ms", mean},
+                                       {"p90_ms", quantile(times, 0.9)},
+                                       {"p99_ms", quantile(times, 0.99)},
+                                       {"max_ms", times.back()},
                                        {"load_ms", load_ms}};
     for (const auto& launch : launches)
-      document["launches"].push_back({{"name", launch.name}, {"choice", launch.choice}, {"median_us", launch.microseconds},
-                                      {"flops", launch.flops}, {"bytes", launch.bytes}});
+      document["launches"].push_back({{"name", launch.name},
+                                      {"choice", launch.choice},
+                                      {"median_us", launch.microseconds},
+                                      {"flops", launch.flops},
+                                      {"bytes", launch.bytes}});
     fmt::print("{}\n", document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return 0;
   }
-  fmt::print("{} threads, {} iterations: median {:.4f} ms, min {:.4f}, mean {:.4f}, p90 {:.4f}, p99 {:.4f}; {:.1f} inferences/s; loaded in {:.1f} ms\n",
-             engine.num_threads(), times.size(), quantile(times, 0.5), times.front(), mean, quantile(times, 0.9),
-             quantile(times, 0.99), 1000 / mean, load_ms);
+  fmt::print(
+      "{} threads, {} iterations: median {:.4f} ms, min {:.4f}, mean {:.4f}, p90 {:.4f}, p99 {:.4f}; {:.1f} "
+      "inferences/s; loaded in {:.1f} ms\n",
+      engine.num_threads(), times.size(), quantile(times, 0.5), times.front(), mean, quantile(times, 0.9),
+      quantile(times, 0.99), 1000 / mean, load_ms);
   if (options.per_layer) print_launches(launches);
   return 0;
 }
@@ -122,16 +135,22 @@ void add_benchmark_command(CLI::App& app, Invocation& invocation) {
                               "xinfer-cli benchmark yolox.engine --iterations 100 --json");
   command->add_option("file", options->file, "Engine file")->required();
   command->add_option("--threads", options->num_threads, "Threads (default: one per core)")->check(CLI::Range(1, 1024));
-  auto* iterations = command->add_option("--iterations", options->iterations, "Measured runs")->check(CLI::Range(1, 100'000'000));
+  auto* iterations =
+      command->add_option("--iterations", options->iterations, "Measured runs")->check(CLI::Range(1, 100'000'000));
   command->add_option("--seconds", options->seconds, "Without --iterations: how long to measure")
       ->capture_default_str()
       ->check(CLI::Range(0.01, 3600.0))
       ->excludes(iterations);
-  command->add_option("--warmup", options->warmup, "Runs before measuring (default: a tenth of --seconds)")->check(CLI::Range(1, 1'000'000));
+  command->add_option("--warmup", options->warmup, "Runs before measuring (default: a tenth of --seconds)")
+      ->check(CLI::Range(1, 1'000'000));
   command->add_flag("--per-layer", options->per_layer, "Also the median time of every kernel launch");
-  command->add_option("--input", options->inputs, "NAME=FILE as in run; other inputs are seeded random numbers")->type_name("NAME=FILE")->allow_extra_args(false);
+  command->add_option("--input", options->inputs, "NAME=FILE as in run; other inputs are seeded random numbers")
+      ->type_name("NAME=FILE")
+      ->allow_extra_args(false);
   options->trust.add_to(*command);
-  command->callback([options, &invocation] { invocation.action = [options, &invocation] { return benchmark(*options, invocation.json); }; });
+  command->callback([options, &invocation] {
+    invocation.action = [options, &invocation] { return benchmark(*options, invocation.json); };
+  });
 }
 
 }  // namespace xinfer::cli

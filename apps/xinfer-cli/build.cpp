@@ -1,10 +1,11 @@
 // xinfer-cli build: ONNX in, a verified, signed engine out.
+#include "compiler/build.h"
+
 #include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
 #include "command.h"
-#include "compiler/build.h"
 #include "engine/trust.h"
 #include "engine_options.h"
 
@@ -23,16 +24,20 @@ struct Options {
 };
 
 void print_report(const compiler::Report& report, const std::string& path, double seconds) {
-  fmt::print("{}: {} for {}, {} launches of {} kernels, {:.2f} MB of weights, arena {:.2f} MB, {:.3f} GFLOP, built in {:.2f} s\n", path,
-             report.toolchain, report.target, report.launches, report.kernels, static_cast<double>(report.weight_bytes) / 1e6,
-             static_cast<double>(report.arena_bytes) / 1e6, report.flops / 1e9, seconds);
+  fmt::print(
+      "{}: {} for {}, {} launches of {} kernels, {:.2f} MB of weights, arena {:.2f} MB, {:.3f} GFLOP, built in {:.2f} "
+      "s\n",
+      path, report.toolchain, report.target, report.launches, report.kernels,
+      static_cast<double>(report.weight_bytes) / 1e6, static_cast<double>(report.arena_bytes) / 1e6, report.flops / 1e9,
+      seconds);
   const auto& verification = report.verification;
   if (!verification.ran) {
     fmt::print("{}\n", verification.reason);
     return;
   }
   for (const auto& output : verification.outputs)
-    fmt::print("verified against the reference: {}: largest error {:.3g}, cosine {:.9f}\n", output.name, output.max_abs_error, output.cosine);
+    fmt::print("verified against the reference: {}: largest error {:.3g}, cosine {:.9f}\n", output.name,
+               output.max_abs_error, output.cosine);
 }
 
 base::Result<int> build(Options options, bool json) {
@@ -40,7 +45,9 @@ base::Result<int> build(Options options, bool json) {
   XI_TRY(options.build.input_values, read_named_tensors(options.values));
   options.build.verify = !options.no_verify;
   options.build.disabled_passes.insert(options.disabled_passes.begin(), options.disabled_passes.end());
-  if (!options.no_cache) options.build.cache_folder = options.cache.empty() ? base::cache_folder() / "kernels" : std::filesystem::path(options.cache);
+  if (!options.no_cache)
+    options.build.cache_folder =
+        options.cache.empty() ? base::cache_folder() / "kernels" : std::filesystem::path(options.cache);
   if (!options.key.empty()) {
     XI_TRY(options.build.secret_key, engine::read_secret_key(options.key));
   } else if (!options.is_unsigned) {
@@ -49,7 +56,9 @@ base::Result<int> build(Options options, bool json) {
   auto start = std::chrono::steady_clock::now();
   auto progress = std::make_unique<ProgressPrinter>();
   options.build.on_progress = [&](std::string_view stage, double fraction) { progress->show(stage, fraction); };
-  options.build.on_dump = [](std::string_view stage, std::string_view text) { fmt::print(stderr, "# after {}\n{}\n", stage, text); };
+  options.build.on_dump = [](std::string_view stage, std::string_view text) {
+    fmt::print(stderr, "# after {}\n{}\n", stage, text);
+  };
   auto output = compiler::build(options.onnx, options.build);
   progress.reset();
   if (!output) return std::unexpected(std::move(output).error());
@@ -71,30 +80,47 @@ base::Result<int> build(Options options, bool json) {
 void add_build_command(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   auto& build_options = options->build;
-  auto* command = add_command(app, invocation, "build", "Compiles an ONNX model into an engine",
-                              "xinfer-cli build --onnx yolox.onnx -o yolox.engine\n"
-                              "xinfer-cli build --onnx bert.onnx --target x86-64-v3 --shape ids=1x128 --shape mask=1x128 -o bert.engine\n"
-                              "xinfer-cli build --onnx a.onnx --target armv8-a --key team.key -o a.engine");
+  auto* command = add_command(
+      app, invocation, "build", "Compiles an ONNX model into an engine",
+      "xinfer-cli build --onnx yolox.onnx -o yolox.engine\n"
+      "xinfer-cli build --onnx bert.onnx --target x86-64-v3 --shape ids=1x128 --shape mask=1x128 -o bert.engine\n"
+      "xinfer-cli build --onnx a.onnx --target armv8-a --key team.key -o a.engine");
   command->add_option("--onnx", options->onnx, "ONNX file")->required();
   command->add_option("-o,--output", options->output, "Engine file to write")->required();
-  command->add_option("--target", build_options.target, "Hardware, see 'xinfer-cli targets'; may carry :PRECISION")->capture_default_str();
+  command->add_option("--target", build_options.target, "Hardware, see 'xinfer-cli targets'; may carry :PRECISION")
+      ->capture_default_str();
   command->add_option("--precision", build_options.precision, "fp32, fp16, bf16 or int8")->capture_default_str();
-  command->add_option("--shape", options->shapes, "Sizes of an input with symbolic dimensions, image=1x3x224x224")->type_name("NAME=SIZES")->allow_extra_args(false);
-  command->add_option("--fix", options->values,
-                      "Value of an input that decides shapes or branches: it becomes a constant of the engine (.npy, .pb)")
+  command->add_option("--shape", options->shapes, "Sizes of an input with symbolic dimensions, image=1x3x224x224")
+      ->type_name("NAME=SIZES")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--fix", options->values,
+                   "Value of an input that decides shapes or branches: it becomes a constant of the engine (.npy, .pb)")
       ->type_name("NAME=FILE")
       ->allow_extra_args(false);
   command->add_option("--name", build_options.model_name, "Name of the model in the engine (default: the file's)");
   command->add_option("--licence", build_options.license, "Licence of the model, SPDX, for the engine's manifest");
-  auto* key = command->add_option("--key", options->key, "Secret key to sign with (default: this user's own, made at first use)");
-  command->add_flag("--unsigned", options->is_unsigned, "Do not sign: such an engine loads only with --allow-unsigned")->excludes(key);
-  auto* cache = command->add_option("--cache", options->cache, "Folder of compiled kernels (default: the user's cache)");
+  auto* key = command->add_option("--key", options->key,
+                                  "Secret key to sign with (default: this user's own, made at first use)");
+  command->add_flag("--unsigned", options->is_unsigned, "Do not sign: such an engine loads only with --allow-unsigned")
+      ->excludes(key);
+  auto* cache =
+      command->add_option("--cache", options->cache, "Folder of compiled kernels (default: the user's cache)");
   command->add_flag("--no-cache", options->no_cache, "Compile every kernel anew")->excludes(cache);
-  command->add_option("--jobs", build_options.jobs, "Compilers at once (default: one per core)")->check(CLI::Range(1, 1024));
+  command->add_option("--jobs", build_options.jobs, "Compilers at once (default: one per core)")
+      ->check(CLI::Range(1, 1024));
   command->add_flag("--no-verify", options->no_verify, "Do not compare the engine with the reference");
-  command->add_option("--dump-after", build_options.dump_after, "Print the graph after this pass ('import', 'all') to standard error")->type_name("PASS")->allow_extra_args(false);
-  command->add_option("--disable-pass", options->disabled_passes, "Leave a pass out")->type_name("PASS")->allow_extra_args(false);
-  command->callback([options, &invocation] { invocation.action = [options, &invocation] { return build(*options, invocation.json); }; });
+  command
+      ->add_option("--dump-after", build_options.dump_after,
+                   "Print the graph after this pass ('import', 'all') to standard error")
+      ->type_name("PASS")
+      ->allow_extra_args(false);
+  command->add_option("--disable-pass", options->disabled_passes, "Leave a pass out")
+      ->type_name("PASS")
+      ->allow_extra_args(false);
+  command->callback([options, &invocation] {
+    invocation.action = [options, &invocation] { return build(*options, invocation.json); };
+  });
 }
 
 }  // namespace xinfer::cli

@@ -8,10 +8,12 @@
 
 namespace xinfer::cli {
 
-CLI::App* add_command(CLI::App& app, Invocation& invocation, std::string name, std::string description, std::string examples) {
+CLI::App* add_command(CLI::App& app, Invocation& invocation, std::string name, std::string description,
+                      std::string examples) {
   auto* command = app.add_subcommand(std::move(name), std::move(description));
   command->add_flag("--json", invocation.json, "Print one JSON document instead of text");
-  if (!examples.empty()) command->footer("Examples:\n  " + CLI::detail::find_and_replace(std::move(examples), "\n", "\n  "));
+  if (!examples.empty())
+    command->footer("Examples:\n  " + CLI::detail::find_and_replace(std::move(examples), "\n", "\n  "));
   return command;
 }
 

@@ -26,7 +26,8 @@ struct Invocation {
 ///     command->add_option("file", options->file, "engine file")->required();
 ///     command->callback([options, &invocation] { invocation.action = [options, &invocation] { return inspect(*options, invocation.json); }; });
 ///   }
-CLI::App* add_command(CLI::App& app, Invocation& invocation, std::string name, std::string description, std::string examples);
+CLI::App* add_command(CLI::App& app, Invocation& invocation, std::string name, std::string description,
+                      std::string examples);
 
 /// Adds every command (commands.cpp).
 void add_commands(CLI::App& app, Invocation& invocation);

@@ -16,9 +16,13 @@ using base::Code;
 using base::fail;
 
 void TrustOptions::add_to(CLI::App& command) {
-  command.add_flag("--allow-unsigned", allow_unsigned, "Also load an engine without a signature: only one that you built yourself");
-  command.add_option("--trust-key", keys, "Public key to trust beside the trust store: 64 hexadecimal digits or a .pub file")
-      ->type_name("KEY")->allow_extra_args(false);
+  command.add_flag("--allow-unsigned", allow_unsigned,
+                   "Also load an engine without a signature: only one that you built yourself");
+  command
+      .add_option("--trust-key", keys,
+                  "Public key to trust beside the trust store: 64 hexadecimal digits or a .pub file")
+      ->type_name("KEY")
+      ->allow_extra_args(false);
 }
 
 base::Result<engine::Trust> TrustOptions::trust() const {
@@ -38,7 +42,8 @@ base::Result<core::EngineOptions> TrustOptions::engine_options(int num_threads) 
   core::EngineOptions options;
   options.num_threads = num_threads;
   options.allow_unsigned = allow_unsigned;
-  for (const auto& key : keys_of_store.public_keys) options.trusted_keys.push_back(base::to_hex(std::as_bytes(std::span(key))));
+  for (const auto& key : keys_of_store.public_keys)
+    options.trusted_keys.push_back(base::to_hex(std::as_bytes(std::span(key))));
   options.use_trust_store = false;  // its keys are in the list already
   return options;
 }
@@ -104,17 +109,16 @@ base::Result<core::Tensor> convert(const tensor::Tensor& values, const core::Ten
   core::Shape shape = values.shape();
   bool is_fixed = std::ranges::all_of(input.shape, [](auto size) { return size >= 0; });
   if (is_fixed && values.num_elements() == tensor::num_elements(input.shape)) shape = input.shape;
-  if (values.dtype() == tensor::DType::kString) return fail(Code::kInvalidArgument, "input '{}' takes no strings", input.name);
+  if (values.dtype() == tensor::DType::kString)
+    return fail(Code::kInvalidArgument, "input '{}' takes no strings", input.name);
   tensor::Tensor typed(static_cast<tensor::DType>(input.dtype), shape);
-  if (values.dtype() == typed.dtype())
-    std::memcpy(typed.bytes().data(), values.bytes().data(), typed.size_bytes());
+  if (values.dtype() == typed.dtype()) std::memcpy(typed.bytes().data(), values.bytes().data(), typed.size_bytes());
   else
     for (std::int64_t i = 0; i < typed.num_elements(); ++i) {
-      if (tensor::is_float(typed.dtype()))
-        typed.set(i, values.as_double(i));
+      if (tensor::is_float(typed.dtype())) typed.set(i, values.as_double(i));
       else
-        return fail(Code::kInvalidArgument, "input '{}' needs {}, the file holds {}", input.name, tensor::name(typed.dtype()),
-                    tensor::name(values.dtype()));
+        return fail(Code::kInvalidArgument, "input '{}' needs {}, the file holds {}", input.name,
+                    tensor::name(typed.dtype()), tensor::name(values.dtype()));
     }
   core::Tensor tensor(shape, input.dtype);
   tensor.copy_from_host(typed.bytes().data(), typed.size_bytes());
@@ -125,9 +129,11 @@ base::Result<core::Tensor> convert(const tensor::Tensor& values, const core::Ten
 // floating types. Models with other pre-processing get a prepared .npy file, or are run through the zoo.
 base::Result<tensor::Tensor> read_image(const std::filesystem::path& path, const core::TensorDescription& input) {
   const auto& s = input.shape;
-  bool rank4 = s.size() == 4 && s[0] == 1, first = rank4 && (s[1] == 1 || s[1] == 3), last = rank4 && (s[3] == 1 || s[3] == 3);
+  bool rank4 = s.size() == 4 && s[0] == 1, first = rank4 && (s[1] == 1 || s[1] == 3),
+       last = rank4 && (s[3] == 1 || s[3] == 3);
   if ((!first && !last) || std::ranges::any_of(s, [](auto size) { return size < 1; }))
-    return fail(Code::kInvalidArgument, "input '{}' of shape {} is no picture; give a .npy or .pb file", input.name, format_shape(s));
+    return fail(Code::kInvalidArgument, "input '{}' of shape {} is no picture; give a .npy or .pb file", input.name,
+                format_shape(s));
   std::int64_t channels = first ? s[1] : s[3], height = first ? s[2] : s[1], width = first ? s[3] : s[2];
   Image image = resize(Image::load(path), static_cast<int>(width), static_cast<int>(height));
   image = channels == 1 ? to_gray(image) : to_rgb(image);
@@ -164,7 +170,8 @@ base::Result<std::map<std::string, core::Tensor>> read_inputs(const core::Infere
     std::filesystem::path path = equals == std::string::npos ? argument : argument.substr(equals + 1);
     auto input = std::ranges::find(engine.inputs(), name, &core::TensorDescription::name);
     if (input == engine.inputs().end())
-      return fail(Code::kInvalidArgument, "the engine has no input '{}'; it has {}", name, fmt::join(engine.input_names(), ", "));
+      return fail(Code::kInvalidArgument, "the engine has no input '{}'; it has {}", name,
+                  fmt::join(engine.input_names(), ", "));
     XI_TRY(tensor::Tensor values, read_value(path, *input));
     XI_TRY(core::Tensor tensor, convert(values, *input));
     inputs[name] = std::move(tensor);

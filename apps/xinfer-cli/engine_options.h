@@ -24,9 +24,11 @@ struct TrustOptions {
 };
 
 /// "image=1x3x224x224" to a shape by name.
-[[nodiscard]] base::Result<std::map<std::string, tensor::Shape>> parse_shape_options(const std::vector<std::string>& texts);
+[[nodiscard]] base::Result<std::map<std::string, tensor::Shape>> parse_shape_options(
+    const std::vector<std::string>& texts);
 /// NAME=FILE (.npy, .pb) to tensors by name.
-[[nodiscard]] base::Result<std::map<std::string, tensor::Tensor>> read_named_tensors(const std::vector<std::string>& arguments);
+[[nodiscard]] base::Result<std::map<std::string, tensor::Tensor>> read_named_tensors(
+    const std::vector<std::string>& arguments);
 /// "224x224" or "[1,3,224]" as "1x3x224x224"; "scalar" for a scalar.
 std::string format_shape(const std::vector<std::int64_t>& shape);
 

@@ -21,7 +21,8 @@ using Json = nlohmann::ordered_json;
 
 Json to_json(const std::vector<engine::TensorInfo>& infos) {
   Json list = Json::array();
-  for (const auto& info : infos) list.push_back({{"name", info.name}, {"dtype", tensor::name(info.dtype)}, {"shape", info.shape}});
+  for (const auto& info : infos)
+    list.push_back({{"name", info.name}, {"dtype", tensor::name(info.dtype)}, {"shape", info.shape}});
   return list;
 }
 
@@ -31,7 +32,9 @@ Json embedded(const std::string& text) {
   return json.is_discarded() ? Json::object() : json;
 }
 
-std::string signer_of(const engine::Engine& engine) { return engine.signer().empty() ? "" : engine::key_id(engine.signer()); }
+std::string signer_of(const engine::Engine& engine) {
+  return engine.signer().empty() ? "" : engine::key_id(engine.signer());
+}
 
 bool runs_here(const engine::Engine& engine) {
   auto host = target::host();
@@ -78,22 +81,24 @@ void print(const engine::Engine& engine, bool launches) {
   line("model", manifest.model_name);
   line("model digest", manifest.model_digest);
   line("licence", manifest.licence);
-  line("target", fmt::format("{}:{} ({}){}", manifest.architecture, manifest.precision, row ? row->display_name : "unknown",
-                             runs_here(engine) ? "" : ", does not run on this machine"));
+  line("target",
+       fmt::format("{}:{} ({}){}", manifest.architecture, manifest.precision, row ? row->display_name : "unknown",
+                   runs_here(engine) ? "" : ", does not run on this machine"));
   line("toolchain", manifest.toolchain);
   line("signed by", engine.signer().empty() ? "nobody" : signer_of(engine));
   line("digest", engine.digest());
   line("file", fmt::format("format {}, {} bytes: code {}, weights {}", engine.format_version(), engine.file_bytes(),
                            engine.code().size(), engine.weights().size()));
-  line("plan", fmt::format("{} launches of {} kernels, {:.3f} GFLOP, arena {} bytes", plan.launches.size(), plan.kernels.size(),
-                           flops / 1e9, plan.arena_bytes));
-  for (const auto& input : plan.inputs) line("input", fmt::format("{} {} {}", input.name, tensor::name(input.dtype), format_shape(input.shape)));
+  line("plan", fmt::format("{} launches of {} kernels, {:.3f} GFLOP, arena {} bytes", plan.launches.size(),
+                           plan.kernels.size(), flops / 1e9, plan.arena_bytes));
+  for (const auto& input : plan.inputs)
+    line("input", fmt::format("{} {} {}", input.name, tensor::name(input.dtype), format_shape(input.shape)));
   for (const auto& output : plan.outputs)
     line("output", fmt::format("{} {} {}", output.name, tensor::name(output.dtype), format_shape(output.shape)));
   if (launches)
     for (std::size_t i = 0; i < plan.launches.size(); ++i)
-      fmt::print("{:4}  {:>8.3f} MFLOP  {:>5} tasks  {}  [{}]\n", i, plan.launches[i].flops / 1e6, plan.launches[i].num_tasks,
-                 plan.launches[i].name, plan.launches[i].choice);
+      fmt::print("{:4}  {:>8.3f} MFLOP  {:>5} tasks  {}  [{}]\n", i, plan.launches[i].flops / 1e6,
+                 plan.launches[i].num_tasks, plan.launches[i].name, plan.launches[i].choice);
 }
 
 base::Result<int> inspect(const Options& options, bool json) {
@@ -107,8 +112,11 @@ base::Result<int> inspect(const Options& options, bool json) {
   if (options.launches) {
     document["launch_list"] = Json::array();
     for (const auto& launch : engine->plan().launches)
-      document["launch_list"].push_back({{"name", launch.name}, {"choice", launch.choice}, {"tasks", launch.num_tasks},
-                                         {"flops", launch.flops}, {"bytes", launch.bytes}});
+      document["launch_list"].push_back({{"name", launch.name},
+                                         {"choice", launch.choice},
+                                         {"tasks", launch.num_tasks},
+                                         {"flops", launch.flops},
+                                         {"bytes", launch.bytes}});
   }
   fmt::print("{}\n", document.dump(2, ' ', false, Json::error_handler_t::replace));
   return 0;
@@ -142,7 +150,9 @@ void add_inspect_command(CLI::App& app, Invocation& invocation) {
   command->add_option("file", options->file, "Engine file")->required();
   command->add_flag("--launches", options->launches, "List every kernel launch with its choice");
   options->trust.add_to(*command);
-  command->callback([options, &invocation] { invocation.action = [options, &invocation] { return inspect(*options, invocation.json); }; });
+  command->callback([options, &invocation] {
+    invocation.action = [options, &invocation] { return inspect(*options, invocation.json); };
+  });
 }
 
 void add_verify_command(CLI::App& app, Invocation& invocation) {
@@ -151,7 +161,9 @@ void add_verify_command(CLI::App& app, Invocation& invocation) {
                               "xinfer-cli verify yolox.engine\nxinfer-cli verify --trust-key hub.pub yolox.engine");
   command->add_option("file", options->file, "Engine file")->required();
   options->trust.add_to(*command);
-  command->callback([options, &invocation] { invocation.action = [options, &invocation] { return verify(*options, invocation.json); }; });
+  command->callback([options, &invocation] {
+    invocation.action = [options, &invocation] { return verify(*options, invocation.json); };
+  });
 }
 
 }  // namespace xinfer::cli

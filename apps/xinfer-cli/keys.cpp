@@ -25,11 +25,14 @@ base::Result<int> generate(const Options& options, bool json) {
   XI_CHECK(engine::write_secret_key(options.path + ".key", pair.secret_key));
   XI_CHECK(base::write_file(options.path + ".pub", hex(pair.public_key) + "\n"));
   if (json)
-    fmt::print("{}\n", nlohmann::ordered_json{{"id", engine::key_id(pair.public_key)}, {"public_key", hex(pair.public_key)},
-                                              {"secret_key_file", options.path + ".key"}, {"public_key_file", options.path + ".pub"}}.dump(2));
+    fmt::print("{}\n", nlohmann::ordered_json{{"id", engine::key_id(pair.public_key)},
+                                              {"public_key", hex(pair.public_key)},
+                                              {"secret_key_file", options.path + ".key"},
+                                              {"public_key_file", options.path + ".pub"}}
+                           .dump(2));
   else
-    fmt::print("{}: secret key in {}.key (keep it to yourself), public key in {}.pub\n", engine::key_id(pair.public_key), options.path,
-               options.path);
+    fmt::print("{}: secret key in {}.key (keep it to yourself), public key in {}.pub\n",
+               engine::key_id(pair.public_key), options.path, options.path);
   return 0;
 }
 
@@ -38,10 +41,8 @@ base::Result<int> trust(const Options& options, bool json) {
   if (!key || key->size() != 32) key = engine::read_public_key(options.key);
   if (!key) return std::unexpected(std::move(key).error());
   XI_CHECK(engine::add_trusted_key(*key, options.comment));
-  if (json)
-    fmt::print("{}\n", nlohmann::ordered_json{{"id", engine::key_id(*key)}, {"public_key", hex(*key)}}.dump(2));
-  else
-    fmt::print("{} is trusted now\n", engine::key_id(*key));
+  if (json) fmt::print("{}\n", nlohmann::ordered_json{{"id", engine::key_id(*key)}, {"public_key", hex(*key)}}.dump(2));
+  else fmt::print("{} is trusted now\n", engine::key_id(*key));
   return 0;
 }
 
@@ -75,23 +76,31 @@ void add_keys_command(CLI::App& app, Invocation& invocation) {
   auto* group = app.add_subcommand("keys", "Signing keys, and whose engines are trusted");
   group->require_subcommand(1);
 
-  auto* generate_command = add_command(*group, invocation, "generate", "Makes a key pair: PATH.key and PATH.pub",
-                                       "xinfer-cli keys generate team\nxinfer-cli build --onnx a.onnx --key team.key -o a.engine");
+  auto* generate_command =
+      add_command(*group, invocation, "generate", "Makes a key pair: PATH.key and PATH.pub",
+                  "xinfer-cli keys generate team\nxinfer-cli build --onnx a.onnx --key team.key -o a.engine");
   generate_command->add_option("path", options->path, "Where to write, without ending")->required();
-  generate_command->callback([options, &invocation] { invocation.action = [options, &invocation] { return generate(*options, invocation.json); }; });
+  generate_command->callback([options, &invocation] {
+    invocation.action = [options, &invocation] { return generate(*options, invocation.json); };
+  });
 
   auto* trust_command = add_command(*group, invocation, "trust", "Trusts engines signed with a key from now on",
                                     "xinfer-cli keys trust team.pub --comment 'our build farm'");
   trust_command->add_option("key", options->key, "64 hexadecimal digits, or a .pub file")->required();
   trust_command->add_option("--comment", options->comment, "Whose key it is");
-  trust_command->callback([options, &invocation] { invocation.action = [options, &invocation] { return trust(*options, invocation.json); }; });
+  trust_command->callback([options, &invocation] {
+    invocation.action = [options, &invocation] { return trust(*options, invocation.json); };
+  });
 
   auto* list_command = add_command(*group, invocation, "list", "Lists the trusted keys", "xinfer-cli keys list");
   list_command->callback([&invocation] { invocation.action = [&invocation] { return list(invocation.json); }; });
 
-  auto* forget_command = add_command(*group, invocation, "forget", "Stops trusting a key", "xinfer-cli keys forget ed25519:0123456789abcdef");
+  auto* forget_command = add_command(*group, invocation, "forget", "Stops trusting a key",
+                                     "xinfer-cli keys forget ed25519:0123456789abcdef");
   forget_command->add_option("key", options->key, "Key id or 64 hexadecimal digits")->required();
-  forget_command->callback([options, &invocation] { invocation.action = [options, &invocation] { return forget(*options, invocation.json); }; });
+  forget_command->callback([options, &invocation] {
+    invocation.action = [options, &invocation] { return forget(*options, invocation.json); };
+  });
 }
 
 }  // namespace xinfer::cli

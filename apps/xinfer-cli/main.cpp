@@ -64,8 +64,10 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     // CLI11 would only say that some command is missing.
     const CLI::App& known = app;
-    if (argc > 1 && argv[1][0] != '-' && known.get_subcommands([&](const CLI::App* command) { return command->get_name() == argv[1]; }).empty())
-      return report({Code::kInvalidArgument, fmt::format("there is no command '{}'; try --help", argv[1]), {}}, invocation.json);
+    if (argc > 1 && argv[1][0] != '-' &&
+        known.get_subcommands([&](const CLI::App* command) { return command->get_name() == argv[1]; }).empty())
+      return report({Code::kInvalidArgument, fmt::format("there is no command '{}'; try --help", argv[1]), {}},
+                    invocation.json);
     return report({Code::kInvalidArgument, std::string(error.what()) + "; try --help", {}}, invocation.json);
   }
   return run_action(invocation);

@@ -25,13 +25,15 @@ struct CaseOutcome {
 };
 
 /// Folders below `roots` that hold a model.onnx and a test_data_set_*, sorted. kNotFound when a root does not exist.
-[[nodiscard]] base::Result<std::vector<std::filesystem::path>> find_cases(const std::vector<std::filesystem::path>& roots);
+[[nodiscard]] base::Result<std::vector<std::filesystem::path>> find_cases(
+    const std::vector<std::filesystem::path>& roots);
 
 /// Runs all data sets of one case.
 CaseOutcome run_case(const std::filesystem::path& folder, const CaseOptions& options);
 
 /// Whether `actual` equals `expected`: same type and shape, floats within atol + rtol * |expected|, NaN equals NaN.
 /// Returns what differs first, empty when equal.
-std::string compare(const forge::reference::Value& actual, const forge::reference::Value& expected, double rtol, double atol);
+std::string compare(const forge::reference::Value& actual, const forge::reference::Value& expected, double rtol,
+                    double atol);
 
 }  // namespace xinfer::cli

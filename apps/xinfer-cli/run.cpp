@@ -62,13 +62,21 @@ base::Result<int> run(const Options& options, bool json) {
     }
     Summary summary = summarise(values);
     if (json)
-      list.push_back({{"name", name}, {"dtype", core::name(output.dtype())}, {"shape", output.shape()}, {"min", summary.min},
-                      {"max", summary.max}, {"mean", summary.mean}, {"file", path}});
+      list.push_back({{"name", name},
+                      {"dtype", core::name(output.dtype())},
+                      {"shape", output.shape()},
+                      {"min", summary.min},
+                      {"max", summary.max},
+                      {"mean", summary.mean},
+                      {"file", path}});
     else
-      fmt::print("{} {} {}: min {:.6g}, max {:.6g}, mean {:.6g}{}{}\n", name, core::name(output.dtype()), format_shape(output.shape()),
-                 summary.min, summary.max, summary.mean, path.empty() ? "" : " -> ", path);
+      fmt::print("{} {} {}: min {:.6g}, max {:.6g}, mean {:.6g}{}{}\n", name, core::name(output.dtype()),
+                 format_shape(output.shape()), summary.min, summary.max, summary.mean, path.empty() ? "" : " -> ",
+                 path);
   }
-  if (json) fmt::print("{}\n", nlohmann::ordered_json{{"outputs", list}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  if (json)
+    fmt::print("{}\n",
+               nlohmann::ordered_json{{"outputs", list}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   return 0;
 }
 
@@ -76,21 +84,30 @@ base::Result<int> run(const Options& options, bool json) {
 
 void add_run_command(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
-  auto* command = add_command(app, invocation, "run", "Runs an engine once on inputs from files",
-                              "xinfer-cli run mnist.engine --input Input3=digit.npy -o out\n"
-                              "xinfer-cli run classifier.engine --input photo.jpg\n"
-                              "xinfer-cli run bert.engine --input ids=ids.npy --input mask=mask.npy --format pb -o out");
+  auto* command =
+      add_command(app, invocation, "run", "Runs an engine once on inputs from files",
+                  "xinfer-cli run mnist.engine --input Input3=digit.npy -o out\n"
+                  "xinfer-cli run classifier.engine --input photo.jpg\n"
+                  "xinfer-cli run bert.engine --input ids=ids.npy --input mask=mask.npy --format pb -o out");
   command->add_option("file", options->file, "Engine file")->required();
-  command->add_option("--input", options->inputs,
-                      "NAME=FILE: .npy, .pb (ONNX TensorProto), or a picture, which is resized and, for floating inputs, scaled "
-                      "to 0…1. NAME= may be left out for the only input")
+  command
+      ->add_option(
+          "--input", options->inputs,
+          "NAME=FILE: .npy, .pb (ONNX TensorProto), or a picture, which is resized and, for floating inputs, scaled "
+          "to 0…1. NAME= may be left out for the only input")
       ->required()
-      ->type_name("NAME=FILE")->allow_extra_args(false);
-  command->add_option("-o,--output", options->output_folder, "Folder for the outputs, one file each; without it they are summarised");
-  command->add_option("--format", options->format, "Format of output files")->capture_default_str()->check(CLI::IsMember({"npy", "pb"}));
+      ->type_name("NAME=FILE")
+      ->allow_extra_args(false);
+  command->add_option("-o,--output", options->output_folder,
+                      "Folder for the outputs, one file each; without it they are summarised");
+  command->add_option("--format", options->format, "Format of output files")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"npy", "pb"}));
   command->add_option("--threads", options->num_threads, "Threads (default: one per core)")->check(CLI::Range(1, 1024));
   options->trust.add_to(*command);
-  command->callback([options, &invocation] { invocation.action = [options, &invocation] { return run(*options, invocation.json); }; });
+  command->callback([options, &invocation] {
+    invocation.action = [options, &invocation] { return run(*options, invocation.json); };
+  });
 }
 
 }  // namespace xinfer::cli

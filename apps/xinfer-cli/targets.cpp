@@ -26,7 +26,10 @@ base::Result<int> list_targets(bool json) {
                       {"host", row.name == host_name},
                       {"runs_here", runs_here}});
     } else {
-      std::string_view state = row.name == host_name ? "host" : runs_here ? "runs here" : row.unavailable.empty() ? "builds" : "-";
+      std::string_view state = row.name == host_name     ? "host"
+                               : runs_here               ? "runs here"
+                               : row.unavailable.empty() ? "builds"
+                                                         : "-";
       fmt::print("{:<10} {:<10} {:<28} {}\n", row.name, state, row.display_name, fmt::join(row.aliases, " "));
     }
   }

@@ -119,7 +119,8 @@ std::string one_line(std::string text) {
 base::Result<int> test_onnx(const Options& options, bool json) {
   XI_TRY(auto cases, find_cases(options.folders));
   if (cases.empty())
-    return fail(Code::kNotFound, "no case found: a case is a folder with model.onnx and test_data_set_0, test_data_set_1, …");
+    return fail(Code::kNotFound,
+                "no case found: a case is a folder with model.onnx and test_data_set_0, test_data_set_1, …");
   std::size_t counts[3] = {};
   std::vector<CaseOutcome> outcomes(cases.size());
   XI_CHECK(run_all(cases, options, [&](std::size_t index, CaseOutcome outcome) {
@@ -127,8 +128,8 @@ base::Result<int> test_onnx(const Options& options, bool json) {
     static constexpr std::string_view kWords[] = {"PASS", "FAIL", "SKIP"};
     bool print = options.verbose || outcome.kind != CaseOutcome::Kind::kPassed;
     if (!json && print) {
-      fmt::print("{} {}{}{}\n", kWords[static_cast<int>(outcome.kind)], cases[index].string(), outcome.reason.empty() ? "" : ": ",
-                 one_line(outcome.reason));
+      fmt::print("{} {}{}{}\n", kWords[static_cast<int>(outcome.kind)], cases[index].string(),
+                 outcome.reason.empty() ? "" : ": ", one_line(outcome.reason));
       std::fflush(stdout);
     }
     outcomes[index] = std::move(outcome);
@@ -156,15 +157,24 @@ void add_test_onnx_command(CLI::App& app, Invocation& invocation) {
                               "xinfer-cli test-onnx cases/node\n"
                               "xinfer-cli test-onnx --target x86-64-v3 --rtol 1e-3 --atol 1e-4 models\n"
                               "xinfer-cli test-onnx --target reference cases/node/test_add");
-  command->add_option("folders", options->folders, "Folders, searched recursively for model.onnx beside test_data_set_N")->required();
-  command->add_option("--target", options->cases.target,
-                      "What to build for and run; 'reference' evaluates the reference functions without building")
+  command
+      ->add_option("folders", options->folders, "Folders, searched recursively for model.onnx beside test_data_set_N")
+      ->required();
+  command
+      ->add_option("--target", options->cases.target,
+                   "What to build for and run; 'reference' evaluates the reference functions without building")
       ->capture_default_str();
-  command->add_option("--rtol", options->rtol, "Relative tolerance (default: the case's own, else 1e-3)")->check(CLI::NonNegativeNumber);
-  command->add_option("--atol", options->atol, "Absolute tolerance (default: the case's own, else 1e-7)")->check(CLI::NonNegativeNumber);
+  command->add_option("--rtol", options->rtol, "Relative tolerance (default: the case's own, else 1e-3)")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--atol", options->atol, "Absolute tolerance (default: the case's own, else 1e-7)")
+      ->check(CLI::NonNegativeNumber);
   command->add_option("--jobs", options->jobs, "Cases at once (default: one per core)")->check(CLI::Range(1, 1024));
-  command->add_option("--threads", options->cases.num_threads, "Threads of each engine")->capture_default_str()->check(CLI::Range(1, 1024));
-  command->add_option("--timeout", options->timeout_s, "Seconds that a case may take")->capture_default_str()->check(CLI::Range(1, 86400));
+  command->add_option("--threads", options->cases.num_threads, "Threads of each engine")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
+  command->add_option("--timeout", options->timeout_s, "Seconds that a case may take")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 86400));
   command->add_option("--cache", options->cache, "Folder of compiled kernels (default: the user's cache)");
   command->add_flag("-v,--verbose", options->verbose, "Print passed cases as well");
   command->callback([options, &invocation] {
@@ -175,7 +185,8 @@ void add_test_onnx_command(CLI::App& app, Invocation& invocation) {
       }
       if (options->rtol >= 0) options->cases.rtol = options->rtol;
       if (options->atol >= 0) options->cases.atol = options->atol;
-      options->cases.cache_folder = options->cache.empty() ? base::cache_folder() / "kernels" : std::filesystem::path(options->cache);
+      options->cases.cache_folder =
+          options->cache.empty() ? base::cache_folder() / "kernels" : std::filesystem::path(options->cache);
       return test_onnx(*options, invocation.json);
     };
   });

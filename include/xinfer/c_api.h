@@ -87,8 +87,8 @@ xi_status xi_session_bind_output(xi_session* session, const char* name, void* da
 xi_status xi_session_run(xi_session* session);
 /* The last run's output: valid until the next run or the session's end. `shape` receives up to `max_rank` sizes, *rank how
  * many there are; `shape` and `rank` may be null. */
-xi_status xi_session_output(const xi_session* session, const char* name, const void** data, size_t* bytes, int64_t* shape,
-                            size_t max_rank, size_t* rank);
+xi_status xi_session_output(const xi_session* session, const char* name, const void** data, size_t* bytes,
+                            int64_t* shape, size_t max_rank, size_t* rank);
 
 #ifdef __cplusplus
 }

@@ -25,7 +25,8 @@ constexpr int kRunTimeoutMs = 600'000;
 
 // As in emulated_run.c.
 struct Header {
-  std::uint64_t file_bytes, code_at, code_bytes, num_launches, launches_at, num_arguments, arguments_at, symbols_at, scratch_at;
+  std::uint64_t file_bytes, code_at, code_bytes, num_launches, launches_at, num_arguments, arguments_at, symbols_at,
+      scratch_at;
 };
 struct EmulatedLaunch {
   std::uint64_t code_offset, first_argument, num_tasks;
@@ -108,7 +109,8 @@ class Layout {
       const auto& info = plan.inputs[i];
       if (inputs[i]->dtype() != info.dtype || inputs[i]->shape() != info.shape)
         return fail(Code::kInvalidArgument, "input '{}' needs {}{}, got {}{}", info.name, tensor::name(info.dtype),
-                    tensor::to_string(info.shape), tensor::name(inputs[i]->dtype()), tensor::to_string(inputs[i]->shape()));
+                    tensor::to_string(info.shape), tensor::name(inputs[i]->dtype()),
+                    tensor::to_string(inputs[i]->shape()));
       put(file, inputs_at_[i], inputs[i]->bytes().data(), inputs[i]->size_bytes());
     }
     return {};
@@ -118,7 +120,8 @@ class Layout {
     std::uint64_t next = 0;
     for (std::size_t i = 0; i < plan.launches.size(); ++i) {
       const auto& launch = plan.launches[i];
-      EmulatedLaunch emulated{plan.kernels[launch.kernel].code_offset, next, static_cast<std::uint64_t>(launch.num_tasks)};
+      EmulatedLaunch emulated{plan.kernels[launch.kernel].code_offset, next,
+                              static_cast<std::uint64_t>(launch.num_tasks)};
       put(file, header.launches_at + i * sizeof emulated, &emulated, sizeof emulated);
       for (const auto& ref : launch.arguments) {
         std::uint64_t at = address(ref);
@@ -146,7 +149,8 @@ Result<void> run_tool(const std::vector<std::string>& argv, std::string input) {
   options.timeout_ms = 60'000;
   auto run = base::run_command(argv, options);
   if (!run && run.error().code == Code::kNotFound)
-    return fail(Code::kUnavailable, "{} is needed to run engines under an emulator: install the packages clang-19 and lld-19", argv[0]);
+    return fail(Code::kUnavailable,
+                "{} is needed to run engines under an emulator: install the packages clang-19 and lld-19", argv[0]);
   if (!run) return std::unexpected(std::move(run).error());
   if (run->exit_code != 0) return fail(Code::kInternal, "{} failed: {}", argv[0], run->err);
   return {};
@@ -159,8 +163,9 @@ Result<fs::path> make_runner(const target::CpuIsa& isa, const fs::path& folder) 
   if (fs::exists(runner, ignored)) return runner;
   fs::create_directories(folder, ignored);
   std::string partial = fmt::format("{}.{}", runner.string(), base::random_hex(8));
-  XI_CHECK(run_tool({"clang-19", "-target", std::string(isa.triple), "-O2", "-ffreestanding", "-fno-stack-protector", "-x", "c", "-c",
-                     "-", "-o", partial + ".o"}, std::string(kEmulatedRunC)));
+  XI_CHECK(run_tool({"clang-19", "-target", std::string(isa.triple), "-O2", "-ffreestanding", "-fno-stack-protector",
+                     "-x", "c", "-c", "-", "-o", partial + ".o"},
+                    std::string(kEmulatedRunC)));
   XI_CHECK(run_tool({"ld.lld-19", "-static", "-e", "_start", partial + ".o", "-o", partial}, {}));
   fs::remove(partial + ".o", ignored);
   std::error_code error;
@@ -177,11 +182,12 @@ Result<void> check_emulator(std::string_view architecture) {
     return fail(Code::kIncompatible, "this machine does not run {}, and there is no emulator for it", architecture);
   auto version = base::run_command({std::string(row->isa->emulator), "--version"}, {.timeout_ms = 30'000});
   if (version && version->exit_code == 0) return {};
-  return fail(Code::kIncompatible, "this machine does not run {}: install the package qemu-user, which has {}", architecture,
-              row->isa->emulator);
+  return fail(Code::kIncompatible, "this machine does not run {}: install the package qemu-user, which has {}",
+              architecture, row->isa->emulator);
 }
 
-Result<std::vector<tensor::Tensor>> run_emulated(const engine::Engine& engine, std::span<const tensor::Tensor* const> inputs,
+Result<std::vector<tensor::Tensor>> run_emulated(const engine::Engine& engine,
+                                                 std::span<const tensor::Tensor* const> inputs,
                                                  const fs::path& cache_folder) {
   XI_CHECK(check_emulator(engine.manifest().architecture));
   const target::CpuIsa& isa = *target::find_canonical(engine.manifest().architecture)->isa;
@@ -195,7 +201,8 @@ Result<std::vector<tensor::Tensor>> run_emulated(const engine::Engine& engine, s
   options.timeout_ms = kRunTimeoutMs;
   XI_TRY(auto run, base::run_command({std::string(isa.emulator), runner.string(), file.string()}, options));
   if (run.signal != 0 || run.exit_code != 0)
-    return fail(Code::kInternal, "the engine crashed under {} (status {}, signal {}): {}", isa.emulator, run.exit_code, run.signal, run.err);
+    return fail(Code::kInternal, "the engine crashed under {} (status {}, signal {}): {}", isa.emulator, run.exit_code,
+                run.signal, run.err);
   XI_TRY(memory, base::read_file(file, memory.size()));
   return layout.outputs(memory);
 }

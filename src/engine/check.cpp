@@ -50,7 +50,8 @@ base::Result<void> check_argument(const BufferRef& ref, const Extents& extents) 
     default: return fail(Code::kCorrupt, "refers to an unknown memory space");
   }
   if (ref.offset > limit || ref.bytes > limit - ref.offset)
-    return fail(Code::kCorrupt, "bytes {} to {} are outside of their {}-byte buffer", ref.offset, ref.offset + ref.bytes, limit);
+    return fail(Code::kCorrupt, "bytes {} to {} are outside of their {}-byte buffer", ref.offset,
+                ref.offset + ref.bytes, limit);
   return {};
 }
 
@@ -62,7 +63,9 @@ std::int64_t find_symbol_max(const Plan& plan, std::string_view name) {
   return -1;
 }
 
-base::Result<std::uint64_t> capacity_bytes(const Plan& plan, const TensorInfo& info) { return capacity(plan, info, "tensor"); }
+base::Result<std::uint64_t> capacity_bytes(const Plan& plan, const TensorInfo& info) {
+  return capacity(plan, info, "tensor");
+}
 
 base::Result<void> check(const Plan& plan, std::uint64_t code_bytes, std::uint64_t weights_bytes) {
   Extents extents{plan.arena_bytes, weights_bytes, {}, {}};

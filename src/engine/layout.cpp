@@ -97,18 +97,20 @@ base::Result<Header> decode(std::span<const std::byte> file) {
   std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
   if (!text.starts_with(kMagic)) return fail(Code::kCorrupt, "this is not an engine file");
   if (text.size() < kPageBytes)
-    return fail(Code::kCorrupt, "the engine is truncated: it ends after {} bytes, within its header; download or build it again",
+    return fail(Code::kCorrupt,
+                "the engine is truncated: it ends after {} bytes, within its header; download or build it again",
                 text.size());
   std::string page(text.substr(0, kPageBytes));
   Header header;
   header.version = get<std::uint32_t>(page, kVersionAt);
   if (header.version > kFormatVersion)
-    return fail(Code::kIncompatible, "the engine has format {}, this version reads up to {}: update xinfer", header.version,
-                kFormatVersion);
+    return fail(Code::kIncompatible, "the engine has format {}, this version reads up to {}: update xinfer",
+                header.version, kFormatVersion);
   header.file_bytes = get<std::uint64_t>(page, kFileBytesAt);
   header.tree = {get<std::uint64_t>(page, kTreeAt), get<std::uint64_t>(page, kTreeAt + 8)};
   for (std::size_t i = 0; i < kNumSections; ++i)
-    header.sections[i] = {get<std::uint64_t>(page, kSectionsAt + 16 * i), get<std::uint64_t>(page, kSectionsAt + 16 * i + 8)};
+    header.sections[i] = {get<std::uint64_t>(page, kSectionsAt + 16 * i),
+                          get<std::uint64_t>(page, kSectionsAt + 16 * i + 8)};
   header.root = page.substr(kRootAt, kDigestBytes);
   header.public_key = page.substr(kPublicKeyAt, kKeyBytes);
   header.signature = page.substr(kSignatureAt, kSignatureBytes);
@@ -116,8 +118,8 @@ base::Result<Header> decode(std::span<const std::byte> file) {
       get<std::uint32_t>(page, kChunkAt) != kChunkBytes)
     return fail(Code::kCorrupt, "the engine is damaged in its header; download or build it again");
   if (text.size() < header.file_bytes)
-    return fail(Code::kCorrupt, "the engine is truncated: {} of {} bytes are there; download or build it again", text.size(),
-                header.file_bytes);
+    return fail(Code::kCorrupt, "the engine is truncated: {} of {} bytes are there; download or build it again",
+                text.size(), header.file_bytes);
   if (text.size() > header.file_bytes)
     return fail(Code::kCorrupt, "the engine has {} bytes behind its end; download or build it again",
                 text.size() - header.file_bytes);

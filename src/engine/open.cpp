@@ -60,9 +60,10 @@ base::Result<void> check_signature(const Header& header, const Trust& trust) {
     return fail(Code::kUntrusted, "the engine's signature does not match: it was changed after key {} signed it",
                 key_id(header.public_key));
   if (!trust.trusts(header.public_key))
-    return fail(Code::kUntrusted, "the engine is signed by key {}, which is not trusted here; if you trust its owner, add the "
-                "key with 'xinfer-cli keys trust {}'", key_id(header.public_key),
-                base::to_hex(std::as_bytes(std::span(header.public_key))));
+    return fail(Code::kUntrusted,
+                "the engine is signed by key {}, which is not trusted here; if you trust its owner, add the "
+                "key with 'xinfer-cli keys trust {}'",
+                key_id(header.public_key), base::to_hex(std::as_bytes(std::span(header.public_key))));
   return {};
 }
 
@@ -77,8 +78,8 @@ base::Result<void> check_section(const Header& header, Section section, std::spa
     if (digests.compare(at, kDigestBytes, expected.substr(at, kDigestBytes)) != 0) {
       std::uint64_t begin = header.padded(section).offset + at / kDigestBytes * kChunkBytes;
       std::uint64_t end = std::min<std::uint64_t>(begin + kChunkBytes, header.padded(section).offset + bytes.size());
-      return fail(Code::kCorrupt, "the engine is damaged in its {} (bytes {} to {}); download or build it again", name(section),
-                  begin, end);
+      return fail(Code::kCorrupt, "the engine is damaged in its {} (bytes {} to {}); download or build it again",
+                  name(section), begin, end);
     }
   return {};
 }
@@ -152,7 +153,8 @@ struct EngineReader {
 
 base::Result<std::shared_ptr<const Engine>> open(const std::filesystem::path& path, const Trust& trust) {
   auto engine = EngineReader::from_file(path, trust);
-  if (!engine && engine.error().code != Code::kNotFound) return std::unexpected(std::move(engine).error().in(path.string()));
+  if (!engine && engine.error().code != Code::kNotFound)
+    return std::unexpected(std::move(engine).error().in(path.string()));
   return engine;
 }
 

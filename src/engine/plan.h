@@ -12,14 +12,14 @@ namespace xinfer::engine {
 /// The C signature of every CPU kernel. `tasks` of a launch are independent; a thread runs [task_begin, task_end).
 /// `buffers`: the launch's arguments in order. `symbols`: the session's sizes, read and (for data-dependent outputs)
 /// written. `scratch`: this thread's own memory of Launch::scratch_bytes, 64-byte aligned.
-extern "C" typedef void (*CpuKernel)(void* const* buffers, std::int64_t* symbols, void* scratch, std::int64_t task_begin,
-                                     std::int64_t task_end);
+extern "C" typedef void (*CpuKernel)(void* const* buffers, std::int64_t* symbols, void* scratch,
+                                     std::int64_t task_begin, std::int64_t task_end);
 
 /// Where an argument lives.
 struct BufferRef {
   enum class Space : std::uint8_t { kArena, kWeights, kInput, kOutput };
   Space space = Space::kArena;
-  std::uint32_t index = 0;  // of the input or output; 0 otherwise
+  std::uint32_t index = 0;   // of the input or output; 0 otherwise
   std::uint64_t offset = 0;  // bytes from the start of the space (or of that input or output)
   std::uint64_t bytes = 0;   // extent that the kernel may touch
 };

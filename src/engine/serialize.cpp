@@ -19,8 +19,9 @@ std::string take(const flatbuffers::FlatBufferBuilder& builder) {
 Offsets<format::TensorInfo> write_infos(flatbuffers::FlatBufferBuilder& builder, const std::vector<TensorInfo>& infos) {
   Offsets<format::TensorInfo> offsets;
   for (const auto& info : infos)
-    offsets.push_back(format::CreateTensorInfo(builder, builder.CreateString(info.name), static_cast<std::uint8_t>(info.dtype),
-                                               builder.CreateVector(info.shape), builder.CreateVectorOfStrings(info.symbols)));
+    offsets.push_back(format::CreateTensorInfo(builder, builder.CreateString(info.name),
+                                               static_cast<std::uint8_t>(info.dtype), builder.CreateVector(info.shape),
+                                               builder.CreateVectorOfStrings(info.symbols)));
   return offsets;
 }
 
@@ -85,8 +86,8 @@ std::string serialize_plan(const Plan& plan) {
       arguments.emplace_back(static_cast<std::uint8_t>(ref.space), ref.index, ref.offset, ref.bytes);
     auto buffers = builder.CreateVectorOfStructs(arguments);
     auto name = builder.CreateString(launch.name), choice = builder.CreateString(launch.choice);
-    launches.push_back(format::CreateLaunch(builder, launch.kernel, buffers, launch.num_tasks, launch.scratch_bytes, name,
-                                            choice, launch.flops, launch.bytes));
+    launches.push_back(format::CreateLaunch(builder, launch.kernel, buffers, launch.num_tasks, launch.scratch_bytes,
+                                            name, choice, launch.flops, launch.bytes));
   }
   auto symbol_vector = builder.CreateVector(symbols);
   auto kernel_vector = builder.CreateVector(kernels);
@@ -98,8 +99,8 @@ std::string serialize_plan(const Plan& plan) {
 
 base::Result<void> parse_manifest(std::span<const std::byte> bytes, Manifest& manifest, Plan& plan) {
   XI_TRY(const auto* section, root<format::Manifest>(bytes, "manifest"));
-  manifest = {text(section->architecture()), text(section->precision()),    text(section->model_name()),
-              text(section->model_digest()), text(section->toolchain()),    text(section->licence()),
+  manifest = {text(section->architecture()), text(section->precision()), text(section->model_name()),
+              text(section->model_digest()), text(section->toolchain()), text(section->licence()),
               text(section->metadata()),     text(section->report())};
   plan.inputs = read_infos(section->inputs());
   plan.outputs = read_infos(section->outputs());
@@ -110,8 +111,10 @@ base::Result<void> parse_plan(std::span<const std::byte> bytes, Plan& plan) {
   XI_TRY(const auto* section, root<format::Plan>(bytes, "plan"));
   plan.arena_bytes = section->arena_bytes();
   plan.scratch_bytes = section->scratch_bytes();
-  each(section->symbols(), [&](const format::Symbol& item) { plan.symbols.push_back({text(item.name()), item.max()}); });
-  each(section->kernels(), [&](const format::Kernel& item) { plan.kernels.push_back({text(item.symbol()), item.code_offset()}); });
+  each(section->symbols(),
+       [&](const format::Symbol& item) { plan.symbols.push_back({text(item.name()), item.max()}); });
+  each(section->kernels(),
+       [&](const format::Kernel& item) { plan.kernels.push_back({text(item.symbol()), item.code_offset()}); });
   each(section->launches(), [&](const format::Launch& item) {
     Launch launch;
     launch.kernel = item.kernel();

@@ -27,15 +27,17 @@ base::Result<std::string> read_hex(const std::filesystem::path& path, std::size_
   text.resize(std::min(text.find_first_of("# \t\r\n"), text.size()));
   auto key = base::from_hex(text);
   if (!key || key->size() != bytes)
-    return std::unexpected(base::Error{Code::kInvalidArgument,
-                                       fmt::format("this is no {} key: {} hexadecimal digits are needed", kind, bytes * 2),
-                                       path.string()});
+    return std::unexpected(base::Error{
+        Code::kInvalidArgument, fmt::format("this is no {} key: {} hexadecimal digits are needed", kind, bytes * 2),
+        path.string()});
   return key;
 }
 
 }  // namespace
 
-bool Trust::trusts(std::string_view public_key) const { return std::ranges::find(public_keys, public_key) != public_keys.end(); }
+bool Trust::trusts(std::string_view public_key) const {
+  return std::ranges::find(public_keys, public_key) != public_keys.end();
+}
 
 std::filesystem::path trusted_keys_folder() {
   const char* config = std::getenv("XDG_CONFIG_HOME");
@@ -58,7 +60,8 @@ base::Result<Trust> load_trust(const std::filesystem::path& folder) {
   return trust;
 }
 
-base::Result<void> add_trusted_key(std::string_view public_key, std::string_view comment, const std::filesystem::path& folder) {
+base::Result<void> add_trusted_key(std::string_view public_key, std::string_view comment,
+                                   const std::filesystem::path& folder) {
   if (public_key.size() != kPublicBytes) return fail(Code::kInvalidArgument, "a public key has 64 hexadecimal digits");
   std::string id = key_id(public_key);
   auto path = folder / (id.substr(id.find(':') + 1) + ".pub");
@@ -71,8 +74,12 @@ base::Result<void> add_trusted_key(std::string_view public_key, std::string_view
 
 std::string key_id(std::string_view public_key) { return "ed25519:" + base::sha256(public_key).substr(0, 16); }
 
-base::Result<std::string> read_public_key(const std::filesystem::path& path) { return read_hex(path, kPublicBytes, "public"); }
-base::Result<std::string> read_secret_key(const std::filesystem::path& path) { return read_hex(path, kSecretBytes, "secret"); }
+base::Result<std::string> read_public_key(const std::filesystem::path& path) {
+  return read_hex(path, kPublicBytes, "public");
+}
+base::Result<std::string> read_secret_key(const std::filesystem::path& path) {
+  return read_hex(path, kSecretBytes, "secret");
+}
 
 base::Result<void> write_secret_key(const std::filesystem::path& path, std::string_view secret_key) {
   std::error_code ignored;

@@ -25,10 +25,14 @@ namespace {
 thread_local std::string last_error;  // the message of a C function needs a place of its own
 
 xi_status status_of(const std::string& code) {
-  static constexpr std::pair<const char*, xi_status> kCodes[] = {
-      {"invalid_argument", XI_INVALID_ARGUMENT}, {"not_found", XI_NOT_FOUND},         {"unsupported", XI_UNSUPPORTED},
-      {"corrupt", XI_CORRUPT},                   {"untrusted", XI_UNTRUSTED},         {"incompatible", XI_INCOMPATIBLE},
-      {"out_of_memory", XI_OUT_OF_MEMORY},       {"io", XI_IO}};
+  static constexpr std::pair<const char*, xi_status> kCodes[] = {{"invalid_argument", XI_INVALID_ARGUMENT},
+                                                                 {"not_found", XI_NOT_FOUND},
+                                                                 {"unsupported", XI_UNSUPPORTED},
+                                                                 {"corrupt", XI_CORRUPT},
+                                                                 {"untrusted", XI_UNTRUSTED},
+                                                                 {"incompatible", XI_INCOMPATIBLE},
+                                                                 {"out_of_memory", XI_OUT_OF_MEMORY},
+                                                                 {"io", XI_IO}};
   for (const auto& [name, status] : kCodes)
     if (code == name) return status;
   return XI_INTERNAL;
@@ -73,11 +77,13 @@ xi_status xi_engine_open(const char* path, const xi_engine_options* options, xi_
     require(engine, "engine");
     xinfer::core::EngineOptions converted;
     if (options) {
-      if (options->struct_size < sizeof(xi_engine_options)) throw xinfer::Error("invalid_argument", "struct_size is not set");
+      if (options->struct_size < sizeof(xi_engine_options))
+        throw xinfer::Error("invalid_argument", "struct_size is not set");
       converted.num_threads = options->num_threads;
       converted.allow_unsigned = options->allow_unsigned != 0;
       converted.use_trust_store = options->ignore_trust_store == 0;
-      for (size_t i = 0; i < options->num_trusted_keys; ++i) converted.trusted_keys.emplace_back(options->trusted_keys[i]);
+      for (size_t i = 0; i < options->num_trusted_keys; ++i)
+        converted.trusted_keys.emplace_back(options->trusted_keys[i]);
     }
     *engine = new xi_engine{InferenceEngine(path, converted)};
   });
@@ -114,13 +120,16 @@ xi_status xi_session_set_input(xi_session* session, const char* name, const void
     require(session, "session");
     require(name, "name");
     require(data, "data");
-    auto input = std::find_if(session->inputs.begin(), session->inputs.end(), [&](const auto& item) { return item.name == name; });
-    if (input == session->inputs.end()) throw xinfer::Error("not_found", std::string("the engine has no input '") + name + "'");
+    auto input = std::find_if(session->inputs.begin(), session->inputs.end(),
+                              [&](const auto& item) { return item.name == name; });
+    if (input == session->inputs.end())
+      throw xinfer::Error("not_found", std::string("the engine has no input '") + name + "'");
     // A view that set_input only reads.
     Tensor view = Tensor::view(const_cast<void*>(data), input->shape, input->dtype);
     if (view.size_bytes() != bytes)
-      throw xinfer::Error("invalid_argument", std::string("input '") + name + "' has " + std::to_string(view.size_bytes()) +
-                                                  " bytes, got " + std::to_string(bytes));
+      throw xinfer::Error("invalid_argument", std::string("input '") + name + "' has " +
+                                                  std::to_string(view.size_bytes()) + " bytes, got " +
+                                                  std::to_string(bytes));
     session->session.set_input(name, view);
   });
 }
@@ -148,8 +157,8 @@ xi_status xi_session_run(xi_session* session) {
   });
 }
 
-xi_status xi_session_output(const xi_session* session, const char* name, const void** data, size_t* bytes, int64_t* shape,
-                            size_t max_rank, size_t* rank) {
+xi_status xi_session_output(const xi_session* session, const char* name, const void** data, size_t* bytes,
+                            int64_t* shape, size_t max_rank, size_t* rank) {
   return guarded([&] {
     require(session, "session");
     require(name, "name");

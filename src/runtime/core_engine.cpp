@@ -33,7 +33,9 @@ std::size_t find(const std::vector<TensorDescription>& items, const std::string&
 
 const TensorDescription& at(const std::vector<TensorDescription>& items, std::size_t index, const char* kind) {
   if (index >= items.size())
-    raise({Code::kNotFound, fmt::format("the engine has {} {}s, there is no {} {}", items.size(), kind, kind, index), {}});
+    raise({Code::kNotFound,
+           fmt::format("the engine has {} {}s, there is no {} {}", items.size(), kind, kind, index),
+           {}});
   return items[index];
 }
 
@@ -50,14 +52,16 @@ engine::Trust make_trust(const EngineOptions& options) {
   for (const auto& hex : options.trusted_keys) {
     auto key = base::from_hex(hex);
     if (!key || key->size() != 32)
-      raise({Code::kInvalidArgument, "a trusted key has 64 lower-case hexadecimal digits", "EngineOptions::trusted_keys"});
+      raise({Code::kInvalidArgument, "a trusted key has 64 lower-case hexadecimal digits",
+             "EngineOptions::trusted_keys"});
     trust.public_keys.push_back(*std::move(key));
   }
   return trust;
 }
 
 int thread_count(int asked) {
-  if (asked < 0 || asked > 1024) raise({Code::kInvalidArgument, fmt::format("{} threads: 1 to 1024, or 0 for all", asked), {}});
+  if (asked < 0 || asked > 1024)
+    raise({Code::kInvalidArgument, fmt::format("{} threads: 1 to 1024, or 0 for all", asked), {}});
   return asked > 0 ? asked : runtime::usable_cpus();
 }
 
@@ -77,7 +81,9 @@ struct Session::State {
   void check_dtype(std::size_t index, DataType dtype) const {
     const auto& input = shared->inputs[index];
     if (input.dtype != dtype)
-      raise({Code::kInvalidArgument, fmt::format("input '{}' needs {}, got {}", input.name, name(input.dtype), name(dtype)), {}});
+      raise({Code::kInvalidArgument,
+             fmt::format("input '{}' needs {}, got {}", input.name, name(input.dtype), name(dtype)),
+             {}});
   }
   Tensor output(std::size_t index) const {
     if (!session.output(index)) raise({Code::kInvalidArgument, "there is no output before the first run", {}});
@@ -152,14 +158,17 @@ std::vector<LaunchTime> Session::run_timed() {
   return times;
 }
 
-Tensor Session::get_output(const std::string& name) const { return state_->output(find(state_->shared->outputs, name, "output")); }
+Tensor Session::get_output(const std::string& name) const {
+  return state_->output(find(state_->shared->outputs, name, "output"));
+}
 Tensor Session::get_output(std::size_t index) const {
   at(state_->shared->outputs, index, "output");
   return state_->output(index);
 }
 
 namespace {
-std::shared_ptr<const Shared> make_shared_state(std::shared_ptr<const engine::Engine> engine, const EngineOptions& options) {
+std::shared_ptr<const Shared> make_shared_state(std::shared_ptr<const engine::Engine> engine,
+                                                const EngineOptions& options) {
   auto shared = std::make_shared<Shared>();
   shared->inputs = describe(engine->plan().inputs);
   shared->outputs = describe(engine->plan().outputs);
@@ -169,7 +178,8 @@ std::shared_ptr<const Shared> make_shared_state(std::shared_ptr<const engine::En
 }
 }  // namespace
 
-InferenceEngine::InferenceEngine(const std::string& path, const EngineOptions& options) : state_(std::make_shared<State>()) {
+InferenceEngine::InferenceEngine(const std::string& path, const EngineOptions& options)
+    : state_(std::make_shared<State>()) {
   auto opened = value_or_raise(engine::open(path, make_trust(options)));
   try {
     state_->shared = make_shared_state(std::move(opened), options);
@@ -193,7 +203,9 @@ InferenceEngine::~InferenceEngine() = default;
 std::vector<Tensor> InferenceEngine::infer(const std::vector<Tensor>& inputs) const {
   const Shared& shared = *state_->shared;
   if (inputs.size() != shared.inputs.size())
-    raise({Code::kInvalidArgument, fmt::format("the engine has {} inputs, got {}", shared.inputs.size(), inputs.size()), {}});
+    raise({Code::kInvalidArgument,
+           fmt::format("the engine has {} inputs, got {}", shared.inputs.size(), inputs.size()),
+           {}});
   auto state = state_->take();
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     state->check_dtype(i, inputs[i].dtype());
@@ -233,7 +245,8 @@ std::map<std::string, Tensor> InferenceEngine::infer(const std::map<std::string,
 }
 
 Session InferenceEngine::create_session(int num_threads) const {
-  return Session(std::unique_ptr<Session::State>(new Session::State{state_->shared, make_session(*state_->shared, num_threads)}));
+  return Session(
+      std::unique_ptr<Session::State>(new Session::State{state_->shared, make_session(*state_->shared, num_threads)}));
 }
 
 std::size_t InferenceEngine::num_inputs() const noexcept { return state_->shared->inputs.size(); }
@@ -243,7 +256,9 @@ const std::vector<TensorDescription>& InferenceEngine::outputs() const noexcept 
 std::vector<std::string> InferenceEngine::input_names() const { return names(inputs()); }
 std::vector<std::string> InferenceEngine::output_names() const { return names(outputs()); }
 const Shape& InferenceEngine::get_input_shape(std::size_t index) const { return at(inputs(), index, "input").shape; }
-const Shape& InferenceEngine::get_input_shape(const std::string& name) const { return inputs()[find(inputs(), name, "input")].shape; }
+const Shape& InferenceEngine::get_input_shape(const std::string& name) const {
+  return inputs()[find(inputs(), name, "input")].shape;
+}
 const Shape& InferenceEngine::get_output_shape(std::size_t index) const { return at(outputs(), index, "output").shape; }
 const Shape& InferenceEngine::get_output_shape(const std::string& name) const {
   return outputs()[find(outputs(), name, "output")].shape;
@@ -263,9 +278,17 @@ Tensor InferenceEngine::get_output(const std::string& name) const {
 }
 
 int InferenceEngine::num_threads() const noexcept { return state_->shared->pool->num_threads(); }
-const std::string& InferenceEngine::architecture() const noexcept { return state_->shared->program->engine().manifest().architecture; }
-const std::string& InferenceEngine::precision() const noexcept { return state_->shared->program->engine().manifest().precision; }
-const std::string& InferenceEngine::metadata() const noexcept { return state_->shared->program->engine().manifest().metadata; }
-const std::string& InferenceEngine::report() const noexcept { return state_->shared->program->engine().manifest().report; }
+const std::string& InferenceEngine::architecture() const noexcept {
+  return state_->shared->program->engine().manifest().architecture;
+}
+const std::string& InferenceEngine::precision() const noexcept {
+  return state_->shared->program->engine().manifest().precision;
+}
+const std::string& InferenceEngine::metadata() const noexcept {
+  return state_->shared->program->engine().manifest().metadata;
+}
+const std::string& InferenceEngine::report() const noexcept {
+  return state_->shared->program->engine().manifest().report;
+}
 
 }  // namespace xinfer::core

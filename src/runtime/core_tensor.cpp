@@ -1,9 +1,10 @@
+#include "runtime/core_tensor.h"
+
 #include <cstdlib>
 #include <cstring>
 #include <new>
 #include <utility>
 
-#include "runtime/core_tensor.h"
 #include "runtime/raise.h"
 #include "tensor/dtype.h"
 #include "tensor/tensor.h"
@@ -15,7 +16,9 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 
-[[noreturn]] void invalid(std::string message) { runtime::raise({base::Code::kInvalidArgument, std::move(message), {}}); }
+[[noreturn]] void invalid(std::string message) {
+  runtime::raise({base::Code::kInvalidArgument, std::move(message), {}});
+}
 
 std::size_t count_elements(const Shape& shape) {
   constexpr std::size_t kLimit = std::size_t{1} << 40;
@@ -95,14 +98,12 @@ Tensor& Tensor::operator=(Tensor&& other) noexcept {
 }
 
 void Tensor::copy_from_host(const void* source, std::size_t bytes) {
-  if (bytes != size_bytes())
-    invalid(fmt::format("a tensor of {} bytes cannot take {} bytes", size_bytes(), bytes));
+  if (bytes != size_bytes()) invalid(fmt::format("a tensor of {} bytes cannot take {} bytes", size_bytes(), bytes));
   if (bytes) std::memcpy(data_, source, bytes);
 }
 
 void Tensor::copy_to_host(void* destination, std::size_t bytes) const {
-  if (bytes != size_bytes())
-    invalid(fmt::format("a tensor of {} bytes cannot fill {} bytes", size_bytes(), bytes));
+  if (bytes != size_bytes()) invalid(fmt::format("a tensor of {} bytes cannot fill {} bytes", size_bytes(), bytes));
   if (bytes) std::memcpy(destination, data_, bytes);
 }
 

@@ -33,8 +33,8 @@ std::string describe(std::string_view architecture) {
 
 base::Result<void> check_architecture(std::string_view needed, std::string_view machine) {
   if (target::runs_on(needed, machine)) return {};
-  return fail(Code::kIncompatible, "the engine needs {}, this machine is {}: build the model for target {}", describe(needed),
-              describe(machine), machine);
+  return fail(Code::kIncompatible, "the engine needs {}, this machine is {}: build the model for target {}",
+              describe(needed), describe(machine), machine);
 }
 
 base::Result<std::shared_ptr<const Program>> Program::load(std::shared_ptr<const engine::Engine> engine) {
@@ -52,10 +52,8 @@ base::Result<std::shared_ptr<const Program>> Program::load(std::shared_ptr<const
     double microseconds = estimate_microseconds(launch);
     bool shared = launch.num_tasks > 1 && microseconds >= kShareMicroseconds;
     if (shared) shareable += microseconds;
-    if (!shared && !program->phases_.empty() && !program->phases_.back().shared)
-      program->phases_.back().end = i + 1;
-    else
-      program->phases_.push_back({i, i + 1, shared});
+    if (!shared && !program->phases_.empty() && !program->phases_.back().shared) program->phases_.back().end = i + 1;
+    else program->phases_.push_back({i, i + 1, shared});
   }
   program->worth_sharing_ = shareable >= kWakeMicroseconds;
   for (const auto& info : plan.inputs) {

@@ -18,7 +18,9 @@ namespace {
 
 constexpr std::uint64_t kHugePageBytes = std::uint64_t{2} << 20;
 
-double microseconds_since(Clock::time_point start) { return std::chrono::duration<double, std::micro>(Clock::now() - start).count(); }
+double microseconds_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
+}
 
 std::uint64_t round_up(std::uint64_t bytes, std::uint64_t unit) { return (bytes + unit - 1) / unit * unit; }
 
@@ -104,7 +106,8 @@ base::Result<void> Session::copy_input(std::size_t index, const void* data, std:
   if (!staged_[index].data()) {
     XI_TRY(staged_[index], Memory::allocate(program_->input_capacity(index)));
   }
-  auto bytes = static_cast<std::size_t>(tensor::num_elements(shape)) * tensor::size_of(program_->plan().inputs[index].dtype);
+  auto bytes =
+      static_cast<std::size_t>(tensor::num_elements(shape)) * tensor::size_of(program_->plan().inputs[index].dtype);
   if (bytes) std::memcpy(staged_[index].data(), data, bytes);
   dirty_ |= inputs_[index] != staged_[index].data();
   inputs_[index] = staged_[index].data();
@@ -116,7 +119,8 @@ base::Result<void> Session::bind_output(std::size_t index, void* data, std::size
   if (data && reinterpret_cast<std::uintptr_t>(data) % kAlignment != 0)
     return fail(Code::kInvalidArgument, "the memory for output '{}' is not 64-byte aligned", name);
   if (data && bytes < program_->output_capacity(index))
-    return fail(Code::kInvalidArgument, "output '{}' needs {} bytes, got {}", name, program_->output_capacity(index), bytes);
+    return fail(Code::kInvalidArgument, "output '{}' needs {} bytes, got {}", name, program_->output_capacity(index),
+                bytes);
   dirty_ |= outputs_[index] != data;
   outputs_[index] = static_cast<std::byte*>(data);
   return {};
@@ -135,7 +139,8 @@ base::Result<void> Session::prepare() {
     outputs_[i] = own_outputs_[i].data();
   }
   for (const Patch& patch : patches_) {
-    auto* base = patch.output ? outputs_[patch.index] : static_cast<std::byte*>(const_cast<void*>(inputs_[patch.index]));
+    auto* base =
+        patch.output ? outputs_[patch.index] : static_cast<std::byte*>(const_cast<void*>(inputs_[patch.index]));
     arguments_[patch.argument] = base + patch.offset;
   }
   dirty_ = false;
@@ -239,7 +244,8 @@ tensor::Shape Session::output_shape(std::size_t index) const {
   for (std::size_t i = 0; i < shape.size(); ++i) {
     if (shape[i] >= 0) continue;
     auto symbol = std::ranges::find(plan.symbols, info.symbols[i], &engine::Symbol::name);
-    shape[i] = std::clamp<std::int64_t>(symbols_[static_cast<std::size_t>(symbol - plan.symbols.begin())], 0, symbol->max);
+    shape[i] =
+        std::clamp<std::int64_t>(symbols_[static_cast<std::size_t>(symbol - plan.symbols.begin())], 0, symbol->max);
   }
   return shape;
 }
@@ -253,8 +259,8 @@ base::Result<std::vector<tensor::Tensor>> run_once(std::shared_ptr<const engine:
     return fail(Code::kInvalidArgument, "the engine has {} inputs, got {}", plan.inputs.size(), inputs.size());
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (inputs[i]->dtype() != plan.inputs[i].dtype)
-      return fail(Code::kInvalidArgument, "input '{}' needs {}, got {}", plan.inputs[i].name, name(plan.inputs[i].dtype),
-                  name(inputs[i]->dtype()));
+      return fail(Code::kInvalidArgument, "input '{}' needs {}, got {}", plan.inputs[i].name,
+                  name(plan.inputs[i].dtype), name(inputs[i]->dtype()));
     XI_CHECK(session.bind_input(i, inputs[i]->bytes().data(), inputs[i]->shape()));
   }
   XI_CHECK(session.run());

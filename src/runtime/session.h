@@ -36,7 +36,8 @@ class Memory {
 class Session {
  public:
   /// `pool` is shared with other sessions: whoever finds it busy runs on its own thread alone.
-  [[nodiscard]] static base::Result<Session> create(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool);
+  [[nodiscard]] static base::Result<Session> create(std::shared_ptr<const Program> program,
+                                                    std::shared_ptr<ThreadPool> pool);
 
   const Program& program() const { return *program_; }
   /// Reads the input from `data` while run() runs. Copied first unless 64-byte aligned. `shape` must match the plan's; -1
@@ -77,15 +78,15 @@ class Session {
   std::shared_ptr<ThreadPool> pool_;
   Memory arena_, scratch_;
   std::uint64_t scratch_stride_ = 0;
-  std::vector<void*> arguments_;                // of all launches, one after the other
-  std::vector<std::uint32_t> first_argument_;   // per launch
-  std::vector<Patch> patches_;                  // arguments that lie in inputs and outputs
-  std::vector<const void*> inputs_;             // as bound
+  std::vector<void*> arguments_;               // of all launches, one after the other
+  std::vector<std::uint32_t> first_argument_;  // per launch
+  std::vector<Patch> patches_;                 // arguments that lie in inputs and outputs
+  std::vector<const void*> inputs_;            // as bound
   std::vector<Memory> staged_, own_outputs_;
   std::vector<std::byte*> outputs_;
   std::vector<std::int64_t> symbols_;
-  std::unique_ptr<Claim[]> claims_;             // per thread
-  bool dirty_ = true;                           // patches are to be applied
+  std::unique_ptr<Claim[]> claims_;  // per thread
+  bool dirty_ = true;                // patches are to be applied
 };
 
 /// Loads and runs an engine once: for verification and tests. Inputs in the plan's order, with its dtypes.

@@ -27,6 +27,8 @@ bool HardwareTarget::is_cpu() const {
   return row && row->kind == target::Kind::kCpu;
 }
 
-std::string HardwareTarget::to_string() const { return precision_ == "fp32" ? architecture_ : architecture_ + ":" + precision_; }
+std::string HardwareTarget::to_string() const {
+  return precision_ == "fp32" ? architecture_ : architecture_ + ":" + precision_;
+}
 
 }  // namespace xinfer

@@ -28,7 +28,8 @@ namespace {
 constexpr std::array<std::string_view, 4> kPrecisions = {"fp32", "fp16", "bf16", "int8"};
 
 constexpr std::string_view kNoCuda =
-    "engines for NVIDIA GPUs cannot be built by this version; build for a CPU target such as x86-64-v4, x86-64-v3 or armv8-a";
+    "engines for NVIDIA GPUs cannot be built by this version; build for a CPU target such as x86-64-v4, x86-64-v3 or "
+    "armv8-a";
 
 const std::array<CpuIsa, 3>& isas() {
   static const std::array<CpuIsa, 3> rows = {{
@@ -48,24 +49,44 @@ std::vector<TargetInfo> make_rows() {
   // A cubin also runs on later minor revisions of its major capability, except on Jetson, and never with an "a" suffix
   // (CUDA C++ Programming Guide, "Binary Compatibility").
   return {
-      {"x86-64-v3", "x86-64 with AVX2", "Intel Haswell and later, AMD Zen and later", Kind::kCpu,
-       {"avx2", "x86_64_v3", "haswell", "zen2", "zen3"}, {}, &isa[0], ""},
-      {"x86-64-v4", "x86-64 with AVX-512", "Intel Skylake-SP and later, AMD Zen 4 and later", Kind::kCpu,
-       {"avx512", "avx_512", "x86_64_v4", "skylake_sp", "zen4", "zen5"}, {"x86-64-v3"}, &isa[1], ""},
-      {"armv8-a", "64-bit Arm with NEON", "AWS Graviton, Raspberry Pi 4 and 5, Apple M, Jetson CPUs", Kind::kCpu,
-       {"aarch64", "arm64", "neon", "graviton", "graviton2", "graviton3", "raspberry_pi_4", "raspberry_pi_5"}, {}, &isa[2], ""},
+      {"x86-64-v3",
+       "x86-64 with AVX2",
+       "Intel Haswell and later, AMD Zen and later",
+       Kind::kCpu,
+       {"avx2", "x86_64_v3", "haswell", "zen2", "zen3"},
+       {},
+       &isa[0],
+       ""},
+      {"x86-64-v4",
+       "x86-64 with AVX-512",
+       "Intel Skylake-SP and later, AMD Zen 4 and later",
+       Kind::kCpu,
+       {"avx512", "avx_512", "x86_64_v4", "skylake_sp", "zen4", "zen5"},
+       {"x86-64-v3"},
+       &isa[1],
+       ""},
+      {"armv8-a",
+       "64-bit Arm with NEON",
+       "AWS Graviton, Raspberry Pi 4 and 5, Apple M, Jetson CPUs",
+       Kind::kCpu,
+       {"aarch64", "arm64", "neon", "graviton", "graviton2", "graviton3", "raspberry_pi_4", "raspberry_pi_5"},
+       {},
+       &isa[2],
+       ""},
       nvidia("sm_75", "NVIDIA Turing (sm_75)", "T4, RTX 2080, GTX 1660",
              {"t4", "turing", "rtx_2060", "rtx_2070", "rtx_2080", "rtx_2080_ti", "gtx_1650", "gtx_1660"}),
       nvidia("sm_80", "NVIDIA Ampere (sm_80)", "A100, A30", {"a100", "a30", "ampere"}),
       nvidia("sm_86", "NVIDIA Ampere (sm_86)", "RTX 3090, A10, A10G, A40, RTX A6000",
-             {"rtx_3050", "rtx_3060", "rtx_3070", "rtx_3080", "rtx_3090", "rtx_3090_ti", "a10", "a10g", "a40", "a2", "a16",
-              "rtx_a4000", "rtx_a5000", "rtx_a6000"},
+             {"rtx_3050", "rtx_3060", "rtx_3070", "rtx_3080", "rtx_3090", "rtx_3090_ti", "a10", "a10g", "a40", "a2",
+              "a16", "rtx_a4000", "rtx_a5000", "rtx_a6000"},
              {"sm_80"}),
       nvidia("sm_87", "NVIDIA Jetson Orin (sm_87)", "Jetson AGX Orin, Orin NX, Orin Nano",
              {"jetson_orin", "jetson_agx_orin", "jetson_orin_nx", "jetson_orin_nano", "orin"}),
       nvidia("sm_89", "NVIDIA Ada (sm_89)", "RTX 4090, L4, L40S",
-             {"rtx_4060", "rtx_4070", "rtx_4080", "rtx_4090", "l4", "l40", "l40s", "rtx_6000_ada", "ada"}, {"sm_80", "sm_86"}),
-      nvidia("sm_90a", "NVIDIA Hopper (sm_90a)", "H100, H200, GH200", {"sm_90", "h100", "h200", "h20", "gh200", "hopper"}),
+             {"rtx_4060", "rtx_4070", "rtx_4080", "rtx_4090", "l4", "l40", "l40s", "rtx_6000_ada", "ada"},
+             {"sm_80", "sm_86"}),
+      nvidia("sm_90a", "NVIDIA Hopper (sm_90a)", "H100, H200, GH200",
+             {"sm_90", "h100", "h200", "h20", "gh200", "hopper"}),
       nvidia("sm_100", "NVIDIA Blackwell (sm_100)", "B200, B100, GB200", {"b100", "b200", "gb200", "blackwell"}),
       nvidia("sm_120", "NVIDIA Blackwell (sm_120)", "RTX 5090, RTX PRO 6000",
              {"rtx_5060", "rtx_5070", "rtx_5080", "rtx_5090", "rtx_pro_6000"}),
@@ -75,7 +96,8 @@ std::vector<TargetInfo> make_rows() {
 // "NVIDIA GeForce RTX 4090" and "rtx-4090" are both "rtx_4090".
 std::string normalise(std::string_view name) {
   std::string text;
-  for (char c : name) text += c == '-' || c == ' ' ? '_' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  for (char c : name)
+    text += c == '-' || c == ' ' ? '_' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   for (std::string_view maker : {"nvidia_", "geforce_", "tesla_"})
     if (text.starts_with(maker)) text.erase(0, maker.size());
   return text;
@@ -176,8 +198,8 @@ base::Result<const CpuIsa*> buildable_isa(const HardwareTarget& target) {
   if (!row) return fail(Code::kNotFound, "unknown target '{}'", target.architecture());
   if (!row->unavailable.empty()) return fail(Code::kUnsupported, "{}: {}", row->name, row->unavailable);
   if (target.precision() != "fp32")
-    return fail(Code::kUnsupported, "{}: precision {} is not supported on CPU targets by this version; use fp32", row->name,
-                target.precision());
+    return fail(Code::kUnsupported, "{}: precision {} is not supported on CPU targets by this version; use fp32",
+                row->name, target.precision());
   return row->isa;
 }
 

@@ -15,9 +15,9 @@ enum class Kind { kCpu, kNvidia };
 
 /// One architecture that engines are compiled for.
 struct TargetInfo {
-  std::string_view name;                  // canonical: "x86-64-v4", "sm_89"
-  std::string_view display_name;          // for people: "NVIDIA Ada (sm_89)"
-  std::string_view hardware;              // examples: "RTX 4090, L4, L40S"
+  std::string_view name;          // canonical: "x86-64-v4", "sm_89"
+  std::string_view display_name;  // for people: "NVIDIA Ada (sm_89)"
+  std::string_view hardware;      // examples: "RTX 4090, L4, L40S"
   Kind kind;
   std::vector<std::string_view> aliases;  // normalised: lower case, words joined by '_'
   std::vector<std::string_view> runs;     // other architectures whose engines this one runs

@@ -22,9 +22,10 @@ struct NumpyType {
   DType dtype;
 };
 constexpr NumpyType kTypes[] = {
-    {"f4", DType::kFloat32}, {"f8", DType::kFloat64}, {"f2", DType::kFloat16}, {"i1", DType::kInt8},   {"i2", DType::kInt16},
-    {"i4", DType::kInt32},   {"i8", DType::kInt64},   {"u1", DType::kUint8},   {"u2", DType::kUint16}, {"u4", DType::kUint32},
-    {"u8", DType::kUint64},  {"b1", DType::kBool},    {"c8", DType::kComplex64}, {"c16", DType::kComplex128},
+    {"f4", DType::kFloat32},   {"f8", DType::kFloat64},     {"f2", DType::kFloat16}, {"i1", DType::kInt8},
+    {"i2", DType::kInt16},     {"i4", DType::kInt32},       {"i8", DType::kInt64},   {"u1", DType::kUint8},
+    {"u2", DType::kUint16},    {"u4", DType::kUint32},      {"u8", DType::kUint64},  {"b1", DType::kBool},
+    {"c8", DType::kComplex64}, {"c16", DType::kComplex128},
 };
 
 // The text after "'key':" of the header's dict literal.
@@ -39,7 +40,8 @@ base::Result<std::string_view> field(std::string_view header, std::string_view k
 
 base::Result<Shape> parse_shape(std::string_view text) {
   auto close = text.find(')');
-  if (!text.starts_with('(') || close == std::string_view::npos) return fail(Code::kCorrupt, "the .npy header's shape is malformed");
+  if (!text.starts_with('(') || close == std::string_view::npos)
+    return fail(Code::kCorrupt, "the .npy header's shape is malformed");
   text = text.substr(1, close - 1);
   Shape shape;
   std::int64_t count = 1;
@@ -49,8 +51,10 @@ base::Result<Shape> parse_shape(std::string_view text) {
     text.remove_prefix(begin);
     std::int64_t size = -1;
     auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), size);
-    if (problem != std::errc() || size < 0 || shape.size() >= 64) return fail(Code::kCorrupt, "the .npy header's shape is malformed");
-    if (size > 0 && count > kMaxElements / size) return fail(Code::kLimit, "the .npy array has more than 2^36 elements");
+    if (problem != std::errc() || size < 0 || shape.size() >= 64)
+      return fail(Code::kCorrupt, "the .npy header's shape is malformed");
+    if (size > 0 && count > kMaxElements / size)
+      return fail(Code::kLimit, "the .npy array has more than 2^36 elements");
     count *= size;
     shape.push_back(size);
     text.remove_prefix(static_cast<std::size_t>(end - text.data()));
@@ -66,7 +70,8 @@ void fill_from_fortran(Tensor& tensor, const char* data) {
   for (std::int64_t i = 0; i < tensor.num_elements(); ++i) {
     std::int64_t at = 0;
     for (std::size_t d = 0; d < shape.size(); ++d) at += index[d] * strides[d];
-    std::memcpy(tensor.bytes().data() + static_cast<std::size_t>(at) * element, data + static_cast<std::size_t>(i) * element, element);
+    std::memcpy(tensor.bytes().data() + static_cast<std::size_t>(at) * element,
+                data + static_cast<std::size_t>(i) * element, element);
     for (std::size_t d = 0; d < shape.size() && ++index[d] == shape[d]; ++d) index[d] = 0;
   }
 }
@@ -89,7 +94,8 @@ base::Result<Tensor> parse_npy(std::string_view bytes) {
   if (major < 1 || major > 3) return fail(Code::kUnsupported, ".npy format {} is not known", major);
   if (bytes.size() < 8 + length_bytes) return fail(Code::kCorrupt, "the .npy file is truncated");
   std::memcpy(&length, bytes.data() + 8, length_bytes);
-  if (length > kMaxHeaderBytes || bytes.size() < 8 + length_bytes + length) return fail(Code::kCorrupt, "the .npy file is truncated");
+  if (length > kMaxHeaderBytes || bytes.size() < 8 + length_bytes + length)
+    return fail(Code::kCorrupt, "the .npy file is truncated");
   std::string_view header = bytes.substr(8 + length_bytes, length), data = bytes.substr(8 + length_bytes + length);
 
   XI_TRY(std::string_view descr, field(header, "descr"));
@@ -100,16 +106,15 @@ base::Result<Tensor> parse_npy(std::string_view bytes) {
   descr = descr.substr(1, descr.find('\'', 1) - 1);
   std::string_view code = descr.substr(descr.empty() ? 0 : 1);
   auto type = std::ranges::find(kTypes, code, &NumpyType::code);
-  if (type == std::end(kTypes) || descr[0] == '>' )
-    return fail(Code::kUnsupported, ".npy element type '{}' is not supported: use little-endian bool, integer or floating types", descr);
+  if (type == std::end(kTypes) || descr[0] == '>')
+    return fail(Code::kUnsupported,
+                ".npy element type '{}' is not supported: use little-endian bool, integer or floating types", descr);
   Tensor tensor(type->dtype, std::move(shape));
   if (data.size() != tensor.size_bytes())
     return fail(Code::kCorrupt, "the .npy file has {} bytes of elements, its shape {} needs {}", data.size(),
                 to_string(tensor.shape()), tensor.size_bytes());
-  if (order.starts_with("True"))
-    fill_from_fortran(tensor, data.data());
-  else if (!data.empty())
-    std::memcpy(tensor.bytes().data(), data.data(), data.size());
+  if (order.starts_with("True")) fill_from_fortran(tensor, data.data());
+  else if (!data.empty()) std::memcpy(tensor.bytes().data(), data.data(), data.size());
   return tensor;
 }
 

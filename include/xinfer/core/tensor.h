@@ -43,17 +43,50 @@ std::string_view name(DataType dtype) noexcept;
 /// The DataType of a C++ type: data_type_of<float>::value.
 template <class T>
 struct data_type_of;
-template <> struct data_type_of<float> { static constexpr DataType value = DataType::kFloat32; };
-template <> struct data_type_of<double> { static constexpr DataType value = DataType::kFloat64; };
-template <> struct data_type_of<std::uint8_t> { static constexpr DataType value = DataType::kUint8; };
-template <> struct data_type_of<std::int8_t> { static constexpr DataType value = DataType::kInt8; };
-template <> struct data_type_of<std::uint16_t> { static constexpr DataType value = DataType::kUint16; };
-template <> struct data_type_of<std::int16_t> { static constexpr DataType value = DataType::kInt16; };
-template <> struct data_type_of<std::uint32_t> { static constexpr DataType value = DataType::kUint32; };
-template <> struct data_type_of<std::int32_t> { static constexpr DataType value = DataType::kInt32; };
-template <> struct data_type_of<std::uint64_t> { static constexpr DataType value = DataType::kUint64; };
-template <> struct data_type_of<std::int64_t> { static constexpr DataType value = DataType::kInt64; };
-template <> struct data_type_of<bool> { static constexpr DataType value = DataType::kBool; };
+template <>
+struct data_type_of<float> {
+  static constexpr DataType value = DataType::kFloat32;
+};
+template <>
+struct data_type_of<double> {
+  static constexpr DataType value = DataType::kFloat64;
+};
+template <>
+struct data_type_of<std::uint8_t> {
+  static constexpr DataType value = DataType::kUint8;
+};
+template <>
+struct data_type_of<std::int8_t> {
+  static constexpr DataType value = DataType::kInt8;
+};
+template <>
+struct data_type_of<std::uint16_t> {
+  static constexpr DataType value = DataType::kUint16;
+};
+template <>
+struct data_type_of<std::int16_t> {
+  static constexpr DataType value = DataType::kInt16;
+};
+template <>
+struct data_type_of<std::uint32_t> {
+  static constexpr DataType value = DataType::kUint32;
+};
+template <>
+struct data_type_of<std::int32_t> {
+  static constexpr DataType value = DataType::kInt32;
+};
+template <>
+struct data_type_of<std::uint64_t> {
+  static constexpr DataType value = DataType::kUint64;
+};
+template <>
+struct data_type_of<std::int64_t> {
+  static constexpr DataType value = DataType::kInt64;
+};
+template <>
+struct data_type_of<bool> {
+  static constexpr DataType value = DataType::kBool;
+};
 
 using Shape = std::vector<std::int64_t>;  // sizes; empty for a scalar
 

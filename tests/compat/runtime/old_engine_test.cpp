@@ -26,7 +26,8 @@ TEST(OldEngines, TheCurrentFormatHasItsFixture) {
     contents.manifest.report = "{}";
     ASSERT_TRUE(base::write_file(path, engine::write(contents, key.secret_key)));
     auto public_path = path;
-    ASSERT_TRUE(base::write_file(public_path.replace_extension(".pub"), base::to_hex(std::as_bytes(std::span(key.public_key))) + "\n"));
+    ASSERT_TRUE(base::write_file(public_path.replace_extension(".pub"),
+                                 base::to_hex(std::as_bytes(std::span(key.public_key))) + "\n"));
   }
   EXPECT_TRUE(std::filesystem::exists(path)) << "commit an engine of the new format";
 }

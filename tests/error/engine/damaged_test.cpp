@@ -51,7 +51,8 @@ TEST_F(DamagedEngine, WholeFileOpens) { EXPECT_EQ(error(file_), "accepted"); }
 
 TEST_F(DamagedEngine, EveryBitOfTheHeaderCounts) {
   for (std::size_t at = 0; at < kPageBytes; ++at)
-    for (int bit = 0; bit < 8; bit += at < 300 ? 1 : 5) EXPECT_NE(error(flipped(at, bit)), "accepted") << at << " bit " << bit;
+    for (int bit = 0; bit < 8; bit += at < 300 ? 1 : 5)
+      EXPECT_NE(error(flipped(at, bit)), "accepted") << at << " bit " << bit;
 }
 
 TEST_F(DamagedEngine, EveryRegionCounts) {
@@ -87,8 +88,10 @@ TEST_F(DamagedEngine, TruncationIsRefusedAtEveryBoundary) {
   EXPECT_EQ(error(""), "this is not an engine file");
   EXPECT_EQ(error(file_.substr(0, 7)), "this is not an engine file");
   for (std::size_t size : {8, 100, 4095})
-    EXPECT_EQ(error(file_.substr(0, size)),
-              fmt::format("the engine is truncated: it ends after {} bytes, within its header; download or build it again", size));
+    EXPECT_EQ(
+        error(file_.substr(0, size)),
+        fmt::format("the engine is truncated: it ends after {} bytes, within its header; download or build it again",
+                    size));
   std::vector<std::size_t> sizes = {kPageBytes, file_.size() - 1, file_.size() - 32, header_.tree.offset};
   for (const auto& section : header_.sections) {
     sizes.push_back(section.offset);
@@ -96,7 +99,8 @@ TEST_F(DamagedEngine, TruncationIsRefusedAtEveryBoundary) {
   }
   for (std::size_t size : sizes)
     EXPECT_EQ(error(file_.substr(0, size)),
-              fmt::format("the engine is truncated: {} of {} bytes are there; download or build it again", size, file_.size()));
+              fmt::format("the engine is truncated: {} of {} bytes are there; download or build it again", size,
+                          file_.size()));
 }
 
 TEST_F(DamagedEngine, TrailingBytesAreRefused) {
@@ -131,14 +135,16 @@ TEST_F(DamagedEngine, UnknownSignerIsNamed) {
   auto engine = open_bytes(write(contents_, stranger.secret_key), lenient);
   ASSERT_FALSE(engine);
   EXPECT_EQ(engine.error().code, Code::kUntrusted);
-  EXPECT_THAT(engine.error().message, StartsWith("the engine is signed by key " + key_id(stranger.public_key) + ", which is not trusted here"));
+  EXPECT_THAT(engine.error().message,
+              StartsWith("the engine is signed by key " + key_id(stranger.public_key) + ", which is not trusted here"));
 }
 
 TEST_F(DamagedEngine, RewrittenHeaderNeedsTheKey) {
   // An attacker can redo every digest, but not the signature.
   header_.root = digest_bytes(std::as_bytes(std::span("other", 5)));
   std::string forged = encode(header_) + file_.substr(kPageBytes);
-  EXPECT_EQ(error(forged), "the engine's signature does not match: it was changed after key " + key_id(key_.public_key) + " signed it");
+  EXPECT_EQ(error(forged), "the engine's signature does not match: it was changed after key " +
+                               key_id(key_.public_key) + " signed it");
   // Nor strip it where unsigned engines are refused.
   header_ = *decode(std::as_bytes(std::span(file_)));
   header_.public_key.assign(kKeyBytes, '\0');

@@ -46,7 +46,8 @@ TEST_F(EngineErrors, InputsAreChecked) {
   auto& engine = *engine_;
   EXPECT_EQ(failure([&] { engine.infer(std::vector<Tensor>{}); }).message, "the engine has 1 inputs, got 0");
   EXPECT_EQ(failure([&] { engine.infer({Tensor({4, 8})}); }).message, "input 'x' needs shape [4,16], got [4,8]");
-  EXPECT_EQ(failure([&] { engine.infer({Tensor({4, 16}, DataType::kInt64)}); }).message, "input 'x' needs float32, got int64");
+  EXPECT_EQ(failure([&] { engine.infer({Tensor({4, 16}, DataType::kInt64)}); }).message,
+            "input 'x' needs float32, got int64");
   EXPECT_EQ(failure([&] { engine.infer(std::map<std::string, Tensor>{}); }).message, "input 'x' was not given");
   auto wrong_name = failure([&] { engine.infer({{"image", Tensor({4, 16})}}); });
   EXPECT_EQ(wrong_name.code, "not_found");
@@ -63,7 +64,8 @@ TEST_F(EngineErrors, SessionsAreChecked) {
   alignas(64) static float memory[64];
   EXPECT_EQ(failure([&] { session.bind_input("x", memory, 255); }).message, "input 'x' has 256 bytes, got 255");
   EXPECT_EQ(failure([&] { session.bind_output("y", memory, 255); }).message, "output 'y' needs 256 bytes, got 255");
-  EXPECT_EQ(failure([&] { session.bind_output("y", memory + 1, 256); }).message, "the memory for output 'y' is not 64-byte aligned");
+  EXPECT_EQ(failure([&] { session.bind_output("y", memory + 1, 256); }).message,
+            "the memory for output 'y' is not 64-byte aligned");
   EXPECT_EQ(failure([&] { engine_->create_session(5000); }).message, "5000 threads: 1 to 1024, or 0 for all");
 }
 
@@ -88,9 +90,11 @@ TEST(EngineFile, UntrustedAndForeignEnginesAreRefused) {
   if (!host || !host->architecture().starts_with("x86")) return;
   auto foreign = failure([&] { InferenceEngine::from_bytes(engine::write(contents, ""), lenient()); });
   EXPECT_EQ(foreign.code, "incompatible");
-  EXPECT_EQ(foreign.message, fmt::format("the engine needs armv8-a (64-bit Arm with NEON), this machine is {} ({}): build the model "
-                                         "for target {}", host->architecture(),
-                                         target::find_canonical(host->architecture())->display_name, host->architecture()));
+  EXPECT_EQ(foreign.message,
+            fmt::format("the engine needs armv8-a (64-bit Arm with NEON), this machine is {} ({}): build the model "
+                        "for target {}",
+                        host->architecture(), target::find_canonical(host->architecture())->display_name,
+                        host->architecture()));
 }
 
 TEST(EngineFile, ErrorsNameTheFile) {
@@ -111,7 +115,8 @@ TEST(EngineFile, ErrorsNameTheFile) {
 
 TEST(Architecture, OlderCpuIsToldWhatIsMissing) {
   EXPECT_EQ(runtime::check_architecture("x86-64-v4", "x86-64-v3").error().message,
-            "the engine needs x86-64-v4 (x86-64 with AVX-512), this machine is x86-64-v3 (x86-64 with AVX2): build the model for "
+            "the engine needs x86-64-v4 (x86-64 with AVX-512), this machine is x86-64-v3 (x86-64 with AVX2): build the "
+            "model for "
             "target x86-64-v3");
   EXPECT_TRUE(runtime::check_architecture("x86-64-v3", "x86-64-v4"));
 }

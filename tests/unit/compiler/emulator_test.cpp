@@ -32,7 +32,8 @@ TEST_F(Emulator, RunsAChainOfLaunches) {
   for (int again = 0; again < 2; ++again) {
     auto outputs = run_emulated(*arm(testing_engine::add_chain(3, 5, false)), inputs, cache.path());
     ASSERT_TRUE(outputs) << outputs.error().text();
-    for (std::int64_t i = 0; i < x.num_elements(); ++i) EXPECT_EQ((*outputs)[0].as_double(i), static_cast<double>(i + 3 * (i % 16)));
+    for (std::int64_t i = 0; i < x.num_elements(); ++i)
+      EXPECT_EQ((*outputs)[0].as_double(i), static_cast<double>(i + 3 * (i % 16)));
   }
 }
 
@@ -54,7 +55,8 @@ TEST_F(Emulator, ChecksInputs) {
 }
 
 TEST(EmulatorElsewhere, GraphicsCardsHaveNone) {
-  EXPECT_EQ(check_emulator("sm_89").error().message, "this machine does not run sm_89, and there is no emulator for it");
+  EXPECT_EQ(check_emulator("sm_89").error().message,
+            "this machine does not run sm_89, and there is no emulator for it");
 }
 
 }  // namespace

@@ -12,7 +12,8 @@ namespace {
 
 Contents sample() {
   Contents contents;
-  contents.manifest = {"x86-64-v3", "fp32", "tiny", std::string(64, 'a'), "test", "Apache-2.0", R"({"task":"none"})", R"({"ok":true})"};
+  contents.manifest = {"x86-64-v3",          "fp32",          "tiny", std::string(64, 'a'), "test", "Apache-2.0",
+                       R"({"task":"none"})", R"({"ok":true})"};
   contents.plan.inputs = {{"x", tensor::DType::kFloat32, {2, 3}, {"", ""}}};
   contents.plan.outputs = {{"y", tensor::DType::kInt64, {-1, 2}, {"n", ""}}};
   contents.plan.symbols = {{"n", 5}};
@@ -20,9 +21,15 @@ Contents sample() {
   contents.plan.scratch_bytes = 64;
   contents.plan.kernels = {{"k0", 0}, {"k1", 16}};
   contents.plan.launches = {{1,
-                             {{BufferRef::Space::kInput, 0, 0, 24}, {BufferRef::Space::kWeights, 0, 64, 128},
+                             {{BufferRef::Space::kInput, 0, 0, 24},
+                              {BufferRef::Space::kWeights, 0, 64, 128},
                               {BufferRef::Space::kArena, 0, 128, 128}},
-                             7, 64, "Conv_1", "conv 3x3", 1e6, 2e6},
+                             7,
+                             64,
+                             "Conv_1",
+                             "conv 3x3",
+                             1e6,
+                             2e6},
                             {0, {{BufferRef::Space::kOutput, 0, 0, 80}}, 1, 0, "NonZero", "", 0, 0}};
   contents.code = std::string(5000, '\xc3');
   contents.weights.resize(300000);  // two chunks
@@ -104,7 +111,8 @@ TEST(Engine, PlanThatLeavesItsBuffersIsRefused) {
     return result ? std::string("accepted") : result.error().text();
   };
   EXPECT_EQ(error([](Plan&) {}), "accepted");
-  EXPECT_EQ(error([](Plan& p) { p.launches[0].kernel = 2; }), "calls a kernel that does not exist (at launch 0 (Conv_1))");
+  EXPECT_EQ(error([](Plan& p) { p.launches[0].kernel = 2; }),
+            "calls a kernel that does not exist (at launch 0 (Conv_1))");
   EXPECT_EQ(error([](Plan& p) { p.launches[0].arguments[2].bytes = 129; }),
             "bytes 128 to 257 are outside of their 256-byte buffer (at launch 0 (Conv_1), argument 2)");
   EXPECT_EQ(error([](Plan& p) { p.launches[0].arguments[0].offset = ~0ULL; }).find("bytes 18446744073709551615"), 0U);
@@ -115,10 +123,12 @@ TEST(Engine, PlanThatLeavesItsBuffersIsRefused) {
   EXPECT_EQ(error([](Plan& p) { p.kernels[1].code_offset = 5000; }), "kernel k1 begins outside of the code section");
   EXPECT_EQ(error([](Plan& p) { p.launches[0].scratch_bytes = 65; }),
             "needs more scratch memory than the plan has (at launch 0 (Conv_1))");
-  EXPECT_EQ(error([](Plan& p) { p.launches[0].num_tasks = -1; }), "has an impossible number of tasks (at launch 0 (Conv_1))");
+  EXPECT_EQ(error([](Plan& p) { p.launches[0].num_tasks = -1; }),
+            "has an impossible number of tasks (at launch 0 (Conv_1))");
   EXPECT_EQ(error([](Plan& p) { p.symbols.clear(); }), "output 'y': the size of dimension 0 is not defined");
   EXPECT_EQ(error([](Plan& p) { p.inputs[0].shape = {1LL << 39, 1LL << 39}; }), "input 'x' is too large");
-  EXPECT_EQ(error([](Plan& p) { p.inputs[0].dtype = tensor::DType::kString; }), "input 'x' has an unknown element type");
+  EXPECT_EQ(error([](Plan& p) { p.inputs[0].dtype = tensor::DType::kString; }),
+            "input 'x' has an unknown element type");
 }
 
 TEST(Trust, KeysAreKeptInAFolder) {
@@ -142,7 +152,8 @@ TEST(Trust, SecretKeyFileIsPrivateAndNeverReplaced) {
   auto path = folder.path() / "deep/my.key";
   auto pair = base::make_key_pair();
   ASSERT_TRUE(write_secret_key(path, pair.secret_key));
-  EXPECT_EQ(std::filesystem::status(path).permissions(), std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  EXPECT_EQ(std::filesystem::status(path).permissions(),
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   EXPECT_EQ(*read_secret_key(path), pair.secret_key);
   EXPECT_EQ(write_secret_key(path, pair.secret_key).error().code, base::Code::kConflict);
 }

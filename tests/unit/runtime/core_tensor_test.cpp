@@ -65,7 +65,8 @@ TEST(CoreTensor, MistakesAreNamed) {
   EXPECT_NO_THROW(t.data<std::uint16_t>());
   EXPECT_EQ(message([&] { t.reshape({3}); }), "a tensor of shape [2] cannot become [3]");
   EXPECT_EQ(message([&] { Tensor({-1}); }), "shape [-1] has a negative size");
-  EXPECT_EQ(message([&] { Tensor({1LL << 30, 1LL << 30}); }), "shape [1073741824,1073741824] has more than 2^40 elements");
+  EXPECT_EQ(message([&] { Tensor({1LL << 30, 1LL << 30}); }),
+            "shape [1073741824,1073741824] has more than 2^40 elements");
   EXPECT_EQ(message([&] { Tensor({1}, static_cast<DataType>(99)); }), "99 is no element type");
 }
 

@@ -45,9 +45,11 @@ TEST(ThreadPool, EveryThreadRunsEveryJobOnce) {
     ThreadPool pool(threads);
     std::vector<int> counts(static_cast<std::size_t>(threads));
     for (int round = 0; round < 500; ++round)
-      pool.run([](void* context, ThreadPool::Thread& thread) {
-        ++(*static_cast<std::vector<int>*>(context))[static_cast<std::size_t>(thread.index)];
-      }, &counts);
+      pool.run(
+          [](void* context, ThreadPool::Thread& thread) {
+            ++(*static_cast<std::vector<int>*>(context))[static_cast<std::size_t>(thread.index)];
+          },
+          &counts);
     for (int count : counts) EXPECT_EQ(count, 500);
   }
 }
@@ -64,16 +66,18 @@ TEST(ThreadPool, MeetingsKeepThreadsInStep) {
   for (int run = 0; run < 3; ++run) {
     state.entered = 0;
     state.released = 0;
-    pool.run([](void* context, ThreadPool::Thread& thread) {
-      auto& s = *static_cast<State*>(context);
-      for (int i = 0; i < kMeetings; ++i) {
-        s.entered.fetch_add(1);
-        s.pool.meet(thread, [&] {
-          s.in_step &= s.entered.load() == kThreads * (i + 1);
-          ++s.released;
-        });
-      }
-    }, &state);
+    pool.run(
+        [](void* context, ThreadPool::Thread& thread) {
+          auto& s = *static_cast<State*>(context);
+          for (int i = 0; i < kMeetings; ++i) {
+            s.entered.fetch_add(1);
+            s.pool.meet(thread, [&] {
+              s.in_step &= s.entered.load() == kThreads * (i + 1);
+              ++s.released;
+            });
+          }
+        },
+        &state);
     EXPECT_TRUE(state.in_step);
     EXPECT_EQ(state.released, kMeetings);
   }

@@ -26,10 +26,21 @@ TEST(Registry, NamesAndAliasesAreUnique) {
 }
 
 TEST(Registry, AliasesResolveHoweverTheyAreWritten) {
-  for (auto [text, name] : {std::pair{"rtx_4090", "sm_89"}, {"RTX 4090", "sm_89"}, {"NVIDIA GeForce RTX 4090", "sm_89"},
-                            {"jetson-orin", "sm_87"}, {"t4", "sm_75"}, {"Tesla T4", "sm_75"}, {"a100", "sm_80"},
-                            {"h100", "sm_90a"}, {"sm_90", "sm_90a"}, {"a10g", "sm_86"}, {"l4", "sm_89"}, {"b200", "sm_100"},
-                            {"rtx_5090", "sm_120"}, {"x86_64-v3", "x86-64-v3"}, {"aarch64", "armv8-a"}}) {
+  for (auto [text, name] : {std::pair{"rtx_4090", "sm_89"},
+                            {"RTX 4090", "sm_89"},
+                            {"NVIDIA GeForce RTX 4090", "sm_89"},
+                            {"jetson-orin", "sm_87"},
+                            {"t4", "sm_75"},
+                            {"Tesla T4", "sm_75"},
+                            {"a100", "sm_80"},
+                            {"h100", "sm_90a"},
+                            {"sm_90", "sm_90a"},
+                            {"a10g", "sm_86"},
+                            {"l4", "sm_89"},
+                            {"b200", "sm_100"},
+                            {"rtx_5090", "sm_120"},
+                            {"x86_64-v3", "x86-64-v3"},
+                            {"aarch64", "armv8-a"}}) {
     auto row = find(text);
     ASSERT_TRUE(row) << row.error().text();
     EXPECT_EQ((*row)->name, name) << text;
@@ -41,7 +52,8 @@ TEST(Registry, UnknownTargetNamesTheNearest) {
   ASSERT_FALSE(row);
   EXPECT_EQ(row.error().code, base::Code::kNotFound);
   EXPECT_THAT(row.error().message, HasSubstr("unknown target 'rtx_4091'; did you mean rtx_4090"));
-  EXPECT_EQ(find("quantum-abacus").error().message, "unknown target 'quantum-abacus'; 'xinfer-cli targets' lists the known ones");
+  EXPECT_EQ(find("quantum-abacus").error().message,
+            "unknown target 'quantum-abacus'; 'xinfer-cli targets' lists the known ones");
   EXPECT_EQ(nearest_names("x86-64-v5").front().substr(0, 8), "x86-64-v");
 }
 

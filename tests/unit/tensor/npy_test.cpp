@@ -19,8 +19,8 @@ std::string file(std::string header, std::string_view data, int major = 1) {
 }
 
 TEST(Npy, EveryTypeAndRankRoundTrips) {
-  for (auto dtype : {DType::kFloat32, DType::kFloat64, DType::kFloat16, DType::kInt8, DType::kInt16, DType::kInt32, DType::kInt64,
-                     DType::kUint8, DType::kUint16, DType::kUint32, DType::kUint64, DType::kBool})
+  for (auto dtype : {DType::kFloat32, DType::kFloat64, DType::kFloat16, DType::kInt8, DType::kInt16, DType::kInt32,
+                     DType::kInt64, DType::kUint8, DType::kUint16, DType::kUint32, DType::kUint64, DType::kBool})
     for (const Shape& shape : {Shape{}, Shape{5}, Shape{2, 3}, Shape{0, 4}, Shape{1, 2, 1, 3}}) {
       Tensor tensor(dtype, shape);
       for (std::int64_t i = 0; i < tensor.num_elements(); ++i) tensor.set(i, dtype == DType::kBool ? i % 2 : i + 1);
@@ -50,7 +50,8 @@ TEST(Npy, TypesThatNumpyLacksBecomeNearOnes) {
 }
 
 TEST(Npy, FortranOrderIsTurned) {
-  auto tensor = parse_npy(file("{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3), }", std::string("\1\4\2\5\3\6", 6)));
+  auto tensor =
+      parse_npy(file("{'descr': '|u1', 'fortran_order': True, 'shape': (2, 3), }", std::string("\1\4\2\5\3\6", 6)));
   ASSERT_TRUE(tensor) << tensor.error().text();
   EXPECT_EQ(tensor->as_int64s(), (std::vector<std::int64_t>{1, 2, 3, 4, 5, 6}));
 }
@@ -73,11 +74,13 @@ TEST(Npy, BadFilesAreRefused) {
             ".npy element type '>f4' is not supported: use little-endian bool, integer or floating types");
   EXPECT_EQ(error(file("{'descr': '<U4', 'fortran_order': False, 'shape': (1,), }", "1234")),
             ".npy element type '<U4' is not supported: use little-endian bool, integer or floating types");
-  EXPECT_EQ(error(file("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", "")), "the .npy header's shape is malformed");
+  EXPECT_EQ(error(file("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", "")),
+            "the .npy header's shape is malformed");
   EXPECT_EQ(error(file("{'descr': '<f4', 'fortran_order': False, 'shape': (999999999999, 9999999), }", "")),
             "the .npy array has more than 2^36 elements");
   EXPECT_EQ(error(file("{'descr': '<f4', 'shape': (1,), }", "1234")), "the .npy header has no 'fortran_order'");
-  EXPECT_EQ(error(file("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }", "1234").substr(0, 30)), "the .npy file is truncated");
+  EXPECT_EQ(error(file("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }", "1234").substr(0, 30)),
+            "the .npy file is truncated");
   EXPECT_EQ(error(file("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", "1234")),
             ".npy files of records are not supported");
 }
