@@ -135,7 +135,8 @@ class Engines {
   static Fixed small(const Inputs& inputs, bool floats) {
     Fixed values;
     for (const auto& [name, tensor] : inputs)
-      if (tensor->rank() <= 1 && tensor->num_elements() <= kMaxFixedElements && (floats || !tensor::is_float(tensor->dtype())))
+      if (tensor->rank() <= 1 && tensor->num_elements() <= kMaxFixedElements && tensor->dtype() != tensor::DType::kString &&
+          (floats || !tensor::is_float(tensor->dtype())))
         values.emplace(name, *tensor);
     return values;
   }

@@ -40,6 +40,14 @@ std::string example_shape(const ir::ValueType& type) {
   return text;
 }
 
+Result<void> refuse_string_outputs(const ir::Graph& graph) {
+  for (ir::ValueId id : graph.outputs)
+    if (graph.value(id).type.dtype == ir::DType::kString)
+      return fail(Code::kUnsupported, "output '{}' is {}: engines give tensors of numbers only", graph.value(id).name,
+                  ir::to_string(graph.value(id).type));
+  return {};
+}
+
 Result<void> require_static_inputs(const ir::Graph& graph) {
   std::string problems, options;
   for (ir::ValueId id : graph.inputs) {
@@ -129,6 +137,7 @@ class Build {
     import_options.input_values = options_.input_values;
     XI_TRY(ir::Graph graph, onnx::import_model(path_, import_options));
     XI_CHECK(require_static_inputs(graph));
+    XI_CHECK(refuse_string_outputs(graph));
     report_.nodes_imported = graph.nodes.size();
     dump("import", graph);
     end(fmt::format("{} nodes", graph.nodes.size()));
