@@ -23,6 +23,9 @@ constexpr std::uint64_t kSeed = 0x9e3779b97f4a7c15;
 // a comparison or rounding on the way may fall on the other side of a threshold.
 constexpr double kAbsolute = 1e-4, kRelative = 1e-3, kOutliers = 1e-3;
 constexpr double kMinCosine = 0.9999, kMinCosineQuantised = 0.995;
+// Some models amplify float32 rounding (a variance as the difference of two large sums, a sharp softmax). An error that is
+// small in norm and nowhere large beside the largest element is rounding; a wrong kernel is off by far more.
+constexpr double kAmplifiedNorm = 5e-3, kAmplifiedLargest = 2e-2;
 constexpr double kMinEqualIntegers = 0.99, kMinEqualQuantised = 0.9;
 
 // SplitMix64 (Steele, Lea, Flood 2014).
@@ -84,7 +87,7 @@ Verification::Output compare(std::string name, const Tensor& actual, const Tenso
   const bool real = tensor::is_float(actual.dtype());
   // In 16 bits the reference rounds after each operator and the engine only at the end: they differ by a few steps of the type.
   const double slack = real && tensor::size_of(actual.dtype()) < 4 ? 10 : 1;
-  double largest = 0, dot = 0, norm_a = 0, norm_b = 0;
+  double largest = 0, dot = 0, norm_a = 0, norm_b = 0, norm_error = 0;
   for (std::int64_t i = 0; i < count; ++i)
     if (const double b = expected.as_double(i); std::isfinite(b)) largest = std::max(largest, std::abs(b));
   std::int64_t outliers = 0;
@@ -98,9 +101,11 @@ Verification::Output compare(std::string name, const Tensor& actual, const Tenso
     const double error = std::abs(a - b);
     if (!std::isfinite(error)) {
       ++outliers;
+      norm_error = INFINITY;
       result.max_abs_error = std::max(result.max_abs_error, largest);
       continue;
     }
+    norm_error += error * error;
     dot += a * b, norm_a += a * a, norm_b += b * b;
     result.max_abs_error = std::max(result.max_abs_error, error);
     result.max_rel_error =
@@ -111,7 +116,11 @@ Verification::Output compare(std::string name, const Tensor& actual, const Tenso
   const double share = count == 0 ? 0 : static_cast<double>(outliers) / static_cast<double>(count);
   if (!real) result.matches = share <= 1 - (quantised ? kMinEqualQuantised : kMinEqualIntegers);
   else if (quantised) result.matches = result.cosine >= kMinCosineQuantised || share <= kOutliers;
-  else result.matches = share <= kOutliers && (result.cosine >= kMinCosine || outliers == 0);
+  else {
+    const bool amplified =
+        norm_error <= kAmplifiedNorm * kAmplifiedNorm * norm_b && result.max_abs_error <= kAmplifiedLargest * largest;
+    result.matches = amplified || (share <= kOutliers && (result.cosine >= kMinCosine || outliers == 0));
+  }
   return result;
 }
 
