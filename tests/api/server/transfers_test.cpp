@@ -166,7 +166,12 @@ TEST(Transfers, SourcesComeFromAMirrorByDigestOnly) {
   EXPECT_EQ(hub.call("POST", "/v1/agents/lease", agent, R"({"agent":"a","targets":["x86-64-v3"],"wait_ms":5000})")
                 .json()["onnx"],
             base::sha256(good));
-  const json failed = outcome("missing");
+  json failed = outcome("missing");
+  // Asked before the fetch has begun, the build is queued without a stage: wait on.
+  for (int i = 0; i < 500 && failed["state"] == "queued"; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    failed = hub.call("GET", "/v1/builds/" + failed["id"].get<std::string>(), hub.administrator()).json();
+  }
   EXPECT_EQ(failed["state"], "failed");
   EXPECT_EQ(failed["error"]["kind"], "source");
   EXPECT_NE(failed["error"]["message"].get<std::string>().find("refused"), std::string::npos) << failed;
