@@ -1,5 +1,7 @@
 // What the contraction templates share: register tiles and their cost, cutting work into tasks, assembling a source.
 #pragma once
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -45,6 +47,21 @@ class Constants {
  private:
   std::string text_;
 };
+
+/// Adds sizes (kID, kOD, kKD, …) and steps (kSZ, kDZ, kPZ, …) of the three spatial dimensions of a window.
+template <class Problem>
+void add_window(Constants& c, const Problem& p) {
+  const char* names = "DHW";
+  const char* axes = "ZYX";
+  for (std::size_t i = 0; i < 3; ++i) {
+    c.add(fmt::format("kI{}", names[i]), p.in[i])
+        .add(fmt::format("kO{}", names[i]), p.out[i])
+        .add(fmt::format("kK{}", names[i]), p.kernel[i]);
+    c.add(fmt::format("kS{}", axes[i]), p.stride[i])
+        .add(fmt::format("kD{}", axes[i]), p.dilation[i])
+        .add(fmt::format("kP{}", axes[i]), p.pad[i]);
+  }
+}
 
 /// Pads [channels] to whole vectors with zeros.
 PackWeights pad_to_vectors(std::int64_t channels, int lanes);

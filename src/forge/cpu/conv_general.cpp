@@ -29,16 +29,7 @@ KernelChoice general_conv(const ConvProblem& problem, const target::CpuIsa& isa,
       .add("kIC", p.in_channels)
       .add("kOC", p.out_channels)
       .add("kGroups", p.groups);
-  const char* names = "DHW";
-  const char* axes = "ZYX";
-  for (std::size_t i = 0; i < 3; ++i) {
-    c.add(fmt::format("kI{}", names[i]), p.in[i])
-        .add(fmt::format("kO{}", names[i]), p.out[i])
-        .add(fmt::format("kK{}", names[i]), p.kernel[i]);
-    c.add(fmt::format("kS{}", axes[i]), p.stride[i])
-        .add(fmt::format("kD{}", axes[i]), p.dilation[i])
-        .add(fmt::format("kP{}", axes[i]), p.pad[i]);
-  }
+  add_window(c, p);
   assemble(kernel, isa, c.str(), epilogue, {kConvGeneralInc});
   return choice;
 }

@@ -31,17 +31,8 @@ NumberType number_type(DType dtype) {
 }
 
 void add_sizes(Constants& c, const PoolProblem& p) {
-  const char* names = "DHW";
-  const char* axes = "ZYX";
-  for (std::size_t i = 0; i < 3; ++i) {
-    c.add(fmt::format("kI{}", names[i]), p.in[i])
-        .add(fmt::format("kO{}", names[i]), p.out[i])
-        .add(fmt::format("kK{}", names[i]), p.kernel[i]);
-    c.add(fmt::format("kS{}", axes[i]), p.stride[i])
-        .add(fmt::format("kD{}", axes[i]), p.dilation[i])
-        .add(fmt::format("kP{}", axes[i]), p.pad[i]);
-    c.add(fmt::format("kP{}End", axes[i]), p.pad_end[i]);
-  }
+  add_window(c, p);
+  c.add("kPZEnd", p.pad_end[0]).add("kPYEnd", p.pad_end[1]).add("kPXEnd", p.pad_end[2]);
   c.text(fmt::format("constexpr bool kMaximum = {}, kLp = {}, kCountPadding = {};", p.kind == PoolProblem::Kind::kMax,
                      p.kind == PoolProblem::Kind::kLp, p.count_include_pad));
   c.text(fmt::format("constexpr int kPower = {};\nconstexpr float kPowerValue = {:.9g};",
