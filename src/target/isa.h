@@ -16,4 +16,14 @@ struct CpuIsa {
   std::string_view emulator;            // runs it elsewhere: "qemu-aarch64"; empty where only the hardware does
 };
 
+/// One GPU code-generation target, with the figures of the hardware that it is mostly used for: the cost model's.
+struct GpuIsa {
+  std::string_view name;       // for NVRTC's -arch: "sm_80", "sm_90a"
+  int sm;                      // compute capability as a number: 75, 80, … 120
+  int multiprocessors;
+  int shared_bytes;            // that one block may have
+  double bandwidth;            // bytes of device memory a microsecond
+  double flops16, flops32;     // a microsecond: 16-bit tensor cores with float32 sums; float32 without them
+};
+
 }  // namespace xinfer::target

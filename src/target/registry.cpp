@@ -40,11 +40,31 @@ const std::array<CpuIsa, 3>& isas() {
   return rows;
 }
 
+// Figures of T4, A100, RTX 3090, Jetson AGX Orin, RTX 4090, H100 SXM, B200 and RTX 5090, from NVIDIA's data sheets.
+const std::array<GpuIsa, 8>& gpus() {
+  static const std::array<GpuIsa, 8> rows = {{
+      {"sm_75", 75, 40, 64 << 10, 320e3, 65e6, 8.1e6},
+      {"sm_80", 80, 108, 163 << 10, 1555e3, 312e6, 19.5e6},
+      {"sm_86", 86, 82, 99 << 10, 936e3, 71e6, 35.6e6},
+      {"sm_87", 87, 16, 163 << 10, 204e3, 42e6, 5.3e6},
+      {"sm_89", 89, 128, 99 << 10, 1008e3, 165e6, 82.6e6},
+      {"sm_90a", 90, 132, 227 << 10, 3350e3, 989e6, 67e6},
+      {"sm_100", 100, 148, 227 << 10, 8000e3, 2250e6, 80e6},
+      {"sm_120", 120, 170, 99 << 10, 1792e3, 209e6, 104e6},
+  }};
+  return rows;
+}
+
+const GpuIsa* find_gpu(std::string_view name) {
+  auto row = std::ranges::find(gpus(), name, &GpuIsa::name);
+  return row == gpus().end() ? nullptr : &*row;
+}
+
 std::vector<TargetInfo> make_rows() {
   const auto& isa = isas();
   auto nvidia = [](std::string_view name, std::string_view display, std::string_view hardware,
                    std::vector<std::string_view> aliases, std::vector<std::string_view> runs = {}) {
-    return TargetInfo{name, display, hardware, Kind::kNvidia, std::move(aliases), std::move(runs), nullptr, kNoCuda};
+    return TargetInfo{name, display, hardware, Kind::kNvidia, std::move(aliases), std::move(runs), nullptr, find_gpu(name), kNoCuda};
   };
   // A cubin also runs on later minor revisions of its major capability, except on Jetson, and never with an "a" suffix
   // (CUDA C++ Programming Guide, "Binary Compatibility").
@@ -56,6 +76,7 @@ std::vector<TargetInfo> make_rows() {
        {"avx2", "x86_64_v3", "haswell", "zen2", "zen3"},
        {},
        &isa[0],
+       nullptr,
        ""},
       {"x86-64-v4",
        "x86-64 with AVX-512",
@@ -64,6 +85,7 @@ std::vector<TargetInfo> make_rows() {
        {"avx512", "avx_512", "x86_64_v4", "skylake_sp", "zen4", "zen5"},
        {"x86-64-v3"},
        &isa[1],
+       nullptr,
        ""},
       {"armv8-a",
        "64-bit Arm with NEON",
@@ -72,6 +94,7 @@ std::vector<TargetInfo> make_rows() {
        {"aarch64", "arm64", "neon", "graviton", "graviton2", "graviton3", "raspberry_pi_4", "raspberry_pi_5"},
        {},
        &isa[2],
+       nullptr,
        ""},
       nvidia("sm_75", "NVIDIA Turing (sm_75)", "T4, RTX 2080, GTX 1660",
              {"t4", "turing", "rtx_2060", "rtx_2070", "rtx_2080", "rtx_2080_ti", "gtx_1650", "gtx_1660"}),

@@ -22,6 +22,7 @@ struct TargetInfo {
   std::vector<std::string_view> aliases;  // normalised: lower case, words joined by '_'
   std::vector<std::string_view> runs;     // other architectures whose engines this one runs
   const CpuIsa* isa = nullptr;            // of CPU targets
+  const GpuIsa* gpu = nullptr;            // of NVIDIA targets
   /// Why engines cannot be built for it by this version; empty where they can.
   std::string_view unavailable;
 };

@@ -6,22 +6,16 @@
 #include <string>
 #include <vector>
 
+#include "forge/kernel.h"
+#include "forge/problem.h"
 #include "target/isa.h"
 
 namespace xinfer::forge::cpu {
 
-/// A kernel's source and what the schedule must know to launch it. `source` is a whole freestanding translation unit
-/// (prelude included) that defines `extern "C" void <symbol>(void* const* buffers, int64_t* symbols, void* scratch,
-/// int64_t task_begin, int64_t task_end)`, engine/plan.h's CpuKernel. The symbol is a digest of the source, so equal
-/// kernels are one; it must not depend on the model's names.
-struct KernelSource {
-  std::string symbol;
-  std::string source;
-  std::int64_t num_tasks = 1;
-  std::uint64_t scratch_bytes = 0;  // per thread
-  double flops = 0, bytes = 0;
-  std::string choice;  // template and tunables in words, "conv 3x3 winograd F(4x4) nb=2"
-};
+/// `source` is a whole freestanding translation unit (prelude included) that defines `extern "C" void <symbol>(void* const*
+/// buffers, int64_t* symbols, void* scratch, int64_t task_begin, int64_t task_end)`, engine/plan.h's CpuKernel.
+using forge::KernelSource;
+using forge::Layout;
 
 /// A pointwise tail fused into a contraction, applied to each vector of finished outputs before it is stored.
 /// `source` defines, with the types and functions of the prelude,
@@ -38,10 +32,6 @@ struct Epilogue {
   std::string source;
   bool empty() const { return source.empty(); }
 };
-
-/// How a rank-4 float32 tensor lies in memory. kBlocked is NCHWc: [N][ceil(C/c)][H][W][c], c = the ISA's vector lanes;
-/// lanes past C hold unspecified finite-or-not values that no kernel may let reach a real lane.
-enum class Layout : std::uint8_t { kPlain, kBlocked };
 
 /// Repacks a constant from the model's layout into the one that the kernel reads. Empty: used as it is.
 using PackWeights = std::function<std::vector<float>(std::span<const float> weights)>;

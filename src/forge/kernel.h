@@ -1,0 +1,24 @@
+// A kernel as text: what a template of forge or a loop nest hands to codegen.
+#pragma once
+#include <cstdint>
+#include <string>
+
+namespace xinfer::forge {
+
+/// A kernel's source and what the schedule must know to launch it. The symbol is a digest of the source, so equal kernels
+/// are one; it must not depend on the model's names. What the source defines is said in cpu/kernel.h and cuda/kernel.h.
+struct KernelSource {
+  std::string symbol;
+  std::string source;
+  std::int64_t num_tasks = 1;       // of CPU kernels
+  std::uint64_t scratch_bytes = 0;  // CPU: of each thread; GPU: of the whole launch
+  double flops = 0, bytes = 0;
+  std::string choice;  // template and tunables in words, "conv 3x3 winograd F(4x4) nb=2"
+  // GPU kernels: blocks, threads of a block, blocks of a cluster (more than 1 needs sm_90), dynamic shared memory.
+  std::uint32_t grid = 1, threads = 32, cluster = 1, shared_bytes = 0;
+  /// The kernel may be started before the one in front of it has finished: it waits itself (griddepcontrol.wait) before
+  /// it reads or writes anything but weights.
+  bool overlaps = false;
+};
+
+}  // namespace xinfer::forge

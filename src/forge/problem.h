@@ -1,0 +1,59 @@
+// Contractions as problems: what is to be computed, whatever the hardware. The templates of cpu/ and cuda/ solve them.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "tensor/dtype.h"
+
+namespace xinfer::forge {
+
+/// How a rank-3 or rank-4 tensor lies in memory. kBlocked is NCHWc, [N][ceil(C / c)][spatial...][c]. On CPUs c is the
+/// vector's lanes, and lanes past C hold unspecified finite-or-not values that no kernel may let reach a real lane. On GPUs
+/// c is C rounded up to a multiple of 8, so that blocked means channels last; channels past C are zero.
+enum class Layout : std::uint8_t { kPlain, kBlocked };
+
+/// One convolution, all sizes resolved (auto_pad, output_shape and the like are the caller's). Spatial arrays are depth,
+/// height, width; unused leading ones have size 1, kernel 1, stride 1, dilation 1, no padding.
+struct ConvProblem {
+  int spatial_rank = 2;  // 1, 2 or 3: the tensors' rank is 2 more
+  std::int64_t batch = 1, in_channels = 1, out_channels = 1, groups = 1;
+  std::array<std::int64_t, 3> in{1, 1, 1}, out{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1};
+  std::array<std::int64_t, 3> pad{0, 0, 0};  // at the beginning; `out` says what is needed at the end
+  bool transposed = false;       // ConvTranspose: weights are [in_channels, out_channels / groups, kernel...]
+  bool bias = false;             // [out_channels]
+  bool constant_weights = true;  // else the kernel reads them, and the bias, in the model's layout: pack nothing
+  bool exact = false;            // no Winograd: rounding as of plain sums
+  bool plain_input = false;      // the input comes in kPlain and converting it costs (a model input)
+  bool plain_output = false;     // the output is wanted in kPlain and converting it costs (a model output)
+  tensor::DType dtype = tensor::DType::kFloat32;  // of input, weights and output; the CPU has float32 only
+};
+
+/// C[..., m, n] = A[..., m, k] B[..., k, n] (+ bias[n]), batched with broadcasting.
+struct MatMulProblem {
+  std::int64_t m = 1, n = 1, k = 1;
+  std::vector<std::int64_t> batch_a, batch_b;     // leading dimensions, numpy broadcasting; empty: none
+  bool transpose_a = false;                       // A lies as [..., k, m]
+  bool transpose_b = false;                       // B lies as [..., n, k]
+  bool constant_b = false;                        // B is a constant without batch dimensions (or all 1): it is packed
+  bool bias = false;                              // [n], floating dtypes only
+  tensor::DType dtype = tensor::DType::kFloat32;  // float64 and integers: plain loops, no bias, no epilogue
+};
+
+/// All sizes resolved (auto_pad, ceil_mode: `out` says). Spatial arrays as in ConvProblem. Global pools: kernel = in.
+struct PoolProblem {
+  enum class Kind : std::uint8_t { kMax, kAverage, kLp };
+  Kind kind = Kind::kMax;
+  int spatial_rank = 2;
+  std::int64_t batch = 1, channels = 1;
+  std::array<std::int64_t, 3> in{1, 1, 1}, out{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1};
+  std::array<std::int64_t, 3> pad{0, 0, 0}, pad_end{0, 0, 0};  // the end matters to count_include_pad only
+  bool count_include_pad = false;
+  double p = 2;                       // of kLp
+  bool indices = false;               // kMax: a second output, int64
+  bool column_major_indices = false;  // ONNX storage_order = 1
+  Layout layout = Layout::kPlain;     // of input and output: the caller's choice; kBlocked takes no indices
+  tensor::DType dtype = tensor::DType::kFloat32;  // kMax: any number; kAverage, kLp: floating
+};
+
+}  // namespace xinfer::forge
