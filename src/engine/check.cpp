@@ -55,6 +55,16 @@ base::Result<void> check_argument(const BufferRef& ref, const Extents& extents) 
   return {};
 }
 
+// Limits of every GPU that has ever had clusters or large shared memory; the driver knows those of the one at hand.
+base::Result<void> check_grid(const Grid& grid, bool gpu_code) {
+  if ((grid.blocks > 0) != gpu_code) return fail(Code::kCorrupt, "mixes code of a CPU and of a GPU");
+  if (grid.blocks == 0) return {};
+  if (grid.threads == 0 || grid.threads > 1024 || grid.cluster == 0 || grid.cluster > 16 ||
+      grid.blocks % grid.cluster != 0 || grid.blocks > INT32_MAX || grid.shared_bytes > (256u << 10))
+    return fail(Code::kCorrupt, "has an impossible grid of {} blocks of {} threads", grid.blocks, grid.threads);
+  return {};
+}
+
 }  // namespace
 
 std::int64_t find_symbol_max(const Plan& plan, std::string_view name) {
@@ -78,13 +88,15 @@ base::Result<void> check(const Plan& plan, std::uint64_t code_bytes, std::uint64
     extents.outputs.push_back(bytes);
   }
   for (const auto& kernel : plan.kernels)
-    if (kernel.code_offset >= code_bytes)
-      return fail(Code::kCorrupt, "kernel {} begins outside of the code section", kernel.symbol);
+    if (kernel.code_offset >= code_bytes || kernel.code_bytes > code_bytes - kernel.code_offset)
+      return fail(Code::kCorrupt, "kernel {} lies outside of the code section", kernel.symbol);
   for (std::size_t i = 0; i < plan.launches.size(); ++i) {
     const Launch& launch = plan.launches[i];
     std::string where = fmt::format("launch {} ({})", i, launch.name);
     if (launch.kernel >= plan.kernels.size())
       return std::unexpected(base::Error{Code::kCorrupt, "calls a kernel that does not exist", where});
+    if (auto ok = check_grid(launch.grid, plan.kernels[launch.kernel].code_bytes > 0); !ok)
+      return std::unexpected(std::move(ok).error().in(where));
     if (launch.num_tasks < 0 || launch.num_tasks > std::numeric_limits<std::uint32_t>::max())
       return std::unexpected(base::Error{Code::kCorrupt, "has an impossible number of tasks", where});
     if (launch.scratch_bytes > plan.scratch_bytes)

@@ -24,6 +24,14 @@ struct BufferRef {
   std::uint64_t bytes = 0;   // extent that the kernel may touch
 };
 
+/// How a GPU kernel is launched; CPU kernels have no blocks. Its parameters are pointers, the launch's arguments in order.
+struct Grid {
+  std::uint32_t blocks = 0, threads = 0;  // threads of a block
+  std::uint32_t cluster = 1;              // blocks of a cluster
+  std::uint32_t shared_bytes = 0;         // dynamic shared memory of a block
+  bool overlaps = false;                  // may start before the launch in front has finished: it waits itself
+};
+
 /// One kernel call.
 struct Launch {
   std::uint32_t kernel = 0;  // index into Plan::kernels
@@ -33,12 +41,14 @@ struct Launch {
   std::string name;                 // the model's nodes that it computes, "Conv_12+Relu_13"
   std::string choice;               // which template or loop nest, with its tunables: for reports
   double flops = 0, bytes = 0;      // work and traffic by formula, for reports
+  Grid grid;                        // of GPU kernels
 };
 
 /// An entry point in the code section.
 struct Kernel {
   std::string symbol;
   std::uint64_t code_offset = 0;  // bytes from the start of the code section
+  std::uint64_t code_bytes = 0;   // GPU kernels: of the cubin that defines the symbol; 0 for CPU kernels
 };
 
 struct TensorInfo {

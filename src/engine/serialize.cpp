@@ -78,7 +78,7 @@ std::string serialize_plan(const Plan& plan) {
     symbols.push_back(format::CreateSymbol(builder, builder.CreateString(symbol.name), symbol.max));
   Offsets<format::Kernel> kernels;
   for (const auto& kernel : plan.kernels)
-    kernels.push_back(format::CreateKernel(builder, builder.CreateString(kernel.symbol), kernel.code_offset));
+    kernels.push_back(format::CreateKernel(builder, builder.CreateString(kernel.symbol), kernel.code_offset, kernel.code_bytes));
   Offsets<format::Launch> launches;
   for (const auto& launch : plan.launches) {
     std::vector<format::Buffer> arguments;
@@ -86,8 +86,11 @@ std::string serialize_plan(const Plan& plan) {
       arguments.emplace_back(static_cast<std::uint8_t>(ref.space), ref.index, ref.offset, ref.bytes);
     auto buffers = builder.CreateVectorOfStructs(arguments);
     auto name = builder.CreateString(launch.name), choice = builder.CreateString(launch.choice);
+    const Grid& grid = launch.grid;
+    const format::Grid stored(grid.blocks, grid.threads, grid.cluster, grid.shared_bytes, grid.overlaps);
     launches.push_back(format::CreateLaunch(builder, launch.kernel, buffers, launch.num_tasks, launch.scratch_bytes,
-                                            name, choice, launch.flops, launch.bytes));
+                                            name, choice, launch.flops, launch.bytes,
+                                            grid.blocks > 0 ? &stored : nullptr));
   }
   auto symbol_vector = builder.CreateVector(symbols);
   auto kernel_vector = builder.CreateVector(kernels);
@@ -114,7 +117,9 @@ base::Result<void> parse_plan(std::span<const std::byte> bytes, Plan& plan) {
   each(section->symbols(),
        [&](const format::Symbol& item) { plan.symbols.push_back({text(item.name()), item.max()}); });
   each(section->kernels(),
-       [&](const format::Kernel& item) { plan.kernels.push_back({text(item.symbol()), item.code_offset()}); });
+       [&](const format::Kernel& item) {
+    plan.kernels.push_back({text(item.symbol()), item.code_offset(), item.code_bytes()});
+  });
   each(section->launches(), [&](const format::Launch& item) {
     Launch launch;
     launch.kernel = item.kernel();
@@ -128,6 +133,8 @@ base::Result<void> parse_plan(std::span<const std::byte> bytes, Plan& plan) {
     launch.choice = text(item.choice());
     launch.flops = item.flops();
     launch.bytes = item.bytes();
+    if (const auto* grid = item.grid())
+      launch.grid = {grid->blocks(), grid->threads(), grid->cluster(), grid->shared_bytes(), grid->overlaps()};
     plan.launches.push_back(std::move(launch));
   });
   return {};

@@ -120,7 +120,7 @@ TEST(Engine, PlanThatLeavesItsBuffersIsRefused) {
             "bytes 0 to 81 are outside of their 80-byte buffer (at launch 1 (NonZero), argument 0)");
   EXPECT_EQ(error([](Plan& p) { p.launches[1].arguments[0].index = 1; }),
             "refers to an input or output that does not exist (at launch 1 (NonZero), argument 0)");
-  EXPECT_EQ(error([](Plan& p) { p.kernels[1].code_offset = 5000; }), "kernel k1 begins outside of the code section");
+  EXPECT_EQ(error([](Plan& p) { p.kernels[1].code_offset = 5000; }), "kernel k1 lies outside of the code section");
   EXPECT_EQ(error([](Plan& p) { p.launches[0].scratch_bytes = 65; }),
             "needs more scratch memory than the plan has (at launch 0 (Conv_1))");
   EXPECT_EQ(error([](Plan& p) { p.launches[0].num_tasks = -1; }),
@@ -129,6 +129,51 @@ TEST(Engine, PlanThatLeavesItsBuffersIsRefused) {
   EXPECT_EQ(error([](Plan& p) { p.inputs[0].shape = {1LL << 39, 1LL << 39}; }), "input 'x' is too large");
   EXPECT_EQ(error([](Plan& p) { p.inputs[0].dtype = tensor::DType::kString; }),
             "input 'x' has an unknown element type");
+}
+
+// A GPU engine: cubins and grids instead of machine code and tasks.
+Contents gpu_sample() {
+  Contents contents = sample();
+  contents.manifest.architecture = "sm_90a";
+  contents.plan.kernels = {{"k0", 0, 1000}, {"k1", 1024, 3000}};
+  contents.plan.launches[0].grid = {132, 256, 4, 98304, true};
+  contents.plan.launches[1].grid = {1, 32};
+  return contents;
+}
+
+TEST(Engine, GridsOfGpuKernelsAreKept) {
+  Trust own;
+  own.allow_unsigned = true;
+  auto engine = open_bytes(write(gpu_sample(), ""), own);
+  ASSERT_TRUE(engine) << engine.error().text();
+  const Plan& plan = (*engine)->plan();
+  EXPECT_EQ(plan.kernels[1].code_offset, 1024U);
+  EXPECT_EQ(plan.kernels[1].code_bytes, 3000U);
+  const Grid& grid = plan.launches[0].grid;
+  EXPECT_EQ(grid.blocks, 132U);
+  EXPECT_EQ(grid.threads, 256U);
+  EXPECT_EQ(grid.cluster, 4U);
+  EXPECT_EQ(grid.shared_bytes, 98304U);
+  EXPECT_TRUE(grid.overlaps);
+  EXPECT_FALSE(plan.launches[1].grid.overlaps);
+  EXPECT_EQ(plan.launches[1].grid.cluster, 1U);
+}
+
+TEST(Engine, ImpossibleGridIsRefused) {
+  auto error = [](auto change) {
+    Contents contents = gpu_sample();
+    change(contents.plan);
+    auto result = check(contents.plan, contents.code.size(), contents.weights.size());
+    return result ? std::string("accepted") : result.error().text();
+  };
+  EXPECT_EQ(error([](Plan&) {}), "accepted");
+  EXPECT_EQ(error([](Plan& p) { p.kernels[1].code_bytes = 4000; }), "kernel k1 lies outside of the code section");
+  EXPECT_EQ(error([](Plan& p) { p.launches[0].grid.blocks = 0; }),
+            "mixes code of a CPU and of a GPU (at launch 0 (Conv_1))");
+  EXPECT_EQ(error([](Plan& p) { p.launches[0].grid.threads = 2048; }),
+            "has an impossible grid of 132 blocks of 2048 threads (at launch 0 (Conv_1))");
+  EXPECT_EQ(error([](Plan& p) { p.launches[0].grid.cluster = 5; }),
+            "has an impossible grid of 132 blocks of 256 threads (at launch 0 (Conv_1))");
 }
 
 TEST(Trust, KeysAreKeptInAFolder) {
