@@ -1,8 +1,12 @@
 # Kernel templates are C++ text for Clang, embedded from files of their own.
 set(kernels ${CMAKE_CURRENT_LIST_DIR}/cpu)
-embed_files(forge xinfer::forge::cpu prelude_text.h ${kernels}/prelude/types.inc ${kernels}/prelude/math.inc)
+embed_files(forge xinfer::forge::cpu prelude_text.h ${kernels}/prelude/types.inc ${kernels}/prelude/math.inc
+            ${kernels}/prelude/small_floats.inc)
 set(cuda_templates ${CMAKE_CURRENT_LIST_DIR}/cuda/templates)
-embed_files(forge xinfer::forge::cuda cuda_text.h ${cuda_templates}/conv.cuh)
+embed_files(forge xinfer::forge::cuda cuda_prelude_text.h ${CMAKE_CURRENT_LIST_DIR}/cuda/prelude/types.cuh
+            ${CMAKE_CURRENT_LIST_DIR}/cuda/prelude/math.cuh ${kernels}/prelude/small_floats.inc)
+file(GLOB cuda_template_files CONFIGURE_DEPENDS ${cuda_templates}/*.cuh)
+embed_files(forge xinfer::forge::cuda cuda_text.h ${cuda_template_files})
 file(GLOB conv_templates CONFIGURE_DEPENDS ${kernels}/templates/conv_*.inc)
 embed_files(forge xinfer::forge::cpu conv_text.h ${conv_templates})
 file(GLOB matmul_templates CONFIGURE_DEPENDS ${kernels}/templates/matmul*.inc)

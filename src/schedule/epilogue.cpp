@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <unordered_map>
 
@@ -33,15 +34,22 @@ std::string literal(double value) {
   return fmt::format("vf({:a}f)", value);
 }
 
+// Prints for vectors (CPUs) or for one element (GPUs, whose prelude calls a float a vector of one lane).
 class VectorPrinter {
  public:
-  VectorPrinter(const NestBuilder& builder, ir::ValueId anchor, E offset, E channel)
-      : builder_(builder), anchor_(anchor), offset_(offset), channel_(channel) {}
+  VectorPrinter(const NestBuilder& builder, ir::ValueId anchor, E offset, E channel, bool scalar)
+      : builder_(builder), anchor_(anchor), offset_(offset), channel_(channel), scalar_(scalar) {}
 
   std::string emit(E e);
   bool good() const { return good_; }
   std::string take_text() { return std::move(text_); }
-  const std::vector<std::int64_t>& slots() const { return slots_; }
+  /// Per operand of the epilogue: the builder's operand number, and how it is read.
+  struct Slot {
+    std::int64_t operand;
+    EpilogueRead read;
+    bool operator==(const Slot&) const = default;
+  };
+  const std::vector<Slot>& slots() const { return slots_; }
 
  private:
   std::string load(E e);
@@ -54,9 +62,9 @@ class VectorPrinter {
   const NestBuilder& builder_;
   ir::ValueId anchor_;
   E offset_, channel_;
-  bool good_ = true;
+  bool scalar_, good_ = true;
   std::string text_;
-  std::vector<std::int64_t> slots_;  // the builder's operand number of each operand of the epilogue
+  std::vector<Slot> slots_;
   std::unordered_map<E, std::string> names_;
 };
 
@@ -64,14 +72,22 @@ std::string VectorPrinter::load(E e) {
   const Operand& operand = builder_.operands()[static_cast<std::size_t>(e->integer)];
   E at = e->args[0];
   if (operand.value == anchor_) return at == offset_ ? "x" : reject();
-  if (operand.storage.dtype != DType::kFloat32) return reject();
-  auto it = std::find(slots_.begin(), slots_.end(), e->integer);
+  if (compute_type(operand.storage.dtype) != DType::kFloat32 || tensor::size_of(operand.storage.dtype) < (scalar_ ? 2u : 4u))
+    return reject();
+  const bool element = at == offset_, channel = at == channel_, fixed = at->op == Op::kInt;
+  if (!element && !channel && !(fixed && (!scalar_ || at->integer == 0))) return reject();
+  const Slot slot{e->integer, element   ? EpilogueRead::kElement
+                              : channel ? EpilogueRead::kChannel
+                                        : EpilogueRead::kScalar};
+  // A CPU epilogue reads one pointer in several ways; on GPUs each way is an operand of its own.
+  auto same = [&](const Slot& other) { return scalar_ ? other == slot : other.operand == slot.operand; };
+  auto it = std::ranges::find_if(slots_, same);
   std::size_t number = static_cast<std::size_t>(it - slots_.begin());
-  if (it == slots_.end()) slots_.push_back(e->integer);
-  if (at == offset_) return fmt::format("access.load((const float*)operands[{}] + offset)", number);
-  if (at == channel_) return fmt::format("access.load_channel((const float*)operands[{}] + channel)", number);
-  if (at->op == Op::kInt) return fmt::format("vf(((const float*)operands[{}])[{}])", number, at->integer);
-  return reject();
+  if (it == slots_.end()) slots_.push_back(slot);
+  if (scalar_) return fmt::format("operands[{}]", number);
+  if (element) return fmt::format("access.load((const float*)operands[{}] + offset)", number);
+  if (channel) return fmt::format("access.load_channel((const float*)operands[{}] + channel)", number);
+  return fmt::format("vf(((const float*)operands[{}])[{}])", number, at->integer);
 }
 
 std::string VectorPrinter::call(E e) {
@@ -141,42 +157,57 @@ std::string VectorPrinter::emit(E e) {
   return made;
 }
 
-}  // namespace
-
-std::optional<FusedEpilogue> make_epilogue(const ir::Graph& graph, const Surroundings& surroundings,
-                                           const target::CpuIsa& isa, ir::ValueId anchor, ir::ValueId result,
-                                           Layout layout, std::size_t channel_axis) {
+std::optional<FusedEpilogue> make_epilogue(const ir::Graph& graph, const Surroundings& surroundings, Blocking blocking,
+                                           const Storage& stored, bool scalar, ir::ValueId anchor, ir::ValueId result,
+                                           std::size_t channel_axis) {
   auto shape = graph.value(result).type.shape();
   if (graph.value(result).type.dtype != DType::kFloat32) return std::nullopt;
-  AnchorSurroundings around(
-      surroundings, anchor,
-      {layout, DType::kFloat32, storage_capacity(shape, layout, DType::kFloat32, isa.vector_lanes)});
-  NestBuilder builder(graph, around, isa);
+  AnchorSurroundings around(surroundings, anchor, stored);
+  NestBuilder builder(graph, around, blocking);
   ExprPool& pool = builder.pool();
-  auto dims = physical_shape(shape, layout, isa.vector_lanes);
+  auto dims = physical_shape(shape, stored.layout, blocking);
   std::vector<E> place;
   for (auto extent : dims) place.push_back(pool.var(std::max<std::int64_t>(extent, 1)));
   E offset = pool.flatten(place, dims);
   std::vector<E> index = place;
-  if (layout == Layout::kBlocked) {
+  if (stored.layout == Layout::kBlocked) {
     index.pop_back();
-    index[1] = pool.add(pool.scale(place[1], isa.vector_lanes), place.back());
+    index[1] = pool.add(pool.scale(place[1], dims.back()), place.back());
   }
   E value = builder.element(result, index);
   if (!builder.outcome()) return std::nullopt;
-  VectorPrinter printer(builder, anchor, offset, index[channel_axis]);
+  VectorPrinter printer(builder, anchor, offset, index[channel_axis], scalar);
   std::string last = printer.emit(value);
   if (!printer.good()) return std::nullopt;
   FusedEpilogue made;
-  made.epilogue.num_operands = static_cast<int>(printer.slots().size());
-  made.epilogue.source = fmt::format(
-      "template <class Access> static inline vf epilogue(vf x, void* const* operands, int64_t offset, int64_t channel, "
-      "Access "
-      "access) {{\n{}  return {};\n}}\n",
-      printer.take_text(), last);
-  for (auto slot : printer.slots()) made.operands.push_back(builder.operands()[static_cast<std::size_t>(slot)]);
+  for (const auto& slot : printer.slots()) {
+    made.operands.push_back(builder.operands()[static_cast<std::size_t>(slot.operand)]);
+    made.reads.push_back(slot.read);
+  }
+  const std::string head =
+      scalar ? fmt::format("XI_INLINE float epilogue(float x, const float (&operands)[{}])",
+                           std::max<std::size_t>(1, made.reads.size()))
+             : "template <class Access> static inline vf epilogue(vf x, void* const* operands, int64_t offset, int64_t "
+               "channel, Access access)";
+  made.source = fmt::format("{} {{\n{}  return {};\n}}\n", head, printer.take_text(), last);
   made.nodes = builder.nodes();
   return made;
+}
+
+}  // namespace
+
+std::optional<FusedEpilogue> make_vector_epilogue(const ir::Graph& graph, const Surroundings& surroundings,
+                                                  const target::CpuIsa& isa, ir::ValueId anchor, ir::ValueId result,
+                                                  Layout layout, std::size_t channel_axis) {
+  const auto capacity = storage_capacity(graph.value(result).type.shape(), layout, DType::kFloat32, isa);
+  return make_epilogue(graph, surroundings, isa, {layout, DType::kFloat32, capacity}, false, anchor, result, channel_axis);
+}
+
+std::optional<FusedEpilogue> make_scalar_epilogue(const ir::Graph& graph, const Surroundings& surroundings,
+                                                  Blocking blocking, DType dtype, ir::ValueId anchor, ir::ValueId result,
+                                                  Layout layout, std::size_t channel_axis) {
+  const auto capacity = storage_capacity(graph.value(result).type.shape(), layout, dtype, blocking);
+  return make_epilogue(graph, surroundings, blocking, {layout, dtype, capacity}, true, anchor, result, channel_axis);
 }
 
 }  // namespace xinfer::schedule

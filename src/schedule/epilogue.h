@@ -4,21 +4,29 @@
 #include <vector>
 
 #include "forge/cpu/kernel.h"
+#include "forge/cuda/contraction.h"
 #include "schedule/loop_nest.h"
 
 namespace xinfer::schedule {
 
+using EpilogueRead = forge::cuda::EpilogueOperand::Kind;
+
 struct FusedEpilogue {
-  forge::cpu::Epilogue epilogue;
+  std::string source;                // the function that the templates call
+  std::vector<EpilogueRead> reads;   // how each operand is read
   std::vector<Operand> operands;
   std::set<const ir::Node*> nodes;
 };
 
 /// The epilogue that computes `result` from the contraction's own output `anchor`, which is stored with `layout`.
 /// `channel_axis`: of the bias. Nothing when an operand is not read at the output's own element or channel, or an
-/// operator has no vector form.
-std::optional<FusedEpilogue> make_epilogue(const ir::Graph& graph, const Surroundings& surroundings,
-                                           const target::CpuIsa& isa, ir::ValueId anchor, ir::ValueId result,
-                                           Layout layout, std::size_t channel_axis);
+/// operator has no vector form. For CPUs: forge/cpu/kernel.h's function of vectors.
+std::optional<FusedEpilogue> make_vector_epilogue(const ir::Graph& graph, const Surroundings& surroundings,
+                                                  const target::CpuIsa& isa, ir::ValueId anchor, ir::ValueId result,
+                                                  Layout layout, std::size_t channel_axis);
+/// For GPUs: forge/cuda/contraction.h's function of one element; the anchor is stored as `dtype`.
+std::optional<FusedEpilogue> make_scalar_epilogue(const ir::Graph& graph, const Surroundings& surroundings,
+                                                  Blocking blocking, DType dtype, ir::ValueId anchor, ir::ValueId result,
+                                                  Layout layout, std::size_t channel_axis);
 
 }  // namespace xinfer::schedule

@@ -392,7 +392,10 @@ E ExprPool::arg_reduce(Fn function, E var, E body, bool last) {
 
 E ExprPool::row(E var, E body) { return intern({.op = Op::kRow, .dtype = body->dtype, .args = {body}, .vars = {var}}); }
 
-E ExprPool::row_load(E row, E index) { return intern({.op = Op::kRowLoad, .dtype = row->dtype, .args = {row, index}}); }
+E ExprPool::row_load(E row, E index) {
+  if (!keeps_rows_) return substitute(row->args[0], {{row->vars[0], index}});
+  return intern({.op = Op::kRowLoad, .dtype = row->dtype, .args = {row, index}});
+}
 
 E ExprPool::rebuilt(E e, const std::map<E, E>& replacements, std::unordered_map<E, E>& done) {
   bool touched = std::ranges::any_of(e->free_vars, [&](E var) { return replacements.contains(var); });

@@ -159,6 +159,8 @@ class ExprPool {
   E arg_reduce(Fn function, E var, E body, bool last);
   E row(E var, E body);
   E row_load(E row, E index);
+  /// From now on a row's element is computed again wherever it is read.
+  void forget_rows() { keeps_rows_ = false; }
   /// `expr` with variables replaced, simplified again.
   E substitute(E expr, const std::map<E, E>& replacements);
 
@@ -169,6 +171,7 @@ class ExprPool {
   E fold(Fn function, E a, E b);
   E rebuilt(E expr, const std::map<E, E>& replacements, std::unordered_map<E, E>& done);
 
+  bool keeps_rows_ = true;
   std::deque<Expr> expressions_;
   std::unordered_multimap<std::size_t, E> index_;
 };

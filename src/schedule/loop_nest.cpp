@@ -48,11 +48,12 @@ Nest replaced(ExprPool& pool, const Nest& nest, const std::map<E, E>& with, std:
 
 }  // namespace
 
-std::vector<std::int64_t> physical_shape(std::span<const std::int64_t> shape, Layout layout, int lanes) {
+std::vector<std::int64_t> physical_shape(std::span<const std::int64_t> shape, Layout layout, Blocking blocking) {
   std::vector<std::int64_t> dims(shape.begin(), shape.end());
   if (layout == Layout::kBlocked) {
-    dims[1] = (dims[1] + lanes - 1) / lanes;
-    dims.push_back(lanes);
+    const std::int64_t block = blocking.block(dims[1]);
+    dims[1] = (dims[1] + block - 1) / block;
+    dims.push_back(block);
   }
   return dims;
 }
@@ -66,8 +67,8 @@ std::int64_t NestBuilder::slot_of(Operand operand) {
   return static_cast<std::int64_t>(operands_.size() - 1);
 }
 
-std::int64_t storage_capacity(std::span<const std::int64_t> shape, Layout layout, DType dtype, int lanes) {
-  auto dims = physical_shape(shape, layout, lanes);
+std::int64_t storage_capacity(std::span<const std::int64_t> shape, Layout layout, DType dtype, Blocking blocking) {
+  auto dims = physical_shape(shape, layout, blocking);
   std::int64_t size = static_cast<std::int64_t>(tensor::size_of(dtype));
   return (tensor::num_elements(dims) * size + 63) / 64 * 64 / size;
 }
@@ -77,9 +78,10 @@ E NestBuilder::load(ir::ValueId value, const Storage& storage, std::span<const E
   E offset;
   if (storage.layout == Layout::kBlocked) {
     std::vector<E> at(index.begin(), index.end());
-    at[1] = pool_.div(index[1], lanes_);
-    at.push_back(pool_.mod(index[1], lanes_));
-    offset = pool_.flatten(at, physical_shape(shape, storage.layout, static_cast<int>(lanes_)));
+    const std::int64_t block = blocking_.block(shape[1]);
+    at[1] = pool_.div(index[1], block);
+    at.push_back(pool_.mod(index[1], block));
+    offset = pool_.flatten(at, physical_shape(shape, storage.layout, blocking_));
   } else {
     offset = pool_.flatten(index, shape);
   }
@@ -285,14 +287,14 @@ void NestBuilder::remove_divisions(Nest nest, std::vector<Nest>& out, int depth)
 
 Result<std::vector<Nest>> NestBuilder::build(ir::ValueId value, const Storage& storage, bool copy) {
   auto shape = graph_.value(value).type.shape();
-  auto dims = physical_shape(shape, storage.layout, static_cast<int>(lanes_));
+  auto dims = physical_shape(shape, storage.layout, blocking_);
   std::vector<E> place;
   for (auto extent : dims) place.push_back(pool_.var(std::max<std::int64_t>(extent, 1)));
   std::vector<E> index = place;
   E guard = nullptr;
   if (storage.layout == Layout::kBlocked) {
     index.pop_back();
-    index[1] = pool_.add(pool_.scale(place[1], lanes_), place.back());
+    index[1] = pool_.add(pool_.scale(place[1], dims.back()), place.back());
   }
   Nest nest;
   for (E var : place)
@@ -314,9 +316,16 @@ Result<std::vector<Nest>> NestBuilder::build(ir::ValueId value, const Storage& s
     nest.value = *lowered;
   }
   XI_CHECK(outcome_);
+  const bool padded = storage.layout == Layout::kBlocked && shape[1] % dims.back() != 0;
+  if (style_ == NestStyle::kWhole) {
+    if (padded)
+      nest.value = pool_.select(pool_.in_range(index[1], 0, shape[1] - 1), nest.value,
+                                pool_.constant(0, nest.value->dtype));
+    collapse(nest);
+    return std::vector<Nest>{std::move(nest)};
+  }
   // Lanes past the last channel may hold anything, so they are computed along unless that would read out of bounds.
-  if (storage.layout == Layout::kBlocked && shape[1] % lanes_ != 0 && has_unsafe_load(nest.value))
-    guard = pool_.in_range(index[1], 0, shape[1] - 1);
+  if (padded && has_unsafe_load(nest.value)) guard = pool_.in_range(index[1], 0, shape[1] - 1);
   nest.guard = guard;
 
   collapse(nest);

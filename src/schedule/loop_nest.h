@@ -1,5 +1,6 @@
 // Loop nests: a stored value's elements as loops over its physical layout, with what produces them fused in.
 #pragma once
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -24,11 +25,23 @@ struct Storage {
   std::int64_t capacity = 0;      // elements that may be read, padding included
 };
 
-/// Sizes of the physical dimensions: the shape, or [N, ceil(C / lanes), spatial..., lanes] for rank 3 and 4.
-std::vector<std::int64_t> physical_shape(std::span<const std::int64_t> shape, Layout layout, int lanes);
+/// Channels of a block of Layout::kBlocked: the vector's lanes on CPUs; on GPUs all of them, rounded up.
+struct Blocking {
+  int lanes = 8;
+  bool whole = false;
+
+  Blocking(int lanes, bool whole = false) : lanes(lanes), whole(whole) {}
+  Blocking(const target::CpuIsa& isa) : lanes(isa.vector_lanes) {}
+  std::int64_t block(std::int64_t channels) const {
+    return whole ? std::max<std::int64_t>(1, (channels + lanes - 1) / lanes) * lanes : lanes;
+  }
+};
+
+/// Sizes of the physical dimensions: the shape, or [N, ceil(C / block), spatial..., block] for rank 3 and 4.
+std::vector<std::int64_t> physical_shape(std::span<const std::int64_t> shape, Layout layout, Blocking blocking);
 
 /// Elements of a buffer of our own, whose size is rounded up to 64 bytes.
-std::int64_t storage_capacity(std::span<const std::int64_t> shape, Layout layout, DType dtype, int lanes);
+std::int64_t storage_capacity(std::span<const std::int64_t> shape, Layout layout, DType dtype, Blocking blocking);
 
 /// What a kernel reads beside its output, in the order of its arguments: a stored value or a table of constants.
 struct Operand {
@@ -54,20 +67,27 @@ class Surroundings {
   virtual const ir::Node* producer(ir::ValueId value, std::size_t* output) const = 0;
 };
 
+/// kSegmented, for CPUs: conditions on indices are resolved by cutting the loops where that is cheap, divisions by splitting
+/// them, and rows keep what several passes share. kWhole, for GPUs: one nest with its conditions and divisions; rows are
+/// computed again; padded channels are stored as zero.
+enum class NestStyle : std::uint8_t { kSegmented, kWhole };
+
 /// Builds the nests of one kernel. Owns their expressions.
 class NestBuilder {
  public:
-  NestBuilder(const ir::Graph& graph, const Surroundings& surroundings, const target::CpuIsa& isa)
-      : graph_(graph), surroundings_(surroundings), lanes_(isa.vector_lanes) {}
+  NestBuilder(const ir::Graph& graph, const Surroundings& surroundings, Blocking blocking,
+              NestStyle style = NestStyle::kSegmented)
+      : graph_(graph), surroundings_(surroundings), blocking_(blocking), style_(style) {
+    if (style == NestStyle::kWhole) pool_.forget_rows();
+  }
 
   /// Nests that store `value` as `storage` says, reading `from` (the value itself when it is computed here, or stored
-  /// in another layout). Conditions on indices are resolved by cutting the loops where that is cheap.
+  /// in another layout).
   [[nodiscard]] base::Result<std::vector<Nest>> build(ir::ValueId value, const Storage& storage, bool copy);
 
   /// Element `index` of a value, computed here or loaded: for epilogues, which have no nest of their own.
   E element(ir::ValueId value, std::span<const E> index);
   base::Result<void> outcome() const { return outcome_; }
-  std::int64_t lanes() const { return lanes_; }
 
   const std::vector<Operand>& operands() const { return operands_; }
   ExprPool& pool() { return pool_; }
@@ -88,7 +108,8 @@ class NestBuilder {
 
   const ir::Graph& graph_;
   const Surroundings& surroundings_;
-  std::int64_t lanes_;
+  Blocking blocking_;
+  NestStyle style_;
   ExprPool pool_;
   std::vector<Operand> operands_;
   std::set<const ir::Node*> nodes_;

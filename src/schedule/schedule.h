@@ -1,4 +1,4 @@
-// From a verified, shape-inferred graph to kernels, a plan and packed weights for one CPU instruction set.
+// From a verified, shape-inferred graph to kernels, a plan and packed weights for one kind of hardware.
 #pragma once
 #include <cstddef>
 #include <string>
@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "engine/plan.h"
-#include "forge/cpu/kernel.h"
+#include "forge/kernel.h"
 #include "ir/graph.h"
 #include "target/isa.h"
 
@@ -20,7 +20,7 @@ struct Options {
 /// What codegen and the engine writer need. `plan.kernels[i]` is `kernels[i]`, symbol for symbol; its code_offset is
 /// still 0 (codegen knows it). Equal kernels appear once. Offsets of BufferRef::Space::kWeights count in `weights`.
 struct Schedule {
-  std::vector<forge::cpu::KernelSource> kernels;
+  std::vector<forge::KernelSource> kernels;
   engine::Plan plan;
   std::vector<std::byte> weights;
 };
@@ -30,5 +30,9 @@ struct Schedule {
 /// arguments. Errors: kUnsupported names every node that cannot be scheduled, one line each.
 [[nodiscard]] base::Result<Schedule> make_schedule(const ir::Graph& graph, const target::CpuIsa& isa,
                                                    const Options& options = {});
+/// The same for a GPU. `precision`: float32, float16 or bfloat16: in what large tensors lie in memory and contractions
+/// multiply; all else is computed in float32.
+[[nodiscard]] base::Result<Schedule> make_schedule(const ir::Graph& graph, const target::GpuIsa& gpu,
+                                                   tensor::DType precision);
 
 }  // namespace xinfer::schedule

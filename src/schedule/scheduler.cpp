@@ -17,15 +17,19 @@ using ir::Node;
 using ir::ValueId;
 using Space = engine::BufferRef::Space;
 
-Scheduler::Scheduler(const ir::Graph& graph, const target::CpuIsa& isa, const Options& options)
-    : graph_(graph), isa_(isa), options_(options), producers_(graph.producers()), users_(graph.users()) {}
+Scheduler::Scheduler(const ir::Graph& graph, const Backend& backend)
+    : graph_(graph),
+      backend_(backend),
+      blocking_(backend.blocking()),
+      producers_(graph.producers()),
+      users_(graph.users()) {}
 
 const Storage* Scheduler::storage(ValueId value) const {
   if (auto it = places_.find(value); it != places_.end()) return &it->second.storage;
   if (!graph_.is_constant(value)) return nullptr;
   // Constants become weights when a kernel that reads them is launched; all that matters here is how they will lie.
   auto& place = const_cast<Scheduler*>(this)->places_[value];
-  place = const_cast<Scheduler*>(this)->constant_place(value, compute_type(graph_.value(value).type.dtype));
+  place = const_cast<Scheduler*>(this)->constant_place(value, backend_.stored_dtype(graph_, value));
   return &place.storage;
 }
 
@@ -56,7 +60,7 @@ Result<void> Scheduler::check() const {
     for (ValueId v : node.outputs) look(v);
     if (!fixed) report(node, "its shape is not known at build time: give the sizes of all symbolic input dimensions");
     else if (strings) report(node, "strings have no native code");
-    else if (partition_.roles[i] == Role::kIrregular && !forge::cpu::is_irregular(node.op)) report(node, "the operator has no native code for CPUs yet");
+    else if (partition_.roles[i] == Role::kIrregular && !forge::cpu::is_irregular(node.op)) report(node, "the operator has no native code yet");
     else if (partition_.roles[i] == Role::kContraction)
       if (auto made = make_contraction(graph_, node); !made) report(node, made.error().message);
   }
@@ -79,7 +83,7 @@ int Scheduler::add_weights(std::span<const std::byte> bytes) {
 Place Scheduler::constant_place(ValueId value, DType dtype) {
   const tensor::Tensor& constant = *graph_.constant(value);
   Place place;
-  std::int64_t capacity = storage_capacity(constant.shape(), Layout::kPlain, dtype, isa_.vector_lanes);
+  std::int64_t capacity = storage_capacity(constant.shape(), Layout::kPlain, dtype, blocking_);
   place.storage = {Layout::kPlain, dtype, capacity};
   if (constant.dtype() == dtype) {
     place.buffer = add_weights(constant.bytes());
@@ -88,6 +92,14 @@ Place Scheduler::constant_place(ValueId value, DType dtype) {
     for (std::int64_t i = 0; i < constant.num_elements(); ++i) converted.set(i, constant.as_double(i));
     place.buffer = add_weights(converted.bytes());
   }
+  return place;
+}
+
+Place Scheduler::packed_place(ValueId value, const Pack& pack) {
+  const std::vector<std::byte> packed = pack(*graph_.constant(value));
+  Place place;
+  place.buffer = add_weights(packed);
+  place.storage = {Layout::kPlain, DType::kUint8, static_cast<std::int64_t>((packed.size() + 63) / 64 * 64)};
   return place;
 }
 
@@ -103,7 +115,7 @@ Place Scheduler::table_place(const Operand& operand) {
 Place Scheduler::allocate(ValueId value, Layout layout, DType dtype) {
   Place place;
   auto shape = graph_.value(value).type.shape();
-  place.storage = {layout, dtype, storage_capacity(shape, layout, dtype, isa_.vector_lanes)};
+  place.storage = {layout, dtype, storage_capacity(shape, layout, dtype, blocking_)};
   Buffer buffer;
   buffer.bytes = static_cast<std::uint64_t>(place.storage.capacity) * tensor::size_of(dtype);
   buffers_.push_back(buffer);
@@ -143,9 +155,20 @@ std::string Scheduler::names_of(const std::set<const Node*>& nodes) const {
   return count > 6 ? fmt::format("{}+{} more", names, count - 6) : names;
 }
 
-void Scheduler::add_launch(forge::cpu::KernelSource kernel, std::vector<Argument> arguments, std::string name) {
+void Scheduler::add_launch(forge::KernelSource kernel, std::vector<Argument> arguments, std::string name) {
   engine::Launch launch;
-  launch.num_tasks = kernel.num_tasks, launch.scratch_bytes = kernel.scratch_bytes;
+  launch.num_tasks = kernel.num_tasks;
+  if (backend_.scratch_is_argument()) {
+    launch.grid = {kernel.grid, kernel.threads, kernel.cluster, kernel.shared_bytes, kernel.overlaps};
+    if (kernel.scratch_bytes > 0) {
+      Buffer scratch;
+      scratch.bytes = kernel.scratch_bytes;
+      buffers_.push_back(scratch);
+      arguments.push_back({static_cast<int>(buffers_.size() - 1), 0, kernel.scratch_bytes});
+    }
+  } else {
+    launch.scratch_bytes = kernel.scratch_bytes;
+  }
   launch.flops = kernel.flops, launch.bytes = kernel.bytes, launch.choice = kernel.choice;
   launch.name = std::move(name);
   auto [it, fresh] = kernel_index_.try_emplace(kernel.symbol, static_cast<std::uint32_t>(schedule_.kernels.size()));
@@ -157,9 +180,9 @@ void Scheduler::add_launch(forge::cpu::KernelSource kernel, std::vector<Argument
 
 Result<void> Scheduler::store_by_loops(ValueId value, const Place& place, bool copy) {
   if (tensor::num_elements(graph_.value(value).type.shape()) == 0) return {};
-  NestBuilder builder(graph_, *this, isa_);
+  NestBuilder builder(graph_, *this, blocking_, backend_.nest_style());
   XI_TRY(auto nests, builder.build(value, place.storage, copy));
-  auto printed = print_kernel(builder, nests, place.storage, isa_, options_.max_threads);
+  auto kernel = backend_.print(builder, nests, place.storage);
   std::vector<Argument> arguments;
   for (const Operand& operand : builder.operands()) {
     Place from = operand.value == kNoValue ? table_place(operand) : places_.at(operand.value);
@@ -167,7 +190,7 @@ Result<void> Scheduler::store_by_loops(ValueId value, const Place& place, bool c
   }
   arguments.push_back(argument(place, value));
   std::string name = copy ? "reorder " + graph_.value(value).name : names_of(builder.nodes());
-  add_launch(std::move(printed.kernel), std::move(arguments), std::move(name));
+  add_launch(std::move(kernel), std::move(arguments), std::move(name));
   return {};
 }
 
@@ -207,7 +230,7 @@ Layout Scheduler::preferred_layout(ValueId value, int depth) const {
         tensor::num_elements(graph_.value(v).type.shape()) > 1)
       blocked = blocked || preferred_layout(v, depth + 1) == Layout::kBlocked;
   // Most lanes of a block would be padding.
-  if (!blocked || 2 * graph_.value(value).type.shape()[1] < isa_.vector_lanes) return Layout::kPlain;
+  if (!blocked || 2 * graph_.value(value).type.shape()[1] < blocking_.lanes) return Layout::kPlain;
   if (depth > 0 || wants_blocked(value)) return Layout::kBlocked;
   bool pointwise = graph_.value(node->inputs[0]).type.shape() == graph_.value(value).type.shape();
   return pointwise ? Layout::kBlocked : Layout::kPlain;
@@ -258,12 +281,13 @@ std::optional<Place> Scheduler::view_of_part(ValueId value, const Node& node, st
   if (!lowered || found.size() != in.size() || stride_of(found[axis], along) != 1) return std::nullopt;
   start = linear_form(found[axis]).constant;
   Place part = it->second;
-  std::int64_t lanes = isa_.vector_lanes, inner = 1;
+  std::int64_t lanes = blocking_.lanes, inner = 1;
   for (std::size_t d = axis + 1; d < in.size(); ++d) inner *= in[d];
-  if (part.storage.layout == Layout::kBlocked && (axis != 1 || start % lanes != 0)) return std::nullopt;
+  if (part.storage.layout == Layout::kBlocked && (blocking_.whole || axis != 1 || start % lanes != 0))
+    return std::nullopt;
   part.offset += static_cast<std::uint64_t>(start * inner) * tensor::size_of(part.storage.dtype);
   if (part.offset % 64 != 0) return std::nullopt;
-  part.storage.capacity = tensor::num_elements(physical_shape(out, part.storage.layout, isa_.vector_lanes));
+  part.storage.capacity = tensor::num_elements(physical_shape(out, part.storage.layout, blocking_));
   part.whole = false;
   return part;
 }
@@ -277,9 +301,7 @@ Result<Place> Scheduler::main_place(ValueId value) {
   }
   auto reserved = reserved_.find(value);
   Layout layout = reserved != reserved_.end() ? reserved->second.storage.layout : preferred_layout(value);
-  DType dtype = graph_.value(value).type.dtype;
-  if (!graph_.is_output(value))
-    dtype = compute_type(dtype);  // intermediate values keep the precision they are computed in
+  DType dtype = graph_.is_output(value) ? graph_.value(value).type.dtype : backend_.stored_dtype(graph_, value);
   Place place = allocate_result(value, layout, dtype);
   XI_CHECK(store_by_loops(value, place, false));
   places_[value] = place;
@@ -287,6 +309,7 @@ Result<Place> Scheduler::main_place(ValueId value) {
 }
 
 Result<Place> Scheduler::materialize(ValueId value, Layout layout, DType dtype) {
+  if (graph_.is_constant(value) && layout == Layout::kPlain) return constant_place(value, dtype);
   XI_TRY(Place place, main_place(value));
   if (place.storage.layout == layout && place.storage.dtype == dtype) return place;
   auto key = std::tuple(value, layout, dtype);
@@ -295,7 +318,7 @@ Result<Place> Scheduler::materialize(ValueId value, Layout layout, DType dtype) 
   if (place.storage.dtype == dtype && shape.size() >= 3 && shape[0] == 1) {
     // One pixel: channels lie next to each other in both layouts.
     std::int64_t pixels = tensor::num_elements(std::span(shape).subspan(2));
-    std::int64_t needed = storage_capacity(shape, layout, dtype, isa_.vector_lanes);
+    std::int64_t needed = storage_capacity(shape, layout, dtype, blocking_);
     if (pixels == 1 && place.storage.capacity >= needed) {
       place.storage.layout = layout;
       return copies_[key] = place;
@@ -313,7 +336,7 @@ void Scheduler::reserve_parts(const Node& node) {
   auto shape = graph_.value(result).type.shape();
   std::int64_t given = node.attributes.integer("axis", 0), rank = static_cast<std::int64_t>(shape.size());
   std::size_t axis = static_cast<std::size_t>(given < 0 ? given + rank : given);
-  DType dtype = compute_type(graph_.value(result).type.dtype);
+  DType dtype = backend_.stored_dtype(graph_, result);
   for (std::size_t d = 0; d < axis; ++d)
     if (shape[d] != 1) return;
   bool aligned = true, worthwhile = false;
@@ -321,12 +344,12 @@ void Scheduler::reserve_parts(const Node& node) {
   for (std::size_t k = 0; k < node.inputs.size(); ++k) {
     ValueId v = node.inputs[k];
     if (!seen.insert(v).second || graph_.value(v).type.shape()[axis] == 0) return;
-    aligned = aligned && (k + 1 == node.inputs.size() || graph_.value(v).type.shape()[axis] % isa_.vector_lanes == 0);
+    aligned = aligned && (k + 1 == node.inputs.size() || graph_.value(v).type.shape()[axis] % blocking_.lanes == 0);
     worthwhile = worthwhile || is_reservable(v);
   }
   if (!worthwhile) return;
   bool windowed = axis == 1 && is_blockable(result) && wants_blocked(result);
-  if (windowed && !aligned) return;
+  if (windowed && (!aligned || blocking_.whole)) return;
   Layout layout = windowed ? Layout::kBlocked : Layout::kPlain;
   std::int64_t inner = tensor::num_elements(std::span(shape).subspan(axis + 1)), start = 0;
   std::map<ValueId, Place> parts;
@@ -337,7 +360,7 @@ void Scheduler::reserve_parts(const Node& node) {
     auto dims = graph_.value(v).type.shape();
     Place part = whole;
     part.offset += static_cast<std::uint64_t>(start * inner) * tensor::size_of(dtype);
-    part.storage.capacity = tensor::num_elements(physical_shape(dims, layout, isa_.vector_lanes));
+    part.storage.capacity = tensor::num_elements(physical_shape(dims, layout, blocking_));
     part.whole = false;
     start += dims[axis];
     if (part.offset % 64 != 0) return;
@@ -378,28 +401,27 @@ Result<void> Scheduler::schedule_contraction(std::size_t i) {
   ValueId anchor = node.outputs[0];
   const auto& chain = partition_.epilogues[i];
   ValueId result = chain.empty() ? anchor : graph_.nodes[chain.back()].outputs[0];
-  DType dtype = graph_.value(contraction.input).type.dtype;
-  if (compute_type(dtype) == DType::kFloat32) dtype = DType::kFloat32;
+  DType dtype = backend_.contraction_dtype(graph_.value(contraction.input).type.dtype);
 
   XI_TRY(Place data, main_place(contraction.input));
   bool rank4 = is_blockable(contraction.input);
   if (auto* conv = std::get_if<forge::cpu::ConvProblem>(&contraction.problem)) {
     conv->plain_input = data.storage.layout == Layout::kPlain && rank4;
     // A few channels would fill only a small part of each block.
-    bool thin = 2 * conv->out_channels < isa_.vector_lanes && !wants_blocked(result);
+    bool thin = 2 * conv->out_channels < blocking_.lanes && !wants_blocked(result);
     conv->plain_output = graph_.is_output(result) || thin;
   } else if (auto* pool = std::get_if<forge::cpu::PoolProblem>(&contraction.problem)) {
-    bool blocked = data.storage.layout == Layout::kBlocked && data.storage.dtype == DType::kFloat32 && !pool->indices;
+    bool blocked = data.storage.layout == Layout::kBlocked && data.storage.dtype == dtype && !pool->indices;
     pool->layout = blocked ? Layout::kBlocked : Layout::kPlain;
   }
-  auto choice = contraction.choose(isa_, {});
+  XI_TRY(auto choice, backend_.contract(contraction, nullptr));
   std::optional<FusedEpilogue> fused;
   if (!chain.empty() && contraction.fuses) {
     std::size_t rank = graph_.value(anchor).type.shape().size();
     bool matmul = std::holds_alternative<forge::cpu::MatMulProblem>(contraction.problem);
-    fused = make_epilogue(graph_, *this, isa_, anchor, result, choice.output_layout, matmul ? rank - 1 : 1);
+    fused = backend_.fuse(graph_, *this, anchor, result, choice.output_layout, matmul ? rank - 1 : 1);
     if (fused) {
-      auto with = contraction.choose(isa_, fused->epilogue);
+      XI_TRY(auto with, backend_.contract(contraction, &*fused));
       if (with.output_layout == choice.output_layout) choice = std::move(with);
       else fused.reset();
     }
@@ -413,15 +435,10 @@ Result<void> Scheduler::schedule_contraction(std::size_t i) {
     if (v == kNoValue) continue;
     const auto& pack = is_bias ? choice.pack_bias : choice.pack_weights;
     if (contraction.packs_weights() && pack) {
-      tensor::Tensor plain(DType::kFloat32, graph_.constant(v)->shape());
-      for (std::int64_t k = 0; k < plain.num_elements(); ++k) plain.set(k, graph_.constant(v)->as_double(k));
-      auto packed = pack(plain.data<float>());
-      Place place;
-      place.buffer = add_weights(std::as_bytes(std::span(packed)));
-      place.storage = {Layout::kPlain, DType::kFloat32, static_cast<std::int64_t>((packed.size() + 15) / 16 * 16)};
-      arguments.push_back(argument(place, v));
+      arguments.push_back(argument(packed_place(v, pack), v));
     } else {
-      XI_TRY(Place place, materialize(v, Layout::kPlain, dtype));
+      const bool constant_bias = is_bias && graph_.is_constant(v);
+      XI_TRY(Place place, materialize(v, Layout::kPlain, constant_bias ? backend_.bias_dtype(dtype) : dtype));
       arguments.push_back(argument(place, v));
     }
   }
@@ -449,7 +466,7 @@ Result<void> Scheduler::schedule_contraction(std::size_t i) {
 
 // Irregular templates take dense row-major tensors, small floats as float32.
 Result<void> Scheduler::schedule_irregular(const Node& node) {
-  XI_TRY(auto kernel, forge::cpu::irregular_kernel(node, graph_, isa_));
+  XI_TRY(auto kernel, backend_.irregular(node, graph_));
   if (!kernel) return fail(Code::kInternal, "the template of {} has gone (our bug)", node.op);
   std::vector<Argument> arguments;
   for (ValueId v : node.inputs) {

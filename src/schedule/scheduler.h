@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "schedule/backend.h"
 #include "schedule/contraction.h"
 #include "schedule/epilogue.h"
 #include "schedule/loop_nest.h"
@@ -23,7 +24,7 @@ struct Place {
 
 class Scheduler : public Surroundings {
  public:
-  Scheduler(const ir::Graph& graph, const target::CpuIsa& isa, const Options& options);
+  Scheduler(const ir::Graph& graph, const Backend& backend);
   [[nodiscard]] base::Result<Schedule> run();
 
   const Storage* storage(ir::ValueId value) const override;
@@ -50,20 +51,21 @@ class Scheduler : public Surroundings {
   Place allocate(ir::ValueId value, Layout layout, DType dtype);
   Place allocate_result(ir::ValueId value, Layout layout, DType dtype);
   Place constant_place(ir::ValueId value, DType dtype);
+  Place packed_place(ir::ValueId value, const Pack& pack);
   int add_weights(std::span<const std::byte> bytes);
   Place table_place(const Operand& operand);
   Layout preferred_layout(ir::ValueId value, int depth = 0) const;
   bool wants_blocked(ir::ValueId value, int depth = 0) const;
   bool is_blockable(ir::ValueId value) const;
 
-  void add_launch(forge::cpu::KernelSource kernel, std::vector<Argument> arguments, std::string name);
+  void add_launch(forge::KernelSource kernel, std::vector<Argument> arguments, std::string name);
   Argument argument(const Place& place, ir::ValueId value) const;
   std::string names_of(const std::set<const ir::Node*>& nodes) const;
   Schedule finish();
 
   const ir::Graph& graph_;
-  const target::CpuIsa& isa_;
-  Options options_;
+  const Backend& backend_;
+  Blocking blocking_;
   Partition partition_;
   std::vector<std::int64_t> producers_;
   std::vector<std::vector<std::size_t>> users_;

@@ -101,6 +101,37 @@ void assemble(KernelSource& kernel, const target::CpuIsa& isa, std::string_view 
   kernel.source = std::move(named.source);
 }
 
+std::string_view number_type(tensor::DType dtype) {
+  using tensor::DType;
+  switch (dtype) {
+    case DType::kFloat64: return "double";
+    case DType::kInt64: return "int64_t";
+    case DType::kInt32: return "int32_t";
+    case DType::kInt16: return "int16_t";
+    case DType::kInt8: return "int8_t";
+    case DType::kUint64: return "uint64_t";
+    case DType::kUint32: return "uint32_t";
+    case DType::kUint16: return "uint16_t";
+    case DType::kUint8: return "uint8_t";
+    default: return "float";
+  }
+}
+std::string_view lowest_number(tensor::DType dtype) {
+  using tensor::DType;
+  switch (dtype) {
+    case DType::kFloat64: return "-(double)kInfinity";
+    case DType::kInt64: return "(-9223372036854775807 - 1)";
+    case DType::kInt32: return "(-2147483647 - 1)";
+    case DType::kInt16: return "-32768";
+    case DType::kInt8: return "-128";
+    case DType::kUint64:
+    case DType::kUint32:
+    case DType::kUint16:
+    case DType::kUint8: return "0";
+    default: return "-kInfinity";
+  }
+}
+
 Constants& Constants::add(std::string_view name, std::int64_t value) {
   text_ += fmt::format("constexpr int64_t {} = {};\n", name, value);
   return *this;

@@ -63,6 +63,10 @@ void add_window(Constants& c, const Problem& p) {
   }
 }
 
+/// The C++ type in which numbers of the dtype are computed ("float" also for 16-bit floats), and its lowest value.
+std::string_view number_type(tensor::DType dtype);
+std::string_view lowest_number(tensor::DType dtype);
+
 /// Pads [channels] to whole vectors with zeros.
 PackWeights pad_to_vectors(std::int64_t channels, int lanes);
 

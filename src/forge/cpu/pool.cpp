@@ -10,26 +10,6 @@
 namespace xinfer::forge::cpu {
 namespace {
 
-using tensor::DType;
-
-struct NumberType {
-  std::string_view name, lowest;
-};
-NumberType number_type(DType dtype) {
-  switch (dtype) {
-    case DType::kFloat64: return {"double", "-__builtin_inf()"};
-    case DType::kInt64: return {"int64_t", "(-9223372036854775807 - 1)"};
-    case DType::kInt32: return {"int32_t", "(-2147483647 - 1)"};
-    case DType::kInt16: return {"int16_t", "-32768"};
-    case DType::kInt8: return {"int8_t", "-128"};
-    case DType::kUint64: return {"uint64_t", "0"};
-    case DType::kUint32: return {"uint32_t", "0"};
-    case DType::kUint16: return {"uint16_t", "0"};
-    case DType::kUint8: return {"uint8_t", "0"};
-    default: return {"float", "-kInfinity"};
-  }
-}
-
 void add_sizes(Constants& c, const PoolProblem& p) {
   add_window(c, p);
   c.add("kPZEnd", p.pad_end[0]).add("kPYEnd", p.pad_end[1]).add("kPXEnd", p.pad_end[2]);
@@ -74,10 +54,9 @@ KernelChoice choose_pool(const PoolProblem& p, const target::CpuIsa& isa, const 
   }
   const bool whole =
       p.kernel == p.in && out_plane == 1 && p.pad == std::array<std::int64_t, 3>{0, 0, 0} && p.pad_end == p.pad;
-  const bool contiguous = whole && p.dtype == DType::kFloat32 && !p.indices && p.kind != PoolProblem::Kind::kLp;
+  const bool contiguous = whole && p.dtype == tensor::DType::kFloat32 && !p.indices && p.kind != PoolProblem::Kind::kLp;
   const bool vector_epilogue = !epilogue.empty();
-  const NumberType type = number_type(p.dtype);
-  c.text(fmt::format("typedef {} Number;\nconstexpr Number kLowest = {};", type.name, type.lowest));
+  c.text(fmt::format("typedef {} Number;\nconstexpr Number kLowest = {};", number_type(p.dtype), lowest_number(p.dtype)));
   c.text(
       fmt::format("constexpr bool kContiguous = {}, kIndices = {}, kColumnMajor = {}, kVectorEpilogue = {};\nconstexpr "
                   "int kRank = {};",

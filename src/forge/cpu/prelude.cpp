@@ -8,8 +8,8 @@
 namespace xinfer::forge::cpu {
 
 std::string prelude(const target::CpuIsa& isa) {
-  return fmt::format("#define XI_LANES {}\n#define XI_REGISTERS {}\n{}{}", isa.vector_lanes, isa.vector_registers,
-                     kTypesInc, kMathInc);
+  return fmt::format("#define XI_LANES {}\n#define XI_REGISTERS {}\n{}{}{}", isa.vector_lanes,
+                     isa.vector_registers, kTypesInc, kMathInc, kSmallFloatsInc);
 }
 
 NamedSource with_symbol(std::string source) {

@@ -42,8 +42,7 @@ AxisSizes sizes_around(const Shape& shape, std::int64_t axis) {
   return sizes;
 }
 
-Builder::Builder(const ir::Node& node, const ir::Graph& graph, const target::CpuIsa& isa)
-    : node(node), graph(graph), isa(isa) {
+Builder::Builder(const ir::Node& node, const ir::Graph& graph) : node(node), graph(graph) {
   int slot = 0;
   auto declare = [&](std::string_view prefix, const std::vector<ir::ValueId>& values, std::size_t at_least) {
     for (std::size_t i = 0; i < std::max(values.size(), at_least); ++i) {
@@ -94,26 +93,19 @@ Builder& Builder::line(std::string_view text) {
 
 Kernel Builder::finish(std::int64_t items, double flops, std::uint64_t scratch_bytes, std::string choice,
                        std::initializer_list<std::string_view> texts) {
-  KernelSource kernel;
-  double bytes = 0;
+  Irregular made{{}, items, scratch_bytes, flops, 0, std::move(choice)};
   for (const auto* values : {&node.inputs, &node.outputs})
     for (ir::ValueId id : *values)
       if (id != ir::kNoValue)
-        bytes += static_cast<double>(tensor::num_elements(graph.value(id).type.shape()) *
-                                     static_cast<std::int64_t>(tensor::size_of(graph.value(id).type.dtype)));
-  kernel.num_tasks = std::clamp<std::int64_t>(std::min(items, wanted_tasks(flops * 4, bytes)), 1, 64);
-  kernel.scratch_bytes = scratch_bytes;
-  kernel.flops = flops;
-  kernel.bytes = bytes;
-  kernel.choice = std::move(choice);
-  add("kItems", items).add("kTasks", kernel.num_tasks);
+        made.bytes += static_cast<double>(tensor::num_elements(graph.value(id).type.shape()) *
+                                          static_cast<std::int64_t>(tensor::size_of(graph.value(id).type.dtype)));
+  add("kItems", items);
   line(
       "#define XI_ITEMS(item) for (int64_t item = task_begin * kItems / kTasks, item##_end = task_end * kItems / "
       "kTasks; item < item##_end; ++item)");
-  std::string body;
-  for (std::string_view text : texts) body += text;
-  assemble(kernel, isa, constants_, {}, {kIrregularCommonInc, body});
-  return kernel;
+  made.text = constants_ + std::string(kIrregularCommonInc);
+  for (std::string_view text : texts) made.text += text;
+  return made;
 }
 
 namespace {
@@ -128,17 +120,30 @@ const Row* find_row(std::string_view op) {
 
 }  // namespace
 
+Result<std::optional<Irregular>> make_irregular(const ir::Node& node, const ir::Graph& graph) {
+  const Row* row = find_row(node.op);
+  if (!row) return std::nullopt;
+  Builder builder(node, graph);
+  XI_CHECK(builder.check());
+  return row->build(builder);
+}
+
 }  // namespace irregular
 
 bool is_irregular(std::string_view op) { return irregular::find_row(op) != nullptr; }
 
 base::Result<std::optional<KernelSource>> irregular_kernel(const ir::Node& node, const ir::Graph& graph,
                                                            const target::CpuIsa& isa) {
-  const irregular::Row* row = irregular::find_row(node.op);
-  if (!row) return std::nullopt;
-  irregular::Builder builder(node, graph, isa);
-  XI_CHECK(builder.check());
-  return row->build(builder);
+  XI_TRY(auto made, irregular::make_irregular(node, graph));
+  if (!made) return std::nullopt;
+  KernelSource kernel;
+  kernel.num_tasks = std::clamp<std::int64_t>(std::min(made->items, wanted_tasks(made->flops * 4, made->bytes)), 1, 64);
+  kernel.scratch_bytes = made->scratch_bytes;
+  kernel.flops = made->flops;
+  kernel.bytes = made->bytes;
+  kernel.choice = std::move(made->choice);
+  assemble(kernel, isa, fmt::format("constexpr int64_t kTasks = {};\n", kernel.num_tasks), {}, {made->text});
+  return kernel;
 }
 
 }  // namespace xinfer::forge::cpu

@@ -1,4 +1,5 @@
-// How an irregular kernel is put together: its node's facts as constants in front of a template's text.
+// How an irregular kernel is put together: its node's facts as constants in front of a template's text. The text is the same
+// for CPUs and GPUs; what differs is its prelude and who runs the items (irregular.h of cpu/ and cuda/).
 #pragma once
 #include <initializer_list>
 #include <optional>
@@ -14,19 +15,29 @@ using base::Result;
 using ir::Shape;
 using tensor::DType;
 
-using Kernel = Result<std::optional<KernelSource>>;
+/// A node's constants and template; `items` independent units of work, any of which the text runs on its own.
+struct Irregular {
+  std::string text;
+  std::int64_t items = 1;
+  std::uint64_t scratch_bytes = 0;  // of whoever runs items, one after the other
+  double flops = 0, bytes = 0;
+  std::string choice;
+};
+using Kernel = Result<Irregular>;
+
+/// The row's text for a node; nothing when there is no template for its operator. Errors: those of irregular_kernel.
+[[nodiscard]] Result<std::optional<Irregular>> make_irregular(const ir::Node& node, const ir::Graph& graph);
 
 /// One node and the text that grows in front of its template. It declares, for every input i and output o of the node,
 /// `typedef … In<i>; constexpr int kIn<i> = slot;` (-1 when absent) and the same with Out.
 class Builder {
  public:
-  Builder(const ir::Node& node, const ir::Graph& graph, const target::CpuIsa& isa);
+  Builder(const ir::Node& node, const ir::Graph& graph);
   /// An error unless all types are static and of dtypes that kernels have.
   [[nodiscard]] Result<void> check() const;
 
   const ir::Node& node;
   const ir::Graph& graph;
-  const target::CpuIsa& isa;
 
   bool has(std::size_t i) const { return i < node.inputs.size() && node.inputs[i] != ir::kNoValue; }
   bool wants(std::size_t o) const { return o < node.outputs.size() && node.outputs[o] != ir::kNoValue; }
@@ -53,7 +64,7 @@ class Builder {
   Builder& list(std::string_view name, std::span<const std::int64_t> values);
   Builder& line(std::string_view text);
 
-  /// `items` independent units are cut into tasks by their work; the template runs [begin, end) of them as XI_ITEMS does.
+  /// `items` independent units; the template runs as many of them as XI_ITEMS gives it.
   Kernel finish(std::int64_t items, double flops, std::uint64_t scratch_bytes, std::string choice,
                 std::initializer_list<std::string_view> texts);
 

@@ -1,0 +1,52 @@
+// What the scheduler asks of a kind of hardware: how values lie, and kernels for what a graph consists of.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "schedule/contraction.h"
+#include "schedule/epilogue.h"
+#include "schedule/loop_nest.h"
+#include "schedule/schedule.h"
+
+namespace xinfer::schedule {
+
+/// Repacks a constant into the bytes that a kernel reads; empty: it is used as it is.
+using Pack = std::function<std::vector<std::byte>(const tensor::Tensor& constant)>;
+
+/// A contraction's kernel. Arguments, in order: input, weights, bias, the epilogue's operands, output, indices.
+struct ContractionKernel {
+  forge::KernelSource kernel;
+  Pack pack_weights, pack_bias;
+  Layout input_layout = Layout::kPlain, output_layout = Layout::kPlain;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual Blocking blocking() const = 0;
+  virtual NestStyle nest_style() const = 0;
+  /// The dtype in which a value that is neither input nor output lies in memory.
+  virtual DType stored_dtype(const ir::Graph& graph, ir::ValueId value) const = 0;
+  /// The dtype of a contraction's data, given its element type in the graph; a constant bias may have another.
+  virtual DType contraction_dtype(DType dtype) const = 0;
+  virtual DType bias_dtype(DType dtype) const = 0;
+
+  virtual forge::KernelSource print(NestBuilder& builder, const std::vector<Nest>& nests, const Storage& output) const = 0;
+  virtual base::Result<std::optional<forge::KernelSource>> irregular(const ir::Node& node, const ir::Graph& graph) const = 0;
+  /// `tail`: what is fused behind it, or null.
+  virtual base::Result<ContractionKernel> contract(const Contraction& contraction, const FusedEpilogue* tail) const = 0;
+  virtual std::optional<FusedEpilogue> fuse(const ir::Graph& graph, const Surroundings& surroundings, ir::ValueId anchor,
+                                            ir::ValueId result, Layout layout, std::size_t channel_axis) const = 0;
+  /// GPU kernels take scratch memory as an argument and CPU kernels from their thread.
+  virtual bool scratch_is_argument() const = 0;
+};
+
+std::unique_ptr<Backend> make_cpu_backend(const target::CpuIsa& isa, int max_threads);
+/// `precision`: float32, float16 or bfloat16, in which large float32 values lie in memory and contractions multiply.
+std::unique_ptr<Backend> make_cuda_backend(const target::GpuIsa& gpu, DType precision);
+
+}  // namespace xinfer::schedule

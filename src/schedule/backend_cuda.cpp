@@ -1,0 +1,74 @@
+#include "forge/cuda/contraction.h"
+#include "forge/cuda/irregular.h"
+#include "schedule/backend.h"
+#include "schedule/print_cuda.h"
+
+namespace xinfer::schedule {
+
+namespace {
+
+// Smaller values stay in float32 whatever the precision: nothing is gained by less, and statistics, scales and positions
+// live in small tensors.
+constexpr std::int64_t kLargeValue = 4096;
+constexpr int kChannelUnit = 8;  // of channels-last tensors: 16 bytes of 16-bit floats
+
+class CudaBackend : public Backend {
+ public:
+  CudaBackend(const target::GpuIsa& gpu, DType precision) : gpu_(gpu), precision_(precision) {}
+
+  Blocking blocking() const override { return {kChannelUnit, true}; }
+  NestStyle nest_style() const override { return NestStyle::kWhole; }
+  DType stored_dtype(const ir::Graph& graph, ir::ValueId value) const override {
+    const ir::ValueType& type = graph.value(value).type;
+    const DType dtype = compute_type(type.dtype);
+    return dtype == DType::kFloat32 && tensor::num_elements(type.shape()) >= kLargeValue ? precision_ : dtype;
+  }
+  DType contraction_dtype(DType dtype) const override {
+    return compute_type(dtype) == DType::kFloat32 ? precision_ : dtype;
+  }
+  DType bias_dtype(DType dtype) const override {
+    return compute_type(dtype) == DType::kFloat32 ? DType::kFloat32 : dtype;
+  }
+  forge::KernelSource print(NestBuilder& builder, const std::vector<Nest>& nests, const Storage& output) const override {
+    return print_cuda_kernel(builder, nests.front(), output, gpu_);
+  }
+  base::Result<std::optional<forge::KernelSource>> irregular(const ir::Node& node, const ir::Graph& graph) const override {
+    return forge::cuda::irregular_kernel(node, graph, gpu_);
+  }
+  base::Result<ContractionKernel> contract(const Contraction& contraction, const FusedEpilogue* tail) const override {
+    forge::cuda::Problem problem;
+    std::visit(
+        [&](auto given) {
+          given.dtype = contraction_dtype(given.dtype);
+          problem = given;
+        },
+        contraction.problem);
+    forge::cuda::Epilogue epilogue;
+    if (tail) {
+      epilogue.source = tail->source;
+      for (std::size_t i = 0; i < tail->reads.size(); ++i)
+        epilogue.operands.push_back({tail->reads[i], tail->operands[i].storage.dtype});
+    }
+    const std::string best = forge::cuda::candidates(problem, gpu_).front().text;
+    XI_TRY(auto solution, forge::cuda::solve(problem, best, epilogue, gpu_));
+    return ContractionKernel{std::move(solution.kernel), std::move(solution.pack_weights), std::move(solution.pack_bias),
+                             solution.input_layout, solution.output_layout};
+  }
+  std::optional<FusedEpilogue> fuse(const ir::Graph& graph, const Surroundings& surroundings, ir::ValueId anchor,
+                                    ir::ValueId result, Layout layout, std::size_t channel_axis) const override {
+    return make_scalar_epilogue(graph, surroundings, blocking(), precision_, anchor, result, layout, channel_axis);
+  }
+  bool scratch_is_argument() const override { return true; }
+
+ private:
+  const target::GpuIsa& gpu_;
+  DType precision_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cuda_backend(const target::GpuIsa& gpu, DType precision) {
+  return std::make_unique<CudaBackend>(gpu, precision);
+}
+
+}  // namespace xinfer::schedule
