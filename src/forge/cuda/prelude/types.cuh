@@ -14,8 +14,8 @@ typedef unsigned long long uint64_t;
 #define XI_KERNEL static __device__ __forceinline__
 
 constexpr int kLanes = 1;
-constexpr float kInfinity = __builtin_huge_valf();
-constexpr float kNaN = __builtin_nanf("");
+constexpr float kInfinity = __builtin_bit_cast(float, 0x7f800000);
+constexpr float kNaN = __builtin_bit_cast(float, 0x7fc00000);
 typedef float vf;
 typedef bool vi;
 

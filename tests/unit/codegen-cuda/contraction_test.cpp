@@ -1,0 +1,105 @@
+// NVRTC compiles every contraction template for every architecture, on machines without a GPU; SKIP where NVRTC is not
+// installed.
+#include "forge/cuda/contraction.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "codegen/cuda/nvrtc.h"
+#include "target/registry.h"
+
+namespace xinfer {
+namespace {
+
+using forge::ConvProblem;
+using forge::MatMulProblem;
+using forge::PoolProblem;
+using forge::cuda::Epilogue;
+using forge::cuda::EpilogueOperand;
+using forge::cuda::Problem;
+using tensor::DType;
+
+ConvProblem conv(std::int64_t in, std::int64_t out, std::int64_t size, std::int64_t kernel, DType dtype) {
+  ConvProblem p;
+  p.in_channels = in, p.out_channels = out, p.bias = true, p.dtype = dtype;
+  p.in = p.out = {1, size, size};
+  p.kernel = {1, kernel, kernel};
+  p.pad = {0, kernel / 2, kernel / 2};
+  return p;
+}
+
+MatMulProblem matmul(std::int64_t m, std::int64_t n, std::int64_t k, DType dtype) {
+  MatMulProblem p;
+  p.m = m, p.n = n, p.k = k, p.dtype = dtype;
+  return p;
+}
+
+std::vector<Problem> problems() {
+  std::vector<Problem> all;
+  for (DType dtype : {DType::kFloat16, DType::kBfloat16, DType::kFloat32}) {
+    all.push_back(conv(64, 67, 14, 3, dtype));
+    ConvProblem depthwise = conv(20, 20, 14, 3, dtype);
+    depthwise.groups = 20;
+    all.push_back(depthwise);
+    ConvProblem first = conv(3, 32, 30, 3, dtype);
+    first.plain_input = true;
+    all.push_back(first);
+    MatMulProblem dense = matmul(128, 100, 72, dtype);
+    dense.constant_b = true;
+    all.push_back(dense);
+    MatMulProblem batched = matmul(50, 64, 64, dtype);
+    batched.batch_a = {2, 3}, batched.batch_b = {3};
+    all.push_back(batched);
+    batched.transpose_a = true;
+    all.push_back(batched);
+    PoolProblem pool;
+    pool.channels = 20, pool.in = {1, 9, 9}, pool.out = {1, 5, 5}, pool.kernel = {1, 3, 3}, pool.stride = {1, 2, 2};
+    pool.layout = forge::Layout::kBlocked, pool.dtype = dtype;
+    all.push_back(pool);
+  }
+  return all;
+}
+
+Epilogue residual_relu(DType dtype) {
+  return {{{EpilogueOperand::Kind::kElement, dtype}, {EpilogueOperand::Kind::kChannel, DType::kFloat32}, {EpilogueOperand::Kind::kScalar, DType::kFloat32}},
+          "static __device__ __forceinline__ float epilogue(float x, const float (&operands)[3]) {\n"
+          "  return relu(x + operands[0]) * operands[1] + operands[2];\n}\n"};
+}
+DType dtype_of(const Problem& problem) {
+  return std::visit([](const auto& p) { return p.dtype; }, problem);
+}
+
+// One candidate of each template, by its first word.
+std::vector<std::string> one_of_each(const Problem& problem, const target::GpuIsa& gpu) {
+  std::set<std::string> seen;
+  std::vector<std::string> texts;
+  for (const auto& candidate : forge::cuda::candidates(problem, gpu))
+    if (seen.insert(candidate.text.substr(0, candidate.text.find(' '))).second) texts.push_back(candidate.text);
+  return texts;
+}
+
+class ContractionTest : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(ContractionTest, EveryTemplateCompiles) {
+  auto nvrtc = codegen::cuda::Nvrtc::load();
+  if (!nvrtc) GTEST_SKIP() << nvrtc.error().message;
+  const auto* target = target::find_canonical(GetParam());
+  ASSERT_TRUE(target && target->gpu);
+  const target::GpuIsa* gpu = target->gpu;
+  if (!nvrtc->supports(gpu->name)) GTEST_SKIP() << nvrtc->version() << " has no " << gpu->name;
+  for (const Problem& problem : problems())
+    for (const std::string& text : one_of_each(problem, *gpu)) {
+      auto solution = forge::cuda::solve(problem, text, residual_relu(dtype_of(problem)), *gpu);
+      ASSERT_TRUE(solution) << text << ": " << solution.error().message;
+      auto cubin = nvrtc->compile(solution->kernel.source, gpu->name);
+      ASSERT_TRUE(cubin) << text << ": " << cubin.error().message;
+      EXPECT_NE(cubin->find(solution->kernel.symbol), std::string::npos);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(AllArchitectures, ContractionTest,
+                         ::testing::Values("sm_75", "sm_80", "sm_86", "sm_87", "sm_89", "sm_90a", "sm_100", "sm_120"));
+
+}  // namespace
+}  // namespace xinfer
