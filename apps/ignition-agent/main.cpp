@@ -56,6 +56,7 @@ int work(agent::AgentOptions options, const std::string& token_file, const std::
 
 int main(int argc, char** argv) {
   CLI::App app{"Builds engines for an Ignition Hub"};
+  app.set_version_flag("--version", "ignition-agent " XI_VERSION);
   agent::AgentOptions options;
   std::string token_file, sandbox = "on";
   auto* hub = app.add_option("--hub", options.hub, "Address of the hub");

@@ -69,6 +69,7 @@ int print_settings() {
 
 int main(int argc, char** argv) {
   CLI::App app{"Ignition Hub: compiles ONNX models into native engines and serves them"};
+  app.set_version_flag("--version", "ignition-hub " XI_VERSION);
   app.require_subcommand(1);
   ServeArguments arguments;
   CLI::App* serve_command = app.add_subcommand("serve", "Run the hub");

@@ -125,7 +125,7 @@ function checkDocs() {
         if (!/^[a-z]+:/.test(target) && !exists(path.join(path.dirname(page), target))) report(page, i + 1, `the link ${target} leads nowhere`);
       }
       for (const [, command] of text.matchAll(/\.\/dev ([a-z]+)/g)) if (!commands.has(command)) report(page, i + 1, `./dev has no command ${command}`);
-      for (const [, named] of text.matchAll(/`((?:src|apps|include|tests|bench|tools|docs|examples|catalog|cmake)\/[\w./-]*\w)`/g)) {
+      for (const [, named] of text.matchAll(/`((?:src|apps|include|tests|bench|tools|docs|examples|catalog|cmake|deploy)\/[\w./-]*\w)`/g)) {
         if (!exists(named)) report(page, i + 1, `${named} does not exist`);
       }
       checkProgramCommands(page, i + 1, text);
@@ -186,10 +186,10 @@ function checkOperators() {
 
 function checkPackages() {
   const debian = /^packages=\(([\s\S]*?)^\)/m.exec(read('dev'))[1].replace(/#.*/g, '').split(/\s+/).filter(Boolean);
-  const lint = /^lint_packages=\(([^)]*)\)/m.exec(read('dev'))[1].split(/\s+/);
+  const later = [...read('dev').matchAll(/^\w+_packages=\(([^)]*)\)/gm)].flatMap((m) => m[1].split(/\s+/));
   const npm = JSON.parse(read('package.json'));
   if (npm.overrides) report('package.json', 0, 'npm 9 (Debian 12) fails on overrides that are folders: depend on a folder in tools/npm instead');
-  const needed = [...debian, ...lint, ...Object.keys({ ...npm.dependencies, ...npm.devDependencies })];
+  const needed = [...debian, ...later, ...Object.keys({ ...npm.dependencies, ...npm.devDependencies })];
   const page = 'docs/dependencies.md';
   const explained = [...read(page).matchAll(/^\| ([^|]+) \|/gm)].flatMap((m) => [...m[1].matchAll(/`([^`]+)`/g)].map((n) => n[1]));
   for (const name of needed) if (!explained.includes(name)) report(page, 0, `says nothing about ${name}, which ./dev or package.json installs`);
