@@ -1,5 +1,6 @@
 #include "forge/cuda/contraction.h"
 #include "forge/cuda/irregular.h"
+#include "forge/cuda/records.h"
 #include "schedule/backend.h"
 #include "schedule/print_cuda.h"
 
@@ -49,7 +50,7 @@ class CudaBackend : public Backend {
       for (std::size_t i = 0; i < tail->reads.size(); ++i)
         epilogue.operands.push_back({tail->reads[i], tail->operands[i].storage.dtype});
     }
-    const std::string best = forge::cuda::candidates(problem, gpu_).front().text;
+    const std::string best = forge::cuda::choose(problem, gpu_, {&forge::cuda::Records::builtin(gpu_)});
     XI_TRY(auto solution, forge::cuda::solve(problem, best, epilogue, gpu_));
     return ContractionKernel{std::move(solution.kernel), std::move(solution.pack_weights), std::move(solution.pack_bias),
                              solution.input_layout, solution.output_layout};

@@ -1,0 +1,205 @@
+// What a GPU makes of the contraction templates: usage below.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <map>
+
+#include "base/files.h"
+#include "forge/cuda/records.h"
+#include "measure.h"
+#include "onnx/import.h"
+#include "passes/pass.h"
+#include "schedule/contraction.h"
+#include "target/registry.h"
+
+namespace xinfer::contraction_bench {
+namespace {
+
+using forge::ConvProblem;
+using forge::MatMulProblem;
+using forge::PoolProblem;
+using tensor::DType;
+
+const target::GpuIsa& h100() { return *target::find_canonical("sm_90a")->gpu; }
+
+ConvProblem conv(std::int64_t batch, std::int64_t in, std::int64_t out, std::int64_t h, std::int64_t w, std::int64_t kernel, std::int64_t stride,
+                 std::int64_t pad, std::int64_t dilation = 1) {
+  ConvProblem p;
+  p.batch = batch, p.in_channels = in, p.out_channels = out, p.bias = true;
+  p.in = {1, h, w}, p.kernel = {1, kernel, kernel}, p.stride = {1, stride, stride}, p.pad = {0, pad, pad}, p.dilation = {1, dilation, dilation};
+  for (std::size_t i : {1, 2}) p.out[i] = (p.in[i] + 2 * pad - dilation * (kernel - 1) - 1) / stride + 1;
+  return p;
+}
+ConvProblem depthwise(std::int64_t batch, std::int64_t channels, std::int64_t h, std::int64_t w, std::int64_t kernel, std::int64_t stride) {
+  ConvProblem p = conv(batch, channels, channels, h, w, kernel, stride, kernel / 2);
+  p.groups = channels;
+  return p;
+}
+MatMulProblem matmul(std::int64_t m, std::int64_t n, std::int64_t k, bool constant) {
+  MatMulProblem p;
+  p.m = m, p.n = n, p.k = k, p.constant_b = constant;
+  return p;
+}
+
+std::vector<Work> awkward(DType dtype) {
+  std::vector<Work> all;
+  const auto add = [&](auto problem) {
+    problem.dtype = dtype;
+    all.push_back({problem});
+  };
+  add(conv(1, 64, 64, 14, 14, 3, 1, 1));
+  add(conv(2, 20, 43, 13, 17, 3, 2, 1));
+  add(conv(1, 8, 16, 9, 9, 5, 1, 4, 2));
+  add(conv(3, 256, 96, 7, 7, 1, 1, 0));
+  add(conv(1, 100, 24, 28, 28, 1, 2, 0));
+  add(conv(1, 16, 96, 56, 56, 1, 1, 0));
+  add(conv(1, 2048, 512, 7, 7, 1, 1, 0));
+  ConvProblem first = conv(2, 3, 64, 61, 45, 7, 2, 3);
+  first.plain_input = true;
+  add(first);
+  first = conv(1, 1, 20, 30, 31, 3, 1, 1);
+  first.plain_input = true;
+  add(first);
+  add(depthwise(2, 36, 13, 11, 3, 1));
+  add(depthwise(1, 96, 28, 28, 5, 2));
+  add(matmul(128, 768, 768, true));
+  add(matmul(1, 1000, 1280, true));
+  add(matmul(77, 2, 72, true));
+  add(matmul(33, 45, 51, true));
+  add(matmul(300, 515, 200, false));
+  MatMulProblem batched = matmul(50, 64, 40, false);
+  batched.batch_a = {2, 3}, batched.batch_b = {3};
+  add(batched);
+  batched.transpose_b = true;
+  add(batched);
+  batched.transpose_a = true;
+  add(batched);
+  PoolProblem pool;
+  pool.batch = 2, pool.channels = 20, pool.in = {1, 9, 10}, pool.out = {1, 5, 5}, pool.kernel = {1, 3, 3}, pool.stride = {1, 2, 2}, pool.pad = {0, 1, 1};
+  pool.pad_end = {0, 1, 0}, pool.layout = forge::Layout::kBlocked;
+  add(pool);
+  pool.kind = PoolProblem::Kind::kAverage;
+  add(pool);
+  pool.channels = 130, pool.in = pool.kernel = {1, 7, 7}, pool.out = {1, 1, 1}, pool.stride = {1, 1, 1}, pool.pad = pool.pad_end = {0, 0, 0};
+  add(pool);
+  return all;
+}
+
+int check(const Device& device) {
+  int wrong = 0, checked = 0;
+  for (DType dtype : {DType::kFloat16, DType::kBfloat16, DType::kFloat32}) {
+    const std::vector<Work> works = awkward(dtype);
+    Options options;
+    options.top = dtype == DType::kFloat16 ? 400 : 16;
+    options.time = false, options.tail = true;
+    Measurement measurement(device, h100(), options);
+    measurement.start(works);
+    for (const Work& work : works)
+      for (const Measured& m : measurement.next()) {
+        ++checked;
+        if (m.right) continue;
+        ++wrong;
+        std::printf("WRONG %s: %s: error %g\n", forge::cuda::text_of(work.problem).c_str(), m.candidate.c_str(), m.error);
+      }
+  }
+  std::printf("%d candidates checked, %d wrong\n", checked, wrong);
+  return wrong > 0;
+}
+
+// The model's contractions at `batch` times its own, in float16.
+std::vector<Work> works_of(const char* path, std::int64_t batch) {
+  auto graph = onnx::import_model(path, {});
+  if (!graph) std::fprintf(stderr, "%s\n", graph.error().text().c_str()), std::exit(1);
+  if (auto runs = passes::run_pipeline(*graph, {}); !runs) std::fprintf(stderr, "%s\n", runs.error().text().c_str()), std::exit(1);
+  std::vector<Work> works;
+  std::map<std::string, std::size_t> seen;
+  const auto add = [&](auto problem) {
+    problem.dtype = DType::kFloat16;
+    const forge::cuda::Problem p = problem;
+    const auto [at, is_new] = seen.emplace(forge::cuda::text_of(p), works.size());
+    if (is_new) works.push_back({p});
+    else ++works[at->second].times;
+  };
+  for (const ir::Node& node : graph->nodes) {
+    if (!schedule::is_contraction(node.op)) continue;
+    auto contraction = schedule::make_contraction(*graph, node);
+    if (!contraction) std::fprintf(stderr, "%s\n", contraction.error().text().c_str()), std::exit(1);
+    if (auto* conv = std::get_if<ConvProblem>(&contraction->problem)) {
+      conv->batch *= batch;
+      conv->plain_input = std::ranges::find(graph->inputs, contraction->input) != graph->inputs.end();
+      add(*conv);
+    } else if (auto* product = std::get_if<MatMulProblem>(&contraction->problem)) {
+      if (product->batch_a.empty()) product->m *= batch;
+      else {
+        if (!product->batch_a.empty()) product->batch_a[0] *= batch;
+        if (!product->batch_b.empty()) product->batch_b[0] *= batch;
+      }
+      add(*product);
+    } else {
+      auto pool = std::get<PoolProblem>(contraction->problem);
+      pool.batch *= batch, pool.layout = forge::Layout::kBlocked;
+      add(pool);
+    }
+  }
+  return works;
+}
+
+int tune(const Device& device, const char* path, int batch, std::size_t top, const char* records_path) {
+  const std::vector<Work> works = works_of(path, batch);
+  forge::cuda::Records records{std::string(h100().name), device.name(), {}};
+  if (auto text = base::read_file(records_path)) records = forge::cuda::Records::parse(*text).value();
+  Options options;
+  options.top = top;
+  Measurement measurement(device, h100(), options);
+  measurement.start(works);
+  double tuned = 0, untuned = 0;
+  int wrong = 0;
+  std::string all;
+  for (const Work& work : works) {
+    std::vector<Measured> results = measurement.next();
+    const std::string key = forge::cuda::text_of(work.problem);
+    for (const Measured& m : results) {
+      all += fmt::format("{}\t{}\t{:.2f}\t{:.2f}\n", key, m.candidate, m.microseconds, m.estimate);
+      if (!m.right) ++wrong, std::printf("WRONG %s: %s: error %g\n", key.c_str(), m.candidate.c_str(), m.error);
+    }
+    const double first = results.front().microseconds;
+    std::erase_if(results, [](const Measured& m) { return !m.right; });
+    if (results.empty()) continue;
+    const Measured& best = *std::ranges::min_element(results, {}, &Measured::microseconds);
+    records.choices[key] = best.candidate;
+    tuned += best.microseconds * work.times, untuned += first * work.times;
+    std::printf("%8.2f us x%-2d (untuned %8.2f) %-36s %s\n", best.microseconds, work.times, first, best.candidate.c_str(), key.c_str());
+    std::fflush(stdout);
+  }
+  std::printf("# %s, %s, batch %d: contractions tuned %.1f us, untuned %.1f us; %d wrong\n", device.name().c_str(), path, batch, tuned, untuned, wrong);
+  if (auto done = base::write_file(records_path, records.to_json()); !done) return std::fprintf(stderr, "%s\n", done.error().message.c_str()), 1;
+  if (auto done = base::write_file(fmt::format("{}.all.{}.b{}.tsv", records_path, std::filesystem::path(path).stem().string(), batch), all); !done) return 1;
+  return wrong > 0;
+}
+
+int list(const char* path, int batch) {
+  for (const Work& work : works_of(path, batch)) {
+    const auto all = forge::cuda::candidates(work.problem, h100());
+    std::printf("x%-2d %3zu candidates, %8.2f us: %-40s %s\n", work.times, all.size(), all.front().microseconds, all.front().text.c_str(), forge::cuda::text_of(work.problem).c_str());
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace xinfer::contraction_bench
+
+int main(int argc, char** argv) {
+  using namespace xinfer::contraction_bench;
+  const auto is = [&](const char* word) { return argc > 1 && std::strcmp(argv[1], word) == 0; };
+  if (is("check") && argc == 2) return check(Device());
+  if (is("list") && argc == 4) return list(argv[2], std::atoi(argv[3]));
+  if (is("tune") && argc == 6) return tune(Device(), argv[2], std::atoi(argv[3]), static_cast<std::size_t>(std::atoi(argv[4])), argv[5]);
+  std::fprintf(stderr,
+               "usage: contraction_bench check | list MODEL.onnx BATCH | tune MODEL.onnx BATCH TOP RECORDS.json\n"
+               "  check: every template on awkward shapes against the general one\n"
+               "  list:  a network's contractions and what the cost model would take; needs no GPU\n"
+               "  tune:  measures the TOP best candidates of each and writes the fastest to RECORDS.json\n");
+  return argc == 1 || is("--help") ? 0 : 2;
+}
