@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "codegen/cpu/compile.h"
+#include "cuda_on_host.h"
 #include "forge/reference/reference.h"
 #include "ir/operator.h"
 #include "schedule/schedule.h"
@@ -118,7 +119,22 @@ inline void expect_close(const Tensor& got, const Tensor& want, double tolerance
   }
 }
 
-/// Number of launches, or -1 on failure.
+/// The same graph as CUDA text run on this machine, in float32 and in float16. Errors of operators without a GPU kernel are
+/// failures too.
+inline void check_cuda_text(const Graph& graph, const std::vector<Tensor>& inputs,
+                            const std::vector<forge::reference::Value>& values, double tolerance) {
+  auto wanted = forge::reference::evaluate(graph, values);
+  for (DType precision : {DType::kFloat32, DType::kFloat16}) {
+    auto made = schedule::make_schedule(graph, *(*target::find("h100"))->gpu, precision);
+    ASSERT_TRUE(made) << made.error().text();
+    auto outputs = cuda::execute_on_host(*made, inputs);
+    ASSERT_TRUE(outputs) << outputs.error().text();
+    for (std::size_t i = 0; i < outputs->size(); ++i)
+      expect_close((*outputs)[i], *(*wanted)[i].tensor, precision == DType::kFloat32 ? tolerance : std::max(tolerance, 2e-2));
+  }
+}
+
+/// Number of launches on the first target, or -1 on failure.
 inline int check(GraphBuilder builder, double tolerance = 1e-5,
                  const std::vector<std::string_view>& targets = {"host", "x86-64-v3"}) {
   auto typed = ir::infer_types(builder.graph);
@@ -144,6 +160,7 @@ inline int check(GraphBuilder builder, double tolerance = 1e-5,
     for (std::size_t i = 0; i < outputs.size(); ++i) expect_close(outputs[i], *(*wanted)[i].tensor, tolerance);
     if (launches < 0) launches = static_cast<int>(made->plan.launches.size());
   }
+  check_cuda_text(builder.graph, inputs, values, tolerance);
   return launches;
 }
 
