@@ -36,8 +36,8 @@ void print_report(const compiler::Report& report, const std::string& path, doubl
     return;
   }
   for (const auto& output : verification.outputs)
-    fmt::print("verified against the reference: {}: largest error {:.3g}, cosine {:.9f}\n", output.name,
-               output.max_abs_error, output.cosine);
+    fmt::print("verified against the reference on {}: {}: largest error {:.3g}, cosine {:.9f}\n", verification.device,
+               output.name, output.max_abs_error, output.cosine);
 }
 
 base::Result<int> build(Options options, bool json) {

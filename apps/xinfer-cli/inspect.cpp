@@ -5,6 +5,7 @@
 #include "command.h"
 #include "engine/engine.h"
 #include "engine_options.h"
+#include "runtime/program.h"
 #include "target/registry.h"
 
 namespace xinfer::cli {
@@ -37,8 +38,15 @@ std::string signer_of(const engine::Engine& engine) {
 }
 
 bool runs_here(const engine::Engine& engine) {
-  auto host = target::host();
-  return host && target::runs_on(engine.manifest().architecture, host->architecture());
+  return runtime::check_machine(engine.manifest().architecture).has_value();
+}
+
+// "   64 tasks", or "132 x 256 threads" on a GPU.
+std::string size_of(const engine::Launch& launch) {
+  const engine::Grid& grid = launch.grid;
+  if (grid.blocks == 0) return fmt::format("{:>5} tasks", launch.num_tasks);
+  return fmt::format("{:>5} x {:>4} threads{}", grid.blocks, grid.threads,
+                     grid.cluster > 1 ? fmt::format(", clusters of {}", grid.cluster) : "");
 }
 
 Json describe(const engine::Engine& engine) {
@@ -97,8 +105,8 @@ void print(const engine::Engine& engine, bool launches) {
     line("output", fmt::format("{} {} {}", output.name, tensor::name(output.dtype), format_shape(output.shape)));
   if (launches)
     for (std::size_t i = 0; i < plan.launches.size(); ++i)
-      fmt::print("{:4}  {:>8.3f} MFLOP  {:>5} tasks  {}  [{}]\n", i, plan.launches[i].flops / 1e6,
-                 plan.launches[i].num_tasks, plan.launches[i].name, plan.launches[i].choice);
+      fmt::print("{:4}  {:>8.3f} MFLOP  {}  {}  [{}]\n", i, plan.launches[i].flops / 1e6, size_of(plan.launches[i]),
+                 plan.launches[i].name, plan.launches[i].choice);
 }
 
 base::Result<int> inspect(const Options& options, bool json) {
@@ -115,6 +123,8 @@ base::Result<int> inspect(const Options& options, bool json) {
       document["launch_list"].push_back({{"name", launch.name},
                                          {"choice", launch.choice},
                                          {"tasks", launch.num_tasks},
+                                         {"blocks", launch.grid.blocks},
+                                         {"threads", launch.grid.threads},
                                          {"flops", launch.flops},
                                          {"bytes", launch.bytes}});
   }

@@ -174,8 +174,11 @@ base::Result<std::vector<Value>> run_engine(Engines& engines, const ir::Graph& g
   // By name: an engine has only those inputs that were not fixed.
   std::vector<const tensor::Tensor*> tensors;
   for (const auto& info : engine->plan().inputs) tensors.push_back(named.at(info.name));
-  auto host = target::host();
-  bool here = host && target::runs_on(engine->manifest().architecture, host->architecture());
+  const std::string& architecture = engine->manifest().architecture;
+  auto here = runtime::check_machine(architecture);
+  const auto* row = target::find_canonical(architecture);
+  if (!here && row && row->kind == target::Kind::kNvidia)  // compiled, but there is nothing to run it
+    return fail(Code::kIncompatible, "built for {}, not run: {}", architecture, here.error().message);
   auto result = here ? runtime::run_once(engine, tensors, options.num_threads)
                      : compiler::run_emulated(*engine, tensors, options.cache_folder);
   XI_TRY(auto outputs, std::move(result));

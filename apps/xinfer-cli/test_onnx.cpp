@@ -181,7 +181,7 @@ void add_test_onnx_command(CLI::App& app, Invocation& invocation) {
     invocation.action = [options, &invocation]() -> base::Result<int> {
       if (options->cases.target != "reference") {
         XI_TRY(auto target, target::parse(options->cases.target));
-        XI_TRY([[maybe_unused]] auto* isa, target::buildable_isa(target));
+        XI_CHECK(target::check_buildable(target));
       }
       if (options->rtol >= 0) options->cases.rtol = options->rtol;
       if (options->atol >= 0) options->cases.atol = options->atol;

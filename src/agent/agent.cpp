@@ -14,6 +14,7 @@
 #include "base/digest.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "codegen/cuda/nvrtc.h"
 #include "engine/layout.h"
 #include "target/registry.h"
 
@@ -32,8 +33,9 @@ constexpr int kPauseMs = 1'000;
 
 std::vector<std::string> buildable_targets() {
   std::vector<std::string> names;
+  const auto nvrtc = codegen::cuda::Nvrtc::load();
   for (const target::TargetInfo& info : target::targets())
-    if (info.kind == target::Kind::kCpu && info.unavailable.empty()) names.emplace_back(info.name);
+    if (info.kind == target::Kind::kCpu || (nvrtc && nvrtc->supports(info.name))) names.emplace_back(info.name);
   return names;
 }
 

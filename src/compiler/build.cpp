@@ -9,6 +9,7 @@
 
 #include "base/digest.h"
 #include "codegen/cpu/compile.h"
+#include "codegen/cuda/compile.h"
 #include "compiler/report.h"
 #include "compiler/verify_engine.h"
 #include "engine/engine.h"
@@ -124,7 +125,8 @@ class Build {
     std::string text = options_.target;
     if (text.find(':') == std::string::npos) text += ":" + options_.precision;
     XI_TRY(target_, target::parse(text));
-    XI_TRY(isa_, target::buildable_isa(*target_));
+    XI_CHECK(target::check_buildable(*target_));
+    row_ = target::find_canonical(target_->architecture());
     report_.target = target_->to_string();
     return {};
   }
@@ -179,9 +181,8 @@ class Build {
 
   Result<schedule::Schedule> make_schedule(const ir::Graph& graph) {
     XI_CHECK(begin("schedule"));
-    schedule::Options schedule_options;
-    schedule_options.max_threads = options_.max_threads;
-    XI_TRY(schedule::Schedule schedule, schedule::make_schedule(graph, *isa_, schedule_options));
+    XI_TRY(schedule::Schedule schedule, row_->isa ? schedule::make_schedule(graph, *row_->isa, {options_.max_threads})
+                                                  : schedule::make_schedule(graph, *row_->gpu, {precision()}));
     report_.kernels = schedule.kernels.size();
     report_.launches = schedule.plan.launches.size();
     report_.weight_bytes = schedule.weights.size();
@@ -191,21 +192,52 @@ class Build {
     return schedule;
   }
 
+  tensor::DType precision() const {
+    return target_->precision() == "fp16"   ? tensor::DType::kFloat16
+           : target_->precision() == "bf16" ? tensor::DType::kBfloat16
+                                            : tensor::DType::kFloat32;
+  }
+
   Result<std::string> compile(schedule::Schedule& schedule) {
     XI_CHECK(begin("compile"));
-    XI_TRY(report_.toolchain, codegen::cpu::compiler_version());
-    codegen::cpu::CompileOptions compile_options;
-    compile_options.cache_folder = options_.cache_folder;
-    compile_options.jobs = options_.jobs;
-    compile_options.cancelled = options_.cancelled;
-    compile_options.on_progress = [&](std::size_t ready, std::size_t all) {
+    XI_TRY(std::string code, row_->isa ? compile_for_cpu(schedule) : compile_for_gpu(schedule));
+    report_.code_bytes = code.size();
+    end(fmt::format("{} bytes of code", code.size()));
+    return code;
+  }
+
+  template <class Options>
+  Options compile_options() const {
+    Options options;
+    options.cache_folder = options_.cache_folder;
+    options.jobs = options_.jobs;
+    options.cancelled = options_.cancelled;
+    options.on_progress = [this](std::size_t ready, std::size_t all) {
       progress(all == 0 ? 1 : static_cast<double>(ready) / static_cast<double>(all));
     };
-    XI_TRY(codegen::cpu::CodeImage image, codegen::cpu::compile_kernels(schedule.kernels, *isa_, compile_options));
+    return options;
+  }
+
+  Result<std::string> compile_for_cpu(schedule::Schedule& schedule) {
+    XI_TRY(report_.toolchain, codegen::cpu::compiler_version());
+    XI_TRY(codegen::cpu::CodeImage image, codegen::cpu::compile_kernels(schedule.kernels, *row_->isa,
+                                                                        compile_options<codegen::cpu::CompileOptions>()));
     for (std::size_t k = 0; k < schedule.plan.kernels.size(); ++k) schedule.plan.kernels[k].code_offset = image.entry_offsets[k];
-    report_.code_bytes = image.code.size();
-    end(fmt::format("{} bytes of code", image.code.size()));
     return std::move(image.code);
+  }
+
+  Result<std::string> compile_for_gpu(schedule::Schedule& schedule) {
+    XI_TRY(const auto nvrtc, codegen::cuda::Nvrtc::load());
+    if (!nvrtc.supports(row_->name))
+      return fail(Code::kUnavailable, "{} makes no code for {}: CUDA 13 does", nvrtc.version(), row_->name);
+    report_.toolchain = nvrtc.version();
+    XI_TRY(codegen::cuda::Cubins cubins, codegen::cuda::compile_kernels(nvrtc, schedule.kernels, row_->name,
+                                                                        compile_options<codegen::cuda::CompileOptions>()));
+    for (std::size_t k = 0; k < schedule.plan.kernels.size(); ++k) {
+      schedule.plan.kernels[k].code_offset = cubins.places[k].offset;
+      schedule.plan.kernels[k].code_bytes = cubins.places[k].bytes;
+    }
+    return std::move(cubins.code);
   }
 
   engine::Contents assemble(schedule::Schedule schedule, std::string code) const {
@@ -254,7 +286,7 @@ class Build {
   const BuildOptions& options_;
   Report report_;
   std::optional<HardwareTarget> target_;
-  const target::CpuIsa* isa_ = nullptr;
+  const target::TargetInfo* row_ = nullptr;
   std::string stage_;
   std::chrono::steady_clock::time_point started_;
 };

@@ -42,6 +42,7 @@ struct BuildOptions {
 struct Verification {
   bool ran = false;
   std::string reason;  // why it did not run, "not verified on device"
+  std::string device;  // what it ran on: "NVIDIA H100 80GB HBM3", "x86-64-v4"
   struct Output {
     std::string name;
     double max_abs_error = 0, max_rel_error = 0, cosine = 1;

@@ -13,6 +13,7 @@ Json verification_json(const Verification& verification) {
     json["reason"] = verification.reason;
     return json;
   }
+  json["device"] = verification.device;
   json["passed"] = verification.passed();
   for (const Verification::Output& output : verification.outputs)
     json["outputs"].push_back({{"name", output.name},

@@ -125,9 +125,8 @@ Verification::Output compare(std::string name, const Tensor& actual, const Tenso
 }
 
 Result<Verification> verify_engine(const ir::Graph& original, std::string_view engine, std::string_view architecture) {
-  auto host = target::host();
-  if (!host || !target::runs_on(architecture, host->architecture()))
-    return not_run("not verified on device: this machine does not run " + std::string(architecture));
+  auto machine = runtime::machine_name(architecture);
+  if (!machine) return not_run("not verified on device: this machine does not run " + std::string(architecture));
   if (is_random(original)) return not_run("not verified: the model draws random numbers");
   const std::vector<Tensor> inputs = random_inputs(original, kSeed);
   std::vector<Value> values;
@@ -145,6 +144,7 @@ Result<Verification> verify_engine(const ir::Graph& original, std::string_view e
     return fail(Code::kInternal, "the engine has {} outputs, the model {}", actual.size(), expected->size());
   Verification verification;
   verification.ran = true;
+  verification.device = *machine;
   for (std::size_t i = 0; i < actual.size(); ++i)
     verification.outputs.push_back(
         compare(original.value(original.outputs[i]).name, actual[i], *(*expected)[i].tensor, is_quantised(original)));

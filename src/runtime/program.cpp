@@ -37,13 +37,45 @@ base::Result<void> check_architecture(std::string_view needed, std::string_view 
               describe(needed), describe(machine), machine);
 }
 
-base::Result<std::shared_ptr<const Program>> Program::load(std::shared_ptr<const engine::Engine> engine) {
+base::Result<void> check_machine(std::string_view architecture) {
+  const auto* row = target::find_canonical(architecture);
+  if (row && row->kind == target::Kind::kNvidia) return cuda::check_device(architecture);
   XI_TRY(HardwareTarget host, target::host());
-  XI_CHECK(check_architecture(engine->manifest().architecture, host.architecture()));
-  XI_CHECK(engine->make_code_executable());
+  return check_architecture(architecture, host.architecture());
+}
 
+base::Result<std::string> machine_name(std::string_view architecture) {
+  XI_CHECK(check_machine(architecture));
+  const auto* row = target::find_canonical(architecture);
+  if (row && row->kind == target::Kind::kNvidia) {
+    XI_TRY(auto device, cuda::Device::open());
+    return device->name();
+  }
+  XI_TRY(HardwareTarget host, target::host());
+  return host.architecture();
+}
+
+base::Result<std::shared_ptr<const Program>> Program::load(std::shared_ptr<const engine::Engine> engine,
+                                                           int device_index) {
   std::shared_ptr<Program> program(new Program);
   const engine::Plan& plan = engine->plan();
+  for (const auto& info : plan.inputs) {
+    XI_TRY(std::uint64_t bytes, engine::capacity_bytes(plan, info));
+    program->input_bytes_.push_back(bytes);
+  }
+  for (const auto& info : plan.outputs) {
+    XI_TRY(std::uint64_t bytes, engine::capacity_bytes(plan, info));
+    program->output_bytes_.push_back(bytes);
+  }
+  const std::string& architecture = engine->manifest().architecture;
+  if (const auto* row = target::find_canonical(architecture); row && row->kind == target::Kind::kNvidia) {
+    XI_TRY(program->on_device_, cuda::Program::load(engine, device_index));
+    program->engine_ = std::move(engine);
+    return program;
+  }
+  XI_TRY(HardwareTarget host, target::host());
+  XI_CHECK(check_architecture(architecture, host.architecture()));
+  XI_CHECK(engine->make_code_executable());
   double shareable = 0;
   for (std::uint32_t i = 0; i < plan.launches.size(); ++i) {
     const Launch& launch = plan.launches[i];
@@ -56,14 +88,6 @@ base::Result<std::shared_ptr<const Program>> Program::load(std::shared_ptr<const
     else program->phases_.push_back({i, i + 1, shared});
   }
   program->worth_sharing_ = shareable >= kWakeMicroseconds;
-  for (const auto& info : plan.inputs) {
-    XI_TRY(std::uint64_t bytes, engine::capacity_bytes(plan, info));
-    program->input_bytes_.push_back(bytes);
-  }
-  for (const auto& info : plan.outputs) {
-    XI_TRY(std::uint64_t bytes, engine::capacity_bytes(plan, info));
-    program->output_bytes_.push_back(bytes);
-  }
   program->engine_ = std::move(engine);
   return program;
 }

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "engine/engine.h"
+#include "runtime/cuda/program.h"
 
 namespace xinfer::runtime {
 
@@ -20,13 +21,17 @@ struct Phase {
 /// Immutable; shared by the sessions of an engine.
 class Program {
  public:
-  /// kIncompatible when this machine does not run the engine's architecture, saying what it needs and what this is.
-  [[nodiscard]] static base::Result<std::shared_ptr<const Program>> load(std::shared_ptr<const engine::Engine> engine);
+  /// kIncompatible when this machine does not run the engine's architecture, saying what it needs and what this is. A GPU
+  /// engine goes to device `device_index`; kUnavailable when there is none.
+  [[nodiscard]] static base::Result<std::shared_ptr<const Program>> load(std::shared_ptr<const engine::Engine> engine,
+                                                                         int device_index = 0);
 
   const engine::Engine& engine() const { return *engine_; }
   const engine::Plan& plan() const { return engine_->plan(); }
   engine::CpuKernel kernel(std::size_t launch) const { return kernels_[launch]; }
   std::span<const Phase> phases() const { return phases_; }
+  /// The engine on its GPU; null for a CPU's.
+  const std::shared_ptr<const cuda::Program>& on_device() const { return on_device_; }
   /// Whether more than one thread can gain anything.
   bool worth_sharing() const { return worth_sharing_; }
   /// Bytes of each input and output, symbols at their maximum.
@@ -39,9 +44,14 @@ class Program {
   std::vector<engine::CpuKernel> kernels_;  // per launch
   std::vector<Phase> phases_;
   std::vector<std::uint64_t> input_bytes_, output_bytes_;
+  std::shared_ptr<const cuda::Program> on_device_;
   bool worth_sharing_ = false;
 };
 
+/// Whether this machine runs engines for the architecture. kIncompatible, or kUnavailable where a driver or device is missing.
+[[nodiscard]] base::Result<void> check_machine(std::string_view architecture);
+/// What runs engines for the architecture here: "NVIDIA H100 80GB HBM3", "x86-64-v4".
+[[nodiscard]] base::Result<std::string> machine_name(std::string_view architecture);
 /// kIncompatible unless a machine of architecture `machine` runs engines for `needed`.
 [[nodiscard]] base::Result<void> check_architecture(std::string_view needed, std::string_view machine);
 

@@ -47,6 +47,14 @@ base::Result<Memory> Memory::allocate(std::uint64_t bytes) {
 base::Result<Session> Session::create(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool) {
   Session session(std::move(program), std::move(pool));
   const engine::Plan& plan = session.program_->plan();
+  session.symbols_.resize(std::max<std::size_t>(1, plan.symbols.size()));
+  if (const auto& on_device = session.program_->on_device()) {
+    std::vector<std::uint64_t> inputs, outputs;
+    for (std::size_t i = 0; i < plan.inputs.size(); ++i) inputs.push_back(session.program_->input_capacity(i));
+    for (std::size_t i = 0; i < plan.outputs.size(); ++i) outputs.push_back(session.program_->output_capacity(i));
+    XI_TRY(session.on_device_, cuda::Session::create(on_device, inputs, outputs));
+    return session;
+  }
   int threads = session.pool_->num_threads();
   XI_TRY(session.arena_, Memory::allocate(plan.arena_bytes));
   session.scratch_stride_ = round_up(plan.scratch_bytes, kAlignment);
@@ -56,7 +64,6 @@ base::Result<Session> Session::create(std::shared_ptr<const Program> program, st
   session.staged_.resize(plan.inputs.size());
   session.outputs_.resize(plan.outputs.size());
   session.own_outputs_.resize(plan.outputs.size());
-  session.symbols_.resize(std::max<std::size_t>(1, plan.symbols.size()));
 
   const std::byte* weights = session.program_->engine().weights().data();
   for (const auto& launch : plan.launches) {
@@ -94,6 +101,10 @@ base::Result<void> Session::check_shape(std::size_t index, std::span<const std::
 }
 
 base::Result<void> Session::bind_input(std::size_t index, const void* data, std::span<const std::int64_t> shape) {
+  if (on_device_ && data) {
+    XI_CHECK(check_shape(index, shape));
+    return on_device_->bind_input(index, data);
+  }
   if (!data || reinterpret_cast<std::uintptr_t>(data) % kAlignment != 0) return copy_input(index, data, shape);
   XI_CHECK(check_shape(index, shape));
   dirty_ |= inputs_[index] != data;
@@ -103,6 +114,7 @@ base::Result<void> Session::bind_input(std::size_t index, const void* data, std:
 
 base::Result<void> Session::copy_input(std::size_t index, const void* data, std::span<const std::int64_t> shape) {
   XI_CHECK(check_shape(index, shape));
+  if (on_device_) return on_device_->set_input(index, data);
   if (!staged_[index].data()) {
     XI_TRY(staged_[index], Memory::allocate(program_->input_capacity(index)));
   }
@@ -121,6 +133,10 @@ base::Result<void> Session::bind_output(std::size_t index, void* data, std::size
   if (data && bytes < program_->output_capacity(index))
     return fail(Code::kInvalidArgument, "output '{}' needs {} bytes, got {}", name, program_->output_capacity(index),
                 bytes);
+  if (on_device_) {
+    on_device_->bind_output(index, data);
+    return {};
+  }
   dirty_ |= outputs_[index] != data;
   outputs_[index] = static_cast<std::byte*>(data);
   return {};
@@ -222,6 +238,7 @@ struct Session::Walk {
 };
 
 base::Result<void> Session::run(std::vector<double>* microseconds) {
+  if (on_device_) return on_device_->run(microseconds);
   XI_CHECK(prepare());
   if (microseconds) microseconds->clear();
   if (pool_->num_threads() > 1 && program_->worth_sharing()) {

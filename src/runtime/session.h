@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "runtime/cuda/session.h"
 #include "runtime/program.h"
 #include "runtime/thread_pool.h"
 #include "tensor/tensor.h"
@@ -53,7 +54,11 @@ class Session {
   [[nodiscard]] base::Result<void> run(std::vector<double>* microseconds = nullptr);
 
   /// Of the last run.
-  const std::byte* output(std::size_t index) const { return outputs_[index]; }
+  const std::byte* output(std::size_t index) const {
+    return on_device_ ? on_device_->host_output(index) : outputs_[index];
+  }
+  /// The session's own on a GPU, for device memory and streams; null for a CPU engine.
+  cuda::Session* on_device() { return on_device_.get(); }
   tensor::Shape output_shape(std::size_t index) const;
 
  private:
@@ -76,6 +81,7 @@ class Session {
 
   std::shared_ptr<const Program> program_;
   std::shared_ptr<ThreadPool> pool_;
+  std::unique_ptr<cuda::Session> on_device_;  // of a GPU engine: then nothing below is used
   Memory arena_, scratch_;
   std::uint64_t scratch_stride_ = 0;
   std::vector<void*> arguments_;               // of all launches, one after the other

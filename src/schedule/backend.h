@@ -46,7 +46,6 @@ class Backend {
 };
 
 std::unique_ptr<Backend> make_cpu_backend(const target::CpuIsa& isa, int max_threads);
-/// `precision`: float32, float16 or bfloat16, in which large float32 values lie in memory and contractions multiply.
-std::unique_ptr<Backend> make_cuda_backend(const target::GpuIsa& gpu, DType precision);
+std::unique_ptr<Backend> make_cuda_backend(const target::GpuIsa& gpu, const GpuOptions& options);
 
 }  // namespace xinfer::schedule

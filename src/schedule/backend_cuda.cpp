@@ -1,4 +1,5 @@
 #include "forge/cuda/contraction.h"
+#include "forge/cuda/general.h"
 #include "forge/cuda/irregular.h"
 #include "forge/cuda/records.h"
 #include "schedule/backend.h"
@@ -15,7 +16,8 @@ constexpr int kChannelUnit = 8;  // of channels-last tensors: 16 bytes of 16-bit
 
 class CudaBackend : public Backend {
  public:
-  CudaBackend(const target::GpuIsa& gpu, DType precision) : gpu_(gpu), precision_(precision) {}
+  CudaBackend(const target::GpuIsa& gpu, const GpuOptions& options)
+      : gpu_(gpu), precision_(options.precision), general_(options.general_templates) {}
 
   Blocking blocking() const override { return {kChannelUnit, true}; }
   NestStyle nest_style() const override { return NestStyle::kWhole; }
@@ -50,8 +52,9 @@ class CudaBackend : public Backend {
       for (std::size_t i = 0; i < tail->reads.size(); ++i)
         epilogue.operands.push_back({tail->reads[i], tail->operands[i].storage.dtype});
     }
-    const std::string best = forge::cuda::choose(problem, gpu_, {&forge::cuda::Records::builtin(gpu_)});
-    XI_TRY(auto solution, forge::cuda::solve(problem, best, epilogue, gpu_));
+    const std::string chosen = general_ ? std::string(forge::cuda::kGeneral)
+                                        : forge::cuda::choose(problem, gpu_, {&forge::cuda::Records::builtin(gpu_)});
+    XI_TRY(auto solution, forge::cuda::solve(problem, chosen, epilogue, gpu_));
     return ContractionKernel{std::move(solution.kernel), std::move(solution.pack_weights), std::move(solution.pack_bias),
                              solution.input_layout, solution.output_layout};
   }
@@ -64,12 +67,13 @@ class CudaBackend : public Backend {
  private:
   const target::GpuIsa& gpu_;
   DType precision_;
+  bool general_;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> make_cuda_backend(const target::GpuIsa& gpu, DType precision) {
-  return std::make_unique<CudaBackend>(gpu, precision);
+std::unique_ptr<Backend> make_cuda_backend(const target::GpuIsa& gpu, const GpuOptions& options) {
+  return std::make_unique<CudaBackend>(gpu, options);
 }
 
 }  // namespace xinfer::schedule

@@ -59,9 +59,8 @@ bool is_real(DType dtype) { return dtype == DType::kFloat32 || dtype == DType::k
 
 std::string real_literal(double value, DType dtype) {
   bool single = dtype == DType::kFloat32;
-  if (std::isnan(value)) return single ? "__builtin_nanf(\"\")" : "__builtin_nan(\"\")";
-  if (std::isinf(value))
-    return fmt::format("{}{}", value < 0 ? "-" : "", single ? "__builtin_inff()" : "__builtin_inf()");
+  if (std::isnan(value)) return single ? "kNaN" : "(double)kNaN";
+  if (std::isinf(value)) return fmt::format("({}{}kInfinity)", value < 0 ? "-" : "", single ? "" : "(double)");
   std::string text = fmt::format("{:a}{}", value, single ? "f" : "");
   return value < 0 || std::signbit(value) ? "(" + text + ")" : text;
 }

@@ -20,8 +20,8 @@ base::Result<Schedule> make_schedule(const ir::Graph& graph, const target::CpuIs
   return run(graph, *make_cpu_backend(isa, options.max_threads));
 }
 
-base::Result<Schedule> make_schedule(const ir::Graph& graph, const target::GpuIsa& gpu, tensor::DType precision) {
-  return run(graph, *make_cuda_backend(gpu, precision));
+base::Result<Schedule> make_schedule(const ir::Graph& graph, const target::GpuIsa& gpu, const GpuOptions& options) {
+  return run(graph, *make_cuda_backend(gpu, options));
 }
 
 }  // namespace xinfer::schedule

@@ -30,9 +30,16 @@ struct Schedule {
 /// arguments. Errors: kUnsupported names every node that cannot be scheduled, one line each.
 [[nodiscard]] base::Result<Schedule> make_schedule(const ir::Graph& graph, const target::CpuIsa& isa,
                                                    const Options& options = {});
-/// The same for a GPU. `precision`: float32, float16 or bfloat16: in what large tensors lie in memory and contractions
-/// multiply; all else is computed in float32.
+struct GpuOptions {
+  /// float32, float16 or bfloat16: in what large tensors lie in memory and contractions multiply; all else is computed in
+  /// float32.
+  tensor::DType precision = tensor::DType::kFloat32;
+  /// Only the general contraction templates, which are plain C++ and take everything: to tell others' errors from these.
+  bool general_templates = false;
+};
+
+/// The same for a GPU.
 [[nodiscard]] base::Result<Schedule> make_schedule(const ir::Graph& graph, const target::GpuIsa& gpu,
-                                                   tensor::DType precision);
+                                                   const GpuOptions& options = {});
 
 }  // namespace xinfer::schedule

@@ -27,10 +27,6 @@ namespace {
 
 constexpr std::array<std::string_view, 4> kPrecisions = {"fp32", "fp16", "bf16", "int8"};
 
-constexpr std::string_view kNoCuda =
-    "engines for NVIDIA GPUs cannot be built by this version; build for a CPU target such as x86-64-v4, x86-64-v3 or "
-    "armv8-a";
-
 const std::array<CpuIsa, 3>& isas() {
   static const std::array<CpuIsa, 3> rows = {{
       {"x86-64-v3", "x86_64-unknown-linux-gnu", {"-march=x86-64-v3"}, 8, 16, ""},
@@ -64,7 +60,7 @@ std::vector<TargetInfo> make_rows() {
   const auto& isa = isas();
   auto nvidia = [](std::string_view name, std::string_view display, std::string_view hardware,
                    std::vector<std::string_view> aliases, std::vector<std::string_view> runs = {}) {
-    return TargetInfo{name, display, hardware, Kind::kNvidia, std::move(aliases), std::move(runs), nullptr, find_gpu(name), kNoCuda};
+    return TargetInfo{name, display, hardware, Kind::kNvidia, std::move(aliases), std::move(runs), nullptr, find_gpu(name)};
   };
   // A cubin also runs on later minor revisions of its major capability, except on Jetson, and never with an "a" suffix
   // (CUDA C++ Programming Guide, "Binary Compatibility").
@@ -76,8 +72,7 @@ std::vector<TargetInfo> make_rows() {
        {"avx2", "x86_64_v3", "haswell", "zen2", "zen3"},
        {},
        &isa[0],
-       nullptr,
-       ""},
+       nullptr},
       {"x86-64-v4",
        "x86-64 with AVX-512",
        "Intel Skylake-SP and later, AMD Zen 4 and later",
@@ -85,8 +80,7 @@ std::vector<TargetInfo> make_rows() {
        {"avx512", "avx_512", "x86_64_v4", "skylake_sp", "zen4", "zen5"},
        {"x86-64-v3"},
        &isa[1],
-       nullptr,
-       ""},
+       nullptr},
       {"armv8-a",
        "64-bit Arm with NEON",
        "AWS Graviton, Raspberry Pi 4 and 5, Apple M, Jetson CPUs",
@@ -94,8 +88,7 @@ std::vector<TargetInfo> make_rows() {
        {"aarch64", "arm64", "neon", "graviton", "graviton2", "graviton3", "raspberry_pi_4", "raspberry_pi_5"},
        {},
        &isa[2],
-       nullptr,
-       ""},
+       nullptr},
       nvidia("sm_75", "NVIDIA Turing (sm_75)", "T4, RTX 2080, GTX 1660",
              {"t4", "turing", "rtx_2060", "rtx_2070", "rtx_2080", "rtx_2080_ti", "gtx_1650", "gtx_1660"}),
       nvidia("sm_80", "NVIDIA Ampere (sm_80)", "A100, A30", {"a100", "a30", "ampere"}),
@@ -216,14 +209,19 @@ base::Result<HardwareTarget> parse(std::string_view text) {
 
 base::Result<HardwareTarget> host() { return parse("host"); }
 
-base::Result<const CpuIsa*> buildable_isa(const HardwareTarget& target) {
+base::Result<void> check_buildable(const HardwareTarget& target) {
   const TargetInfo* row = find_canonical(target.architecture());
   if (!row) return fail(Code::kNotFound, "unknown target '{}'", target.architecture());
-  if (!row->unavailable.empty()) return fail(Code::kUnsupported, "{}: {}", row->name, row->unavailable);
-  if (target.precision() != "fp32")
+  const std::string& precision = target.precision();
+  if (row->kind == Kind::kCpu && precision != "fp32")
     return fail(Code::kUnsupported, "{}: precision {} is not supported on CPU targets by this version; use fp32",
-                row->name, target.precision());
-  return row->isa;
+                row->name, precision);
+  if (row->kind == Kind::kNvidia && precision == "int8")
+    return fail(Code::kUnsupported, "{}: precision int8 is not supported by this version; use fp16, bf16 or fp32",
+                row->name);
+  if (row->kind == Kind::kNvidia && precision == "bf16" && row->gpu->sm < 80)
+    return fail(Code::kUnsupported, "{}: this hardware has no bfloat16; use fp16 or fp32", row->name);
+  return {};
 }
 
 bool runs_on(std::string_view engine, std::string_view machine) {

@@ -23,8 +23,6 @@ struct TargetInfo {
   std::vector<std::string_view> runs;     // other architectures whose engines this one runs
   const CpuIsa* isa = nullptr;            // of CPU targets
   const GpuIsa* gpu = nullptr;            // of NVIDIA targets
-  /// Why engines cannot be built for it by this version; empty where they can.
-  std::string_view unavailable;
 };
 
 /// All rows: CPU targets first, then NVIDIA by compute capability.
@@ -44,9 +42,9 @@ std::vector<std::string> nearest_names(std::string_view name, std::size_t limit 
 /// The best CPU target of this machine in fp32. kUnsupported on a CPU without AVX2 and FMA.
 [[nodiscard]] base::Result<HardwareTarget> host();
 
-/// The ISA that engines for `target` are generated for. kUnsupported, saying what to do, for targets and precisions that
-/// this version cannot build.
-[[nodiscard]] base::Result<const CpuIsa*> buildable_isa(const HardwareTarget& target);
+/// Whether this version builds engines for the target in its precision. kUnsupported says what to do. What the machine at
+/// hand lacks to do so (Clang, NVRTC) is codegen's to say.
+[[nodiscard]] base::Result<void> check_buildable(const HardwareTarget& target);
 
 /// Whether a machine of architecture `machine` (canonical) executes engines built for `engine` (canonical).
 bool runs_on(std::string_view engine, std::string_view machine);

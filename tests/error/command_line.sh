@@ -38,7 +38,8 @@ expect 0 "xinfer-cli 0." --version
 
 # Targets.
 expect 66 "unknown target 'rtx_4091'; did you mean rtx_4090" build --onnx "$engine" --target rtx_4091 -o "$scratch/a.engine"
-expect 65 "sm_75: engines for NVIDIA GPUs cannot be built by this version" build --onnx "$engine" --target t4 -o "$scratch/a.engine"
+expect 65 "sm_75: this hardware has no bfloat16" build --onnx "$engine" --target t4 --precision bf16 -o "$scratch/a.engine"
+expect 65 "sm_90a: precision int8 is not supported" build --onnx "$engine" --target h100:int8 -o "$scratch/a.engine"
 expect 65 "precision int8 is not supported on CPU targets" build --onnx "$engine" --target host --precision int8 -o "$scratch/a.engine"
 expect 64 "unknown precision 'fp13'" build --onnx "$engine" --target host:fp13 -o "$scratch/a.engine"
 expect 0 "x86-64-v4" targets

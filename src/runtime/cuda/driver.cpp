@@ -24,6 +24,7 @@ base::Result<Functions> open_driver() {
   XI_GET(cuDevicePrimaryCtxRetain), XI_GET(cuDevicePrimaryCtxRelease_v2), XI_GET(cuCtxSetCurrent);
   XI_GET(cuModuleLoadData), XI_GET(cuModuleUnload), XI_GET(cuModuleGetFunction), XI_GET(cuFuncSetAttribute);
   XI_GET(cuMemAlloc_v2), XI_GET(cuMemFree_v2), XI_GET(cuMemcpyHtoD_v2), XI_GET(cuMemcpyDtoH_v2), XI_GET(cuMemsetD8_v2);
+  XI_GET(cuMemHostAlloc), XI_GET(cuMemFreeHost), XI_GET(cuMemcpyHtoDAsync_v2), XI_GET(cuMemcpyDtoHAsync_v2);
   XI_GET(cuStreamCreate), XI_GET(cuStreamDestroy_v2), XI_GET(cuStreamSynchronize);
   XI_GET(cuStreamBeginCapture_v2), XI_GET(cuStreamEndCapture);
   XI_GET(cuGraphInstantiateWithFlags), XI_GET(cuGraphLaunch), XI_GET(cuGraphExecDestroy), XI_GET(cuGraphDestroy);

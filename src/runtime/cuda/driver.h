@@ -57,6 +57,10 @@ struct Functions {
   int (*cuFuncSetAttribute)(FunctionHandle, int, int);
   int (*cuMemAlloc_v2)(DevicePointer*, std::size_t);
   int (*cuMemFree_v2)(DevicePointer);
+  int (*cuMemHostAlloc)(void**, std::size_t, unsigned);
+  int (*cuMemFreeHost)(void*);
+  int (*cuMemcpyHtoDAsync_v2)(DevicePointer, const void*, std::size_t, StreamHandle);
+  int (*cuMemcpyDtoHAsync_v2)(void*, DevicePointer, std::size_t, StreamHandle);
   int (*cuMemcpyHtoD_v2)(DevicePointer, const void*, std::size_t);
   int (*cuMemcpyDtoH_v2)(void*, DevicePointer, std::size_t);
   int (*cuMemsetD8_v2)(DevicePointer, unsigned char, std::size_t);
@@ -79,7 +83,7 @@ struct Functions {
 
 // Numbers of cuda.h's CUdevice_attribute and CUfunction_attribute.
 inline constexpr int kMultiprocessorCount = 16, kComputeCapabilityMajor = 75, kComputeCapabilityMinor = 76,
-                     kMaxSharedMemoryPerBlockOptin = 97, kFuncMaxDynamicSharedBytes = 8;
+                     kMaxSharedMemoryPerBlockOptin = 97, kFuncMaxDynamicSharedBytes = 8, kFuncNonPortableCluster = 14;
 
 /// The loaded and initialised driver. Thread-safe. kUnavailable: no driver or no device, and what to install.
 [[nodiscard]] base::Result<const Functions*> load_driver();

@@ -36,7 +36,7 @@ Result<HardwareTarget> parse_target(const api::BuildRequest& request) {
   auto target = target::parse(text);
   if (!target) return std::unexpected(std::move(target).error().in("target"));
   // What no agent of this version can build is refused now, not after a wait.
-  if (auto isa = target::buildable_isa(*target); !isa) return std::unexpected(std::move(isa).error().in("target"));
+  if (auto able = target::check_buildable(*target); !able) return std::unexpected(std::move(able).error().in("target"));
   return target;
 }
 

@@ -78,11 +78,10 @@ Reply list_targets(Services& services, Call&) {
     target.kind = info.kind == target::Kind::kCpu ? "cpu" : "cuda";
     target.description = std::string(info.display_name);
     if (!info.hardware.empty()) target.description += fmt::format(" ({})", info.hardware);
-    if (!info.unavailable.empty()) target.description += fmt::format(". Not buildable: {}", info.unavailable);
     for (std::string_view alias : info.aliases) target.aliases.emplace_back(alias);
     for (const char* precision : {"fp32", "fp16", "bf16", "int8"}) {
       const auto parsed = target::parse(fmt::format("{}:{}", info.name, precision));
-      if (parsed && target::buildable_isa(*parsed)) target.precisions.emplace_back(precision);
+      if (parsed && target::check_buildable(*parsed)) target.precisions.emplace_back(precision);
     }
     target.available = std::ranges::find(live, info.name) != live.end();
     list.targets.push_back(std::move(target));

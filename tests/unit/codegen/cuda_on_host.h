@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "base/files.h"
 #include "base/subprocess.h"
+#include "forge/cuda/prelude.h"
 #include "schedule/schedule.h"
 #include "tensor/tensor.h"
 
@@ -27,11 +28,11 @@ inline base::Result<void*> compile_on_host(const schedule::Schedule& schedule) {
       types += k ? ", void*" : "void*";
       values += fmt::format("{}a[{}]", k ? ", " : "", k);
     }
-    const std::string_view body = std::string_view(kernel.source).substr(kernel.source.rfind("__global__"));
+    const std::string_view body = std::string_view(kernel.source).substr(forge::cuda::prelude().size());
     auto calls = [&](std::string_view name) { return body.find(name) != body.npos; };
-    const bool cooperates = calls("fold_group<") || calls("best_of_group<") || calls("__syncthreads");
-    text += fmt::format("#define xi xi_{0}\n{1}\n#undef xi\nextern \"C\" void launch_{0}(void* const* arguments, unsigned blocks, "
-                        "unsigned threads) {{\n  host::launch([](void* const* a) {{ ((void (*)({2}))&xi_{0}::{3})({4}); }}, "
+    const bool cooperates = calls("fold_group<") || calls("best_of_group<") || calls("__syncthreads") || calls("__shfl");
+    text += fmt::format("#define xi xi_{0}\n{1}\n#undef xi\nvoid entry_{0}() __asm__(\"{3}\");\nextern \"C\" void launch_{0}(void* const* arguments, unsigned blocks, "
+                        "unsigned threads) {{\n  host::launch([](void* const* a) {{ ((void (*)({2}))&entry_{0})({4}); }}, "
                         "arguments, blocks, threads, {5});\n}}\n",
                         i, kernel.source, types, kernel.symbol, values, cooperates);
   }

@@ -119,13 +119,14 @@ inline void expect_close(const Tensor& got, const Tensor& want, double tolerance
   }
 }
 
-/// The same graph as CUDA text run on this machine, in float32 and in float16. Errors of operators without a GPU kernel are
+/// The same graph as CUDA text run on this machine, in float32 and in float16 (without tensor cores). Errors of operators without a GPU kernel are
 /// failures too.
 inline void check_cuda_text(const Graph& graph, const std::vector<Tensor>& inputs,
                             const std::vector<forge::reference::Value>& values, double tolerance) {
   auto wanted = forge::reference::evaluate(graph, values);
   for (DType precision : {DType::kFloat32, DType::kFloat16}) {
-    auto made = schedule::make_schedule(graph, *(*target::find("h100"))->gpu, precision);
+    auto made = schedule::make_schedule(graph, *(*target::find("h100"))->gpu,
+                                        {precision, /*general_templates=*/precision != DType::kFloat32});
     ASSERT_TRUE(made) << made.error().text();
     auto outputs = cuda::execute_on_host(*made, inputs);
     ASSERT_TRUE(outputs) << outputs.error().text();

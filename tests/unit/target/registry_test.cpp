@@ -90,14 +90,27 @@ TEST(HardwareTarget, BadTextThrowsWithItsCode) {
   EXPECT_THROW(HardwareTarget::parse("t4:"), Error);
 }
 
-TEST(Registry, OnlyCpuTargetsInFp32CanBeBuilt) {
-  EXPECT_EQ((*buildable_isa(HardwareTarget::parse("x86-64-v3")))->vector_lanes, 8);
-  auto gpu = buildable_isa(HardwareTarget::parse("t4"));
-  ASSERT_FALSE(gpu);
-  EXPECT_EQ(gpu.error().code, base::Code::kUnsupported);
-  EXPECT_THAT(gpu.error().message, HasSubstr("sm_75: engines for NVIDIA GPUs cannot be built by this version"));
-  EXPECT_EQ(buildable_isa(HardwareTarget::parse("armv8-a:int8")).error().message,
-            "armv8-a: precision int8 is not supported on CPU targets by this version; use fp32");
+TEST(Registry, PrecisionsThatCanBeBuilt) {
+  for (const char* text : {"x86-64-v3", "t4", "t4:fp16", "h100:bf16", "rtx_5090:fp16"})
+    EXPECT_TRUE(check_buildable(HardwareTarget::parse(text))) << text;
+  auto refusal = [](const char* text) {
+    auto result = check_buildable(HardwareTarget::parse(text));
+    EXPECT_EQ(result.error().code, base::Code::kUnsupported);
+    return result.error().message;
+  };
+  EXPECT_EQ(refusal("armv8-a:int8"), "armv8-a: precision int8 is not supported on CPU targets by this version; use fp32");
+  EXPECT_EQ(refusal("h100:int8"), "sm_90a: precision int8 is not supported by this version; use fp16, bf16 or fp32");
+  EXPECT_EQ(refusal("t4:bf16"), "sm_75: this hardware has no bfloat16; use fp16 or fp32");
+}
+
+TEST(Registry, EveryTargetHasItsFigures) {
+  for (const auto& row : targets()) {
+    EXPECT_EQ(row.isa != nullptr, row.kind == Kind::kCpu) << row.name;
+    EXPECT_EQ(row.gpu != nullptr, row.kind == Kind::kNvidia) << row.name;
+    if (row.gpu) {
+      EXPECT_EQ(row.gpu->name, row.name);
+    }
+  }
 }
 
 }  // namespace
