@@ -9,15 +9,19 @@ namespace {
 bool reached(std::uint32_t counter, std::uint32_t target) { return static_cast<std::int32_t>(counter - target) >= 0; }
 }  // namespace
 
-void await(const std::atomic<std::uint32_t>& counter, std::uint32_t target, SpinBudget& budget) {
-  for (int i = 0; i < budget.rounds(); ++i) {
-    if (reached(counter.load(std::memory_order_acquire), target)) {
-      budget.met();
-      return;
-    }
+void await(const std::atomic<std::uint32_t>& counter, std::uint32_t target, Patience& patience) {
+  for (int i = 0; i < Patience::kSpins; ++i) {
+    if (reached(counter.load(std::memory_order_acquire), target)) return;
     relax();
   }
-  budget.missed();
+  for (int i = 0; i < patience.yields(); ++i) {
+    if (reached(counter.load(std::memory_order_acquire), target)) {
+      patience.met();
+      return;
+    }
+    ::sched_yield();
+  }
+  patience.missed();
   for (std::uint32_t seen; !reached(seen = counter.load(std::memory_order_acquire), target);)
     counter.wait(seen, std::memory_order_acquire);
 }
@@ -40,14 +44,14 @@ void ThreadPool::run(Job job, void* context) {
   started_.store(round, std::memory_order_release);
   started_.notify_all();
   job(context, caller_);
-  await(finished_, round * static_cast<std::uint32_t>(num_threads_ - 1), caller_.budget);
+  await(finished_, round * static_cast<std::uint32_t>(num_threads_ - 1), caller_.patience);
 }
 
 void ThreadPool::work(int index) {
   ::pthread_setname_np(::pthread_self(), "xinfer");
   Thread thread{index};
   for (std::uint32_t round = 1;; ++round) {
-    await(started_, round, thread.budget);
+    await(started_, round, thread.patience);
     if (stop_.load(std::memory_order_relaxed)) return;
     job_(context_, thread);
     if (finished_.fetch_add(1, std::memory_order_acq_rel) + 1 == round * static_cast<std::uint32_t>(num_threads_ - 1))

@@ -17,21 +17,23 @@ inline void relax() {
 #endif
 }
 
-/// How long a thread spins before it parks. Waiting that ends while spinning earns longer spins, parking shorter ones: when
-/// a core is taken away, spinning would keep the very thread that is waited for from running.
-class SpinBudget {
+/// How long a thread stays awake before it parks: it spins, then offers its core to others between looks, and sleeps last,
+/// since waking a sleeper costs tens of microseconds. Waiting that ends before the sleep earns longer patience, sleeping
+/// shorter: when a core is taken away, staying awake would keep the very thread that is waited for from running.
+class Patience {
  public:
-  static constexpr int kMin = 16, kMax = 1024;  // rounds of relax(), about 20 to 40 ns each
-  int rounds() const { return rounds_; }
-  void met() { rounds_ = rounds_ * 2 > kMax ? kMax : rounds_ * 2; }
-  void missed() { rounds_ = rounds_ / 2 < kMin ? kMin : rounds_ / 2; }
+  static constexpr int kSpins = 128;                    // of relax(), about 20 to 60 ns each
+  static constexpr int kMinYields = 4, kMaxYields = 2048;  // about 0.3 µs each where nobody else wants the core
+  int yields() const { return yields_; }
+  void met() { yields_ = yields_ * 2 > kMaxYields ? kMaxYields : yields_ * 2; }
+  void missed() { yields_ = yields_ / 2 < kMinYields ? kMinYields : yields_ / 2; }
 
  private:
-  int rounds_ = kMax;
+  int yields_ = kMaxYields;
 };
 
-/// Waits until `counter` has reached `target` (modulo 2^32): spins within the budget, then parks.
-void await(const std::atomic<std::uint32_t>& counter, std::uint32_t target, SpinBudget& budget);
+/// Waits until `counter` has reached `target` (modulo 2^32): spins, yields, then parks.
+void await(const std::atomic<std::uint32_t>& counter, std::uint32_t target, Patience& patience);
 
 /// Lets a fixed number of threads meet again and again. Its counters only ever grow: a reset one could be seen half-way.
 class Barrier {
@@ -41,13 +43,13 @@ class Barrier {
   /// Returns when all threads have come to their `generation`th meeting (counted from 1). The last one to come calls
   /// `before_release` while all others wait.
   template <class F>
-  void meet(std::uint32_t generation, SpinBudget& budget, F&& before_release) {
+  void meet(std::uint32_t generation, Patience& patience, F&& before_release) {
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == generation * num_threads_) {
       before_release();
       released_.store(generation, std::memory_order_release);
       released_.notify_all();
     } else {
-      await(released_, generation, budget);
+      await(released_, generation, patience);
     }
   }
 
@@ -72,7 +74,7 @@ class ThreadPool {
   struct Thread {
     int index;
     std::uint32_t generation = 0;  // meetings so far: the same on all threads between runs
-    SpinBudget budget = {};
+    Patience patience = {};
   };
   using Job = void (*)(void* context, Thread& thread);
   /// Calls job(context, thread) on every thread, the caller's as thread 0; returns when all have finished.
@@ -81,7 +83,7 @@ class ThreadPool {
   /// A meeting of all threads within a job; every thread of a job must come to the same number of meetings.
   template <class F>
   void meet(Thread& thread, F&& before_release) {
-    barrier_.meet(++thread.generation, thread.budget, before_release);
+    barrier_.meet(++thread.generation, thread.patience, before_release);
   }
 
  private:
