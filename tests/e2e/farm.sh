@@ -17,19 +17,19 @@ cleanup() {
 trap cleanup EXIT
 fail() { echo "FAIL: $*" >&2; tail -40 "$work/hub.log" >&2; exit 1; }
 
-# Models of one matrix product and a few pointwise operators each, told apart by their weights.
+# Models of one matrix product and a few pointwise operators each, told apart by their widths: no kernel of one serves another.
 model() {
   local weights="" i
-  for i in $(seq 64); do weights+="float_data: $(((i * $1) % 7 - 3)) "; done
+  for i in $(seq $((64 * $1))); do weights+="float_data: $(((i * $1) % 7 - 3)) "; done
   protoc --encode=xinfer.onnx.proto.ModelProto -I "$source/src/onnx" onnx.proto <<TEXT
 ir_version: 8 opset_import { domain: "" version: 17 }
 graph { name: "small$1"
   node { op_type: "MatMul" input: "x" input: "w" output: "a" }
   node { op_type: "Relu" input: "a" output: "b" }
   node { op_type: "Softmax" input: "b" output: "y" }
-  initializer { name: "w" data_type: 1 dims: 8 dims: 8 $weights }
+  initializer { name: "w" data_type: 1 dims: 8 dims: $((8 * $1)) $weights }
   input { name: "x" type { tensor_type { elem_type: 1 shape { dim { dim_value: 4 } dim { dim_value: 8 } } } } }
-  output { name: "y" type { tensor_type { elem_type: 1 shape { dim { dim_value: 4 } dim { dim_value: 8 } } } } }
+  output { name: "y" type { tensor_type { elem_type: 1 shape { dim { dim_value: 4 } dim { dim_value: $((8 * $1)) } } } } }
 }
 TEXT
 }
@@ -59,6 +59,9 @@ for i in $(seq 8); do
   call -XPOST "$url/v1/uploads/$upload/complete" >/dev/null
 done
 
+# The agent sleeps while the requests come, so that it is killed with a job in hand however fast it builds.
+agent=$(pgrep -P "$hub" -f ignition-agent) || fail "the hub has no agent"
+kill -STOP "$agent"
 requests=()
 for i in $(seq 0 19); do
   call -XPOST "$url/v1/builds" -d "{\"onnx\":\"${digests[$((i % 8))]}\",\"target\":\"x86-64-v3\"}" >"$work/request-$i" &
@@ -66,17 +69,20 @@ for i in $(seq 0 19); do
 done
 for request in "${requests[@]}"; do wait "$request" || fail "a request was refused"; done
 
-# Kill the agent twice, each time while a build runs.
-for kill in 1 2; do
+# Kill the agent twice: once with a lease that it has not begun, once while it builds.
+await_builds() { # STATE_QUERY PATTERN
   for _ in $(seq 300); do
-    call "$url/v1/builds?state=leased" | grep -q '"stage":"compile"' && break
-    sleep 0.05
+    call "$url/v1/builds?$1" | grep -q "$2" && return
+    sleep 0.02
   done
-  agent=$(pgrep -P "$hub" -f ignition-agent) || fail "no agent to kill"
-  kill -9 "$agent"
-  echo "killed agent $agent"
-  sleep 1
-done
+}
+await_builds state=leased '"state":"leased"'
+kill -9 "$agent"
+echo "killed agent $agent, which held a lease"
+await_builds state=leased '"stage":"\(passes\|schedule\|compile\)"'
+agent=$(pgrep -P "$hub" -f ignition-agent) || fail "no agent to kill"
+kill -9 "$agent"
+echo "killed agent $agent, a moment after a build began"
 
 for _ in $(seq 1200); do
   open=$(call "$url/v1/builds?limit=100" | grep -o '"state":"\(queued\|leased\)"' | wc -l || true)
