@@ -1,6 +1,7 @@
 // xinfer-cli build: ONNX in, a verified, signed engine out.
 #include "compiler/build.h"
 
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 
@@ -18,7 +19,7 @@ namespace {
 
 struct Options {
   std::string onnx, output, key, cache;
-  std::vector<std::string> shapes, values, disabled_passes;
+  std::vector<std::string> targets{"host"}, shapes, values, disabled_passes;
   bool no_verify = false, is_unsigned = false, no_cache = false;
   compiler::BuildOptions build;
 };
@@ -40,6 +41,37 @@ void print_report(const compiler::Report& report, const std::string& path, doubl
                output.name, output.max_abs_error, output.cosine);
 }
 
+// With several targets each engine has its target's name in front of the extension: "yolox.sm_89-fp16.engine".
+std::string output_path(const Options& options, const std::string& target) {
+  if (options.targets.size() == 1) return options.output;
+  std::string name = target;
+  std::ranges::replace(name, ':', '-');
+  std::filesystem::path path = options.output;
+  return path.replace_extension(name + path.extension().string()).string();
+}
+
+// The report as JSON when it is wanted; else printed.
+base::Result<nlohmann::ordered_json> build_one(Options& options, const std::string& target, bool json) {
+  const std::string path = output_path(options, target);
+  auto start = std::chrono::steady_clock::now();
+  auto progress = std::make_unique<ProgressPrinter>();
+  options.build.target = target;
+  options.build.on_progress = [&](std::string_view stage, double fraction) { progress->show(stage, fraction); };
+  auto output = compiler::build(options.onnx, options.build);
+  progress.reset();
+  if (!output) return std::unexpected(std::move(output).error());
+  XI_CHECK(base::write_file(path, output->engine));
+  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (!json) {
+    print_report(output->report, path, seconds);
+    return nlohmann::ordered_json();
+  }
+  auto document = nlohmann::ordered_json::parse(compiler::to_json(output->report), nullptr, false);
+  document["file"] = path;
+  document["seconds"] = seconds;
+  return document;
+}
+
 base::Result<int> build(Options options, bool json) {
   XI_TRY(options.build.input_shapes, parse_shape_options(options.shapes));
   XI_TRY(options.build.input_values, read_named_tensors(options.values));
@@ -53,25 +85,17 @@ base::Result<int> build(Options options, bool json) {
   } else if (!options.is_unsigned) {
     XI_TRY(options.build.secret_key, engine::own_secret_key());
   }
-  auto start = std::chrono::steady_clock::now();
-  auto progress = std::make_unique<ProgressPrinter>();
-  options.build.on_progress = [&](std::string_view stage, double fraction) { progress->show(stage, fraction); };
   options.build.on_dump = [](std::string_view stage, std::string_view text) {
     fmt::print(stderr, "# after {}\n{}\n", stage, text);
   };
-  auto output = compiler::build(options.onnx, options.build);
-  progress.reset();
-  if (!output) return std::unexpected(std::move(output).error());
-  XI_CHECK(base::write_file(options.output, output->engine));
-  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (json) {
-    auto document = nlohmann::ordered_json::parse(compiler::to_json(output->report), nullptr, false);
-    document["file"] = options.output;
-    document["seconds"] = seconds;
-    fmt::print("{}\n", document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
-  } else {
-    print_report(output->report, options.output, seconds);
+  nlohmann::ordered_json documents = nlohmann::ordered_json::array();
+  for (const std::string& target : options.targets) {
+    XI_TRY(auto document, build_one(options, target, json));
+    documents.push_back(std::move(document));
   }
+  if (json)
+    fmt::print("{}\n", (documents.size() == 1 ? documents[0] : documents)
+                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
   return 0;
 }
 
@@ -84,10 +108,16 @@ void add_build_command(CLI::App& app, Invocation& invocation) {
       app, invocation, "build", "Compiles an ONNX model into an engine",
       "xinfer-cli build --onnx yolox.onnx -o yolox.engine\n"
       "xinfer-cli build --onnx bert.onnx --target x86-64-v3 --shape ids=1x128 --shape mask=1x128 -o bert.engine\n"
+      "xinfer-cli build --onnx a.onnx --target t4,a100,rtx_4090,h100 --precision fp16 -o a.engine\n"
       "xinfer-cli build --onnx a.onnx --target armv8-a --key team.key -o a.engine");
   command->add_option("--onnx", options->onnx, "ONNX file")->required();
   command->add_option("-o,--output", options->output, "Engine file to write")->required();
-  command->add_option("--target", build_options.target, "Hardware, see 'xinfer-cli targets'; may carry :PRECISION")
+  command
+      ->add_option("--target", options->targets,
+                   "Hardware, see 'xinfer-cli targets'; may carry :PRECISION. Several, separated by commas, make an engine each, "
+                   "named after its target")
+      ->delimiter(',')
+      ->allow_extra_args(false)
       ->capture_default_str();
   command->add_option("--precision", build_options.precision, "fp32, fp16, bf16 or int8")->capture_default_str();
   command->add_option("--shape", options->shapes, "Sizes of an input with symbolic dimensions, image=1x3x224x224")

@@ -3,6 +3,7 @@
 
 #include "base/digest.h"
 #include "command.h"
+#include "compiler/build.h"
 #include "engine/engine.h"
 #include "engine_options.h"
 #include "runtime/program.h"
@@ -16,6 +17,8 @@ struct Options {
   std::string file;
   TrustOptions trust;
   bool launches = false;
+  std::string onnx;                 // of verify
+  std::vector<std::string> values;
 };
 
 using Json = nlohmann::ordered_json;
@@ -132,9 +135,40 @@ base::Result<int> inspect(const Options& options, bool json) {
   return 0;
 }
 
+// The engine's outputs on this machine's device against the reference functions.
+base::Result<int> verify_outputs(const Options& options, std::shared_ptr<const engine::Engine> engine, bool json) {
+  XI_TRY(const auto values, read_named_tensors(options.values));
+  XI_TRY(const auto verification, compiler::verify(options.onnx, engine, values));
+  Json outputs = Json::array();
+  for (const auto& output : verification.outputs) {
+    if (json)
+      outputs.push_back({{"name", output.name},
+                         {"max_abs_error", output.max_abs_error},
+                         {"max_rel_error", output.max_rel_error},
+                         {"cosine", output.cosine},
+                         {"matches", output.matches}});
+    else
+      fmt::print("{}: largest error {:.3g}, relative {:.3g}, cosine {:.9f}: {}\n", output.name, output.max_abs_error,
+                 output.max_rel_error, output.cosine, output.matches ? "matches" : "DIFFERS");
+  }
+  if (json)
+    fmt::print("{}\n", Json{{"ran", verification.ran},
+                            {"reason", verification.reason},
+                            {"device", verification.device},
+                            {"passed", verification.passed()},
+                            {"outputs", outputs}}
+                           .dump(2, ' ', false, Json::error_handler_t::replace));
+  else
+    fmt::print("{}\n", verification.ran ? fmt::format("{} on {}", verification.passed() ? "verified" : "not verified",
+                                                      verification.device)
+                                        : verification.reason);
+  return verification.passed() ? 0 : 1;
+}
+
 base::Result<int> verify(const Options& options, bool json) {
   XI_TRY(engine::Trust trust, options.trust.trust());
   XI_TRY(auto engine, engine::open(options.file, trust));
+  if (!options.onnx.empty()) return verify_outputs(options, std::move(engine), json);
   if (json) {
     Json document = {{"verified", true},
                      {"signed_by", signer_of(*engine)},
@@ -167,9 +201,18 @@ void add_inspect_command(CLI::App& app, Invocation& invocation) {
 
 void add_verify_command(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
-  auto* command = add_command(app, invocation, "verify", "Checks that an engine is whole and signed by a trusted key",
-                              "xinfer-cli verify yolox.engine\nxinfer-cli verify --trust-key hub.pub yolox.engine");
+  auto* command = add_command(app, invocation, "verify",
+                              "Checks that an engine is whole and signed by a trusted key, and what it computes",
+                              "xinfer-cli verify yolox.engine\nxinfer-cli verify --trust-key hub.pub yolox.engine\n"
+                              "xinfer-cli verify yolox.engine --onnx yolox.onnx");
   command->add_option("file", options->file, "Engine file")->required();
+  auto* onnx = command->add_option("--onnx", options->onnx,
+                                   "The model it was built from: runs the engine on this machine's device and compares its "
+                                   "outputs with the reference functions");
+  command->add_option("--fix", options->values, "With --onnx: value of an input that was fixed at the build (.npy, .pb)")
+      ->type_name("NAME=FILE")
+      ->allow_extra_args(false)
+      ->needs(onnx);
   options->trust.add_to(*command);
   command->callback([options, &invocation] {
     invocation.action = [options, &invocation] { return verify(*options, invocation.json); };

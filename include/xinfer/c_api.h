@@ -52,6 +52,7 @@ typedef struct {
   int ignore_trust_store;          /* 1: trust only the keys below */
   const char* const* trusted_keys; /* 64 hexadecimal digits each */
   size_t num_trusted_keys;
+  int device;                      /* the GPU that a GPU engine runs on, counted as the driver counts them */
 } xi_engine_options;
 
 /* Description of an input or output. `name` and `shape` live as long as the engine. */
@@ -85,6 +86,13 @@ xi_status xi_session_set_input(xi_session* session, const char* name, const void
 xi_status xi_session_bind_input(xi_session* session, const char* name, const void* data, size_t bytes);
 xi_status xi_session_bind_output(xi_session* session, const char* name, void* data, size_t bytes);
 xi_status xi_session_run(xi_session* session);
+/* GPU engines: kernels read from (write to) device memory of the engine's GPU; 64-byte aligned. XI_UNSUPPORTED for CPU
+ * engines. */
+xi_status xi_session_bind_device_input(xi_session* session, const char* name, const void* device_data, size_t bytes);
+xi_status xi_session_bind_device_output(xi_session* session, const char* name, void* device_data, size_t bytes);
+/* GPU engines: enqueues a run on `stream` (CUstream, cudaStream_t) and returns; the session must not be touched until the
+ * stream has come so far. */
+xi_status xi_session_run_async(xi_session* session, void* stream);
 /* The last run's output: valid until the next run or the session's end. `shape` receives up to `max_rank` sizes, *rank how
  * many there are; `shape` and `rank` may be null. */
 xi_status xi_session_output(const xi_session* session, const char* name, const void** data, size_t* bytes,

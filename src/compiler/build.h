@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "engine/engine.h"
 #include "tensor/tensor.h"
 
 namespace xinfer::compiler {
@@ -78,6 +79,11 @@ struct BuildOutput {
 /// kInvalidArgument (unknown target or pass; an input whose sizes are not given: the message says which option gives
 /// them), kUnsupported (operators, precision), kUnavailable (no Clang 19), kCancelled, kInternal (verification failed).
 [[nodiscard]] base::Result<BuildOutput> build(const std::filesystem::path& onnx, const BuildOptions& options);
+
+/// Runs the engine on this machine's device and compares it with the reference functions on the model that it was built from.
+/// `input_values`: those that were fixed at the build. A machine that cannot run it is a reason in the result.
+[[nodiscard]] base::Result<Verification> verify(const std::filesystem::path& onnx, std::shared_ptr<const engine::Engine> engine,
+                                                const std::map<std::string, tensor::Tensor>& input_values = {});
 
 /// Names of inputs whose values must be known to build, given what `options` gives already: they decide shapes or which
 /// code there is. Several rounds may be needed, since one such value can hide another.

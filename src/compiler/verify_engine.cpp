@@ -124,9 +124,10 @@ Verification::Output compare(std::string name, const Tensor& actual, const Tenso
   return result;
 }
 
-Result<Verification> verify_engine(const ir::Graph& original, std::string_view engine, std::string_view architecture) {
+Result<Verification> verify_engine(const ir::Graph& original, std::shared_ptr<const engine::Engine> engine) {
+  const std::string& architecture = engine->manifest().architecture;
   auto machine = runtime::machine_name(architecture);
-  if (!machine) return not_run("not verified on device: this machine does not run " + std::string(architecture));
+  if (!machine) return not_run("not verified on device: this machine does not run " + architecture);
   if (is_random(original)) return not_run("not verified: the model draws random numbers");
   const std::vector<Tensor> inputs = random_inputs(original, kSeed);
   std::vector<Value> values;
@@ -134,12 +135,9 @@ Result<Verification> verify_engine(const ir::Graph& original, std::string_view e
   auto expected = forge::reference::evaluate(original, values);
   if (!expected) return not_run("not verified: the reference cannot be evaluated: " + expected.error().text());
 
-  engine::Trust trust;
-  trust.allow_unsigned = true;
-  XI_TRY(auto loaded, engine::open_bytes(engine, trust));
   std::vector<const Tensor*> pointers;
   for (const Tensor& input : inputs) pointers.push_back(&input);
-  XI_TRY(const std::vector<Tensor> actual, runtime::run_once(loaded, pointers));
+  XI_TRY(const std::vector<Tensor> actual, runtime::run_once(std::move(engine), pointers));
   if (actual.size() != expected->size())
     return fail(Code::kInternal, "the engine has {} outputs, the model {}", actual.size(), expected->size());
   Verification verification;

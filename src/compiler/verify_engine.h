@@ -1,10 +1,10 @@
 // Runs a freshly built engine on seeded random input and compares it with the reference functions.
 #pragma once
-#include <span>
-#include <string_view>
+#include <memory>
 #include <vector>
 
 #include "compiler/build.h"
+#include "engine/engine.h"
 #include "ir/graph.h"
 
 namespace xinfer::compiler {
@@ -12,11 +12,10 @@ namespace xinfer::compiler {
 /// Random inputs of the graph's (static) input types; the same for equal seeds everywhere.
 std::vector<tensor::Tensor> random_inputs(const ir::Graph& graph, std::uint64_t seed);
 
-/// `original`: the graph as imported, before any pass; null when there is nothing to compare with. `engine`: an unsigned
-/// engine file built from it. A machine that cannot run it, or a reference that cannot be evaluated, is a reason in the
-/// result. Errors: kInternal (the engine does not load or run).
-[[nodiscard]] base::Result<Verification> verify_engine(const ir::Graph& original, std::string_view engine,
-                                                       std::string_view architecture);
+/// `original`: the graph as imported, before any pass, from which the engine was built. A machine that cannot run it, or a
+/// reference that cannot be evaluated, is a reason in the result. Errors: kInternal (the engine does not load or run).
+[[nodiscard]] base::Result<Verification> verify_engine(const ir::Graph& original,
+                                                       std::shared_ptr<const engine::Engine> engine);
 
 /// Error figures of one output and whether it is near enough. Both have the same type, else it does not match.
 Verification::Output compare(std::string name, const tensor::Tensor& actual, const tensor::Tensor& expected, bool quantised);

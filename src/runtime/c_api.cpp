@@ -77,8 +77,9 @@ xi_status xi_engine_open(const char* path, const xi_engine_options* options, xi_
     require(engine, "engine");
     xinfer::core::EngineOptions converted;
     if (options) {
-      if (options->struct_size < sizeof(xi_engine_options))
+      if (options->struct_size < offsetof(xi_engine_options, device))
         throw xinfer::Error("invalid_argument", "struct_size is not set");
+      if (options->struct_size >= sizeof(xi_engine_options)) converted.device = options->device;  // else: an older caller
       converted.num_threads = options->num_threads;
       converted.allow_unsigned = options->allow_unsigned != 0;
       converted.use_trust_store = options->ignore_trust_store == 0;
@@ -154,6 +155,29 @@ xi_status xi_session_run(xi_session* session) {
   return guarded([&] {
     require(session, "session");
     session->session.run();
+  });
+}
+
+xi_status xi_session_bind_device_input(xi_session* session, const char* name, const void* device_data, size_t bytes) {
+  return guarded([&] {
+    require(session, "session");
+    require(name, "name");
+    session->session.bind_device_input(name, device_data, bytes);
+  });
+}
+
+xi_status xi_session_bind_device_output(xi_session* session, const char* name, void* device_data, size_t bytes) {
+  return guarded([&] {
+    require(session, "session");
+    require(name, "name");
+    session->session.bind_device_output(name, device_data, bytes);
+  });
+}
+
+xi_status xi_session_run_async(xi_session* session, void* stream) {
+  return guarded([&] {
+    require(session, "session");
+    session->session.run_async(stream);
   });
 }
 

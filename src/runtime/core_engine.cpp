@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 #include <mutex>
 #include <utility>
 
@@ -85,6 +86,21 @@ struct Session::State {
              fmt::format("input '{}' needs {}, got {}", input.name, name(input.dtype), name(dtype)),
              {}});
   }
+  runtime::cuda::Session& on_device() {
+    if (!session.on_device())
+      raise({Code::kUnsupported, "device memory and streams are for GPU engines; this one runs on the CPU", {}});
+    return *session.on_device();
+  }
+  void bind_device(bool output, std::size_t index, const void* data, std::size_t bytes) {
+    auto& device = on_device();
+    const auto& port = (output ? shared->outputs : shared->inputs)[index];
+    const std::size_t needed =
+        output ? session.program().output_capacity(index) : session.program().input_capacity(index);
+    if (output ? bytes < needed : bytes != needed)
+      raise({Code::kInvalidArgument, fmt::format("'{}' has {} bytes, got {}", port.name, needed, bytes), {}});
+    const auto address = static_cast<runtime::cuda::DevicePointer>(reinterpret_cast<std::uintptr_t>(data));
+    value_or_raise(output ? device.bind_device_output(index, address) : device.bind_device_input(index, address));
+  }
   Tensor output(std::size_t index) const {
     if (!session.output(index)) raise({Code::kInvalidArgument, "there is no output before the first run", {}});
     // A view that nobody writes through: outputs are the session's.
@@ -104,6 +120,7 @@ struct InferenceEngine::State {
   std::shared_ptr<const Shared> shared;
   std::mutex mutex;
   std::vector<std::unique_ptr<Session::State>> idle;  // sessions that infer() calls take and give back
+  std::map<void*, std::unique_ptr<Session::State>> on_streams;  // sessions of infer_async(), one a stream
   std::unique_ptr<Session> own;                       // of set_input, run, get_output
 
   std::unique_ptr<Session::State> take() {
@@ -146,7 +163,20 @@ void Session::bind_output(const std::string& name, void* data, std::size_t bytes
   value_or_raise(state_->session.bind_output(find(state_->shared->outputs, name, "output"), data, bytes));
 }
 
+void Session::bind_device_input(const std::string& name, const void* device_data, std::size_t bytes) {
+  state_->bind_device(false, find(state_->shared->inputs, name, "input"), device_data, bytes);
+}
+void Session::bind_device_output(const std::string& name, void* device_data, std::size_t bytes) {
+  state_->bind_device(true, find(state_->shared->outputs, name, "output"), device_data, bytes);
+}
+
 void Session::run() { value_or_raise(state_->session.run()); }
+
+void Session::run_async(void* stream) {
+  value_or_raise(state_->on_device().enqueue(static_cast<runtime::cuda::StreamHandle>(stream)));
+}
+
+std::vector<double> Session::measure_device(int runs) { return value_or_raise(state_->on_device().measure(runs)); }
 
 std::vector<LaunchTime> Session::run_timed() {
   std::vector<double> microseconds;
@@ -172,7 +202,7 @@ std::shared_ptr<const Shared> make_shared_state(std::shared_ptr<const engine::En
   auto shared = std::make_shared<Shared>();
   shared->inputs = describe(engine->plan().inputs);
   shared->outputs = describe(engine->plan().outputs);
-  shared->program = value_or_raise(runtime::Program::load(std::move(engine)));
+  shared->program = value_or_raise(runtime::Program::load(std::move(engine), options.device));
   shared->pool = std::make_shared<runtime::ThreadPool>(thread_count(options.num_threads));
   return shared;
 }
@@ -244,6 +274,24 @@ std::map<std::string, Tensor> InferenceEngine::infer(const std::map<std::string,
   return named;
 }
 
+void InferenceEngine::infer_async(const std::vector<const void*>& device_inputs,
+                                  const std::vector<void*>& device_outputs, void* stream) const {
+  const Shared& shared = *state_->shared;
+  if (device_inputs.size() != shared.inputs.size() || device_outputs.size() != shared.outputs.size())
+    raise({Code::kInvalidArgument,
+           fmt::format("the engine has {} inputs and {} outputs, got {} and {}", shared.inputs.size(),
+                       shared.outputs.size(), device_inputs.size(), device_outputs.size()),
+           {}});
+  std::lock_guard lock(state_->mutex);
+  auto& session = state_->on_streams[stream];
+  if (!session) session.reset(new Session::State{state_->shared, make_session(shared, 0)});
+  for (std::size_t i = 0; i < device_inputs.size(); ++i)
+    session->bind_device(false, i, device_inputs[i], shared.program->input_capacity(i));
+  for (std::size_t i = 0; i < device_outputs.size(); ++i)
+    session->bind_device(true, i, device_outputs[i], shared.program->output_capacity(i));
+  value_or_raise(session->on_device().enqueue(static_cast<runtime::cuda::StreamHandle>(stream)));
+}
+
 Session InferenceEngine::create_session(int num_threads) const {
   return Session(
       std::unique_ptr<Session::State>(new Session::State{state_->shared, make_session(*state_->shared, num_threads)}));
@@ -278,6 +326,11 @@ Tensor InferenceEngine::get_output(const std::string& name) const {
 }
 
 int InferenceEngine::num_threads() const noexcept { return state_->shared->pool->num_threads(); }
+const std::string& InferenceEngine::device_name() const noexcept {
+  static const std::string none;
+  const auto& on_device = state_->shared->program->on_device();
+  return on_device ? on_device->device()->name() : none;
+}
 const std::string& InferenceEngine::architecture() const noexcept {
   return state_->shared->program->engine().manifest().architecture;
 }

@@ -19,6 +19,8 @@ namespace xinfer {
 namespace core {
 
 struct EngineOptions {
+  /// The GPU that a GPU engine runs on, counted as the driver counts them.
+  int device = 0;
   /// Threads that one inference uses, the caller's included; 0: one per CPU that this process may use.
   int num_threads = 0;
   /// Public keys (64 hexadecimal digits) trusted beside those of the trust store.
@@ -59,8 +61,19 @@ class Session {
   void bind_input(const std::string& name, const void* data, std::size_t bytes);
   /// Lets the engine write the output to `data` (64-byte aligned, room for the output, alive during run()).
   void bind_output(const std::string& name, void* data, std::size_t bytes);
+  /// GPU engines: lets kernels read the input from (write the output to) device memory of the engine's GPU, without a copy.
+  /// 64-byte aligned, of exactly the input's size (room for the output), alive until the runs that use it are done. Throws
+  /// Error("unsupported") for a CPU engine.
+  void bind_device_input(const std::string& name, const void* device_data, std::size_t bytes);
+  void bind_device_output(const std::string& name, void* device_data, std::size_t bytes);
   /// Runs with the inputs set so far. Throws Error("invalid_argument") naming an input that was never set.
   void run();
+  /// GPU engines: enqueues the run on `stream` (a CUstream or cudaStream_t of the engine's GPU; null: the default stream) and
+  /// returns. Outputs, on the host too, are there once the stream has come so far; until then the session must not be
+  /// touched. Several streams may run several sessions at once. Throws Error("unsupported") for a CPU engine.
+  void run_async(void* stream);
+  /// GPU engines: microseconds of each of `runs` runs back to back on the device, copies from and to the host not counted.
+  std::vector<double> measure_device(int runs);
   /// Runs and measures every launch, in order.
   std::vector<LaunchTime> run_timed();
   /// The output of the last run(): a view into the session, valid until its next run or its end.
@@ -91,6 +104,11 @@ class InferenceEngine {
   std::vector<Tensor> infer(const std::vector<Tensor>& inputs) const;
   /// Inputs and outputs by name.
   std::map<std::string, Tensor> infer(const std::map<std::string, Tensor>& inputs) const;
+  /// GPU engines: infer() on device memory, enqueued on the caller's stream (see Session::run_async). Pointers in the model's
+  /// order, as bind_device_input and bind_device_output want them. Calls on one stream use one session after the other, calls
+  /// on different streams run at once.
+  void infer_async(const std::vector<const void*>& device_inputs, const std::vector<void*>& device_outputs,
+                   void* stream) const;
   /// A session of its own. `num_threads` > 0 gives it a thread pool of its own; 0: it shares the engine's, and runs on the
   /// caller's thread alone while another session has the pool.
   Session create_session(int num_threads = 0) const;
@@ -116,6 +134,8 @@ class InferenceEngine {
   Tensor get_output(const std::string& name) const;
 
   int num_threads() const noexcept;
+  /// The GPU's name, "NVIDIA H100 80GB HBM3"; empty for a CPU engine.
+  const std::string& device_name() const noexcept;
   /// "x86-64-v4", "fp32".
   const std::string& architecture() const noexcept;
   const std::string& precision() const noexcept;

@@ -38,7 +38,10 @@ Session::~Session() {
 }
 
 void Session::drop_graph() {
-  if (graph_) program_->device()->driver().cuGraphExecDestroy(graph_);
+  if (!graph_) return;
+  const Functions& driver = program_->device()->driver();
+  driver.cuStreamSynchronize(last_stream_);  // it may be running still
+  driver.cuGraphExecDestroy(graph_);
   graph_ = nullptr;
 }
 
@@ -197,6 +200,12 @@ Result<void> Session::make_graph() {
   return check(driver, made, "cuGraphInstantiate");
 }
 
+Result<void> Session::launch_graph(StreamHandle stream) {
+  last_stream_ = stream;
+  const Functions& driver = program_->device()->driver();
+  return check(driver, driver.cuGraphLaunch(graph_, stream), "cuGraphLaunch");
+}
+
 Result<void> Session::enqueue(StreamHandle stream) {
   XI_CHECK(program_->device()->make_current());
   XI_CHECK(prepare_arguments());
@@ -204,8 +213,7 @@ Result<void> Session::enqueue(StreamHandle stream) {
   if (!graph_ && ++runs_with_these_bindings_ > 1 && !program_->plan().launches.empty()) {
     XI_CHECK(make_graph());
   }
-  const Functions& driver = program_->device()->driver();
-  XI_CHECK(graph_ ? check(driver, driver.cuGraphLaunch(graph_, stream), "cuGraphLaunch") : launch_all(stream));
+  XI_CHECK(graph_ ? launch_graph(stream) : launch_all(stream));
   return copy_outputs(stream);
 }
 
@@ -216,29 +224,68 @@ Result<void> Session::run(std::vector<double>* microseconds) {
                fmt::format("cuStreamSynchronize on {}", program_->device()->name()), "a kernel failed (our bug)");
 }
 
+namespace {
+
+// Points in time on a stream.
+class Events {
+ public:
+  Events(const Functions& driver, StreamHandle stream) : driver_(driver), stream_(stream) {}
+  ~Events() {
+    for (EventHandle event : events_) driver_.cuEventDestroy_v2(event);
+  }
+  Events(const Events&) = delete;
+
+  Result<void> record() {
+    EventHandle event = nullptr;
+    XI_CHECK(check(driver_, driver_.cuEventCreate(&event, 0), "cuEventCreate"));
+    events_.push_back(event);
+    return check(driver_, driver_.cuEventRecord(event, stream_), "cuEventRecord");
+  }
+  /// Microseconds from each to the next, once the stream has passed them all.
+  Result<std::vector<double>> differences() const {
+    XI_CHECK(check(driver_, driver_.cuStreamSynchronize(stream_), "cuStreamSynchronize", "a kernel failed (our bug)"));
+    std::vector<double> microseconds;
+    for (std::size_t i = 1; i < events_.size(); ++i) {
+      float milliseconds = 0;
+      XI_CHECK(check(driver_, driver_.cuEventElapsedTime(&milliseconds, events_[i - 1], events_[i]), "cuEventElapsedTime"));
+      microseconds.push_back(1e3 * static_cast<double>(milliseconds));
+    }
+    return microseconds;
+  }
+
+ private:
+  const Functions& driver_;
+  StreamHandle stream_;
+  std::vector<EventHandle> events_;
+};
+
+}  // namespace
+
 Result<void> Session::run_timed(std::vector<double>& microseconds) {
-  const Functions& driver = program_->device()->driver();
   XI_CHECK(program_->device()->make_current());
   XI_CHECK(prepare_arguments());
   XI_CHECK(copy_inputs(stream_));
-  const std::size_t count = program_->plan().launches.size();
-  std::vector<EventHandle> events(count + 1);
-  for (EventHandle& event : events) XI_CHECK(check(driver, driver.cuEventCreate(&event, 0), "cuEventCreate"));
-  XI_CHECK(check(driver, driver.cuEventRecord(events[0], stream_), "cuEventRecord"));
-  for (std::size_t i = 0; i < count; ++i) {
+  Events events(program_->device()->driver(), stream_);
+  XI_CHECK(events.record());
+  for (std::size_t i = 0; i < program_->plan().launches.size(); ++i) {
     XI_CHECK(launch(i, stream_));
-    XI_CHECK(check(driver, driver.cuEventRecord(events[i + 1], stream_), "cuEventRecord"));
+    XI_CHECK(events.record());
   }
   XI_CHECK(copy_outputs(stream_));
-  XI_CHECK(check(driver, driver.cuStreamSynchronize(stream_), "cuStreamSynchronize", "a kernel failed (our bug)"));
-  microseconds.clear();
-  for (std::size_t i = 0; i < count; ++i) {
-    float milliseconds = 0;
-    XI_CHECK(check(driver, driver.cuEventElapsedTime(&milliseconds, events[i], events[i + 1]), "cuEventElapsedTime"));
-    microseconds.push_back(1e3 * static_cast<double>(milliseconds));
-  }
-  for (EventHandle event : events) driver.cuEventDestroy_v2(event);
+  XI_TRY(microseconds, events.differences());
   return {};
+}
+
+Result<std::vector<double>> Session::measure(int runs) {
+  XI_CHECK(run());
+  XI_CHECK(run());  // makes the graph
+  Events events(program_->device()->driver(), stream_);
+  XI_CHECK(events.record());
+  for (int i = 0; i < runs; ++i) {
+    XI_CHECK(graph_ ? launch_graph(stream_) : launch_all(stream_));
+    XI_CHECK(events.record());
+  }
+  return events.differences();
 }
 
 }  // namespace xinfer::runtime::cuda

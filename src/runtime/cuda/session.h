@@ -34,6 +34,9 @@ class Session {
   /// Enqueues everything on `stream`: results are there when the stream has come so far.
   [[nodiscard]] base::Result<void> enqueue(StreamHandle stream);
 
+  /// Microseconds of each of `runs` runs back to back, without the copies from and to the host.
+  [[nodiscard]] base::Result<std::vector<double>> measure(int runs);
+
   const std::byte* host_output(std::size_t index) const { return outputs_[index].host; }
   const Program& program() const { return *program_; }
 
@@ -56,6 +59,7 @@ class Session {
   base::Result<void> copy_outputs(StreamHandle stream);
   base::Result<void> launch(std::size_t index, StreamHandle stream);
   base::Result<void> launch_all(StreamHandle stream);
+  base::Result<void> launch_graph(StreamHandle stream);
   base::Result<void> make_graph();
   base::Result<void> run_timed(std::vector<double>& microseconds);
   void drop_graph();
@@ -67,6 +71,7 @@ class Session {
   std::vector<std::uint32_t> first_argument_;  // per launch
   StreamHandle stream_ = nullptr;
   GraphExecHandle graph_ = nullptr;
+  StreamHandle last_stream_ = nullptr;  // where the graph was launched last
   bool bindings_changed_ = true;
   int runs_with_these_bindings_ = 0;  // a graph pays from the second on
 };

@@ -51,6 +51,9 @@ TEST(CApi, OpensRunsAndReports) {
   EXPECT_EQ(rank, 2U);
   EXPECT_EQ(shape[0], 3);
   EXPECT_EQ(static_cast<const float*>(data)[47], 30);
+  EXPECT_EQ(xi_session_bind_device_input(session, "x", x, sizeof x), XI_UNSUPPORTED);
+  EXPECT_STREQ(xi_last_error(), "device memory and streams are for GPU engines; this one runs on the CPU");
+  EXPECT_EQ(xi_session_run_async(session, nullptr), XI_UNSUPPORTED);
   xi_session_close(session);
 }
 
