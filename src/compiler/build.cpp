@@ -151,6 +151,7 @@ class Build {
     passes::PipelineOptions pipeline;
     pipeline.disabled = options_.disabled_passes;
     pipeline.cancelled = options_.cancelled;
+    pipeline.fused_attention = row_->gpu && precision() != tensor::DType::kFloat32;
     std::size_t done = 0;
     pipeline.after = [&](std::string_view pass, const ir::Graph& after) {
       progress(static_cast<double>(++done) / static_cast<double>(passes::pipeline().size()));

@@ -17,6 +17,7 @@ struct Pass {
   std::string_view summary;  // one line for people
   /// Changes the graph; true if anything changed. Expects a verified graph with inferred types and leaves one.
   base::Result<bool> (*run)(ir::Graph& graph);
+  bool fuses = false;  // runs only with PipelineOptions::fused_attention
 };
 
 /// All passes in order; some appear more than once.
@@ -35,6 +36,8 @@ struct PipelineOptions {
   /// Called after each pass with the graph it left (for --dump-after).
   std::function<void(std::string_view pass, const ir::Graph&)> after;
   std::function<bool()> cancelled;
+  /// For back ends that have Attention as one kernel: it is put together, from whatever the model spells it with.
+  bool fused_attention = false;
 };
 
 /// Runs the pipeline; infers types and verifies after every pass that changed something, so that a broken pass is named

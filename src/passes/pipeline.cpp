@@ -35,6 +35,10 @@ constexpr Pass kPipeline[] = {
     kFoldConstants,
     kRemoveIdentities,
     kRemoveDeadCode,
+    {"compose_attention", "puts attention together again for GPUs", compose_attention, true},
+    {"simplify_algebra", "replaces chains of operators by shorter equals", simplify_algebra, true},
+    {"remove_identities", "drops nodes that return their input", remove_identities, true},
+    {"remove_dead_code", "drops what no output depends on", remove_dead_code, true},
 };
 
 Result<void> check_names(const PipelineOptions& options) {
@@ -61,7 +65,7 @@ Result<std::vector<PassRun>> run_pipeline(ir::Graph& graph, const PipelineOption
   XI_CHECK(check_names(options));
   std::vector<PassRun> runs;
   for (const Pass& pass : kPipeline) {
-    if (options.disabled.contains(pass.name)) continue;
+    if (options.disabled.contains(pass.name) || (pass.fuses && !options.fused_attention)) continue;
     if (options.cancelled && options.cancelled()) return fail(Code::kCancelled, "cancelled before pass {}", pass.name);
     const auto start = std::chrono::steady_clock::now();
     auto changed = pass.run(graph);

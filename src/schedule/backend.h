@@ -36,6 +36,10 @@ class Backend {
   virtual DType bias_dtype(DType dtype) const = 0;
 
   virtual forge::KernelSource print(NestBuilder& builder, const std::vector<Nest>& nests, const Storage& output) const = 0;
+  /// The dtype in which the kernel of an irregular node takes a value of it.
+  virtual DType irregular_dtype(const ir::Graph& graph, const ir::Node&, ir::ValueId value) const {
+    return compute_type(graph.value(value).type.dtype);
+  }
   virtual base::Result<std::optional<forge::KernelSource>> irregular(const ir::Node& node, const ir::Graph& graph) const = 0;
   /// `tail`: what is fused behind it, or null.
   virtual base::Result<ContractionKernel> contract(const Contraction& contraction, const FusedEpilogue* tail) const = 0;

@@ -1,3 +1,4 @@
+#include "forge/cuda/attention.h"
 #include "forge/cuda/contraction.h"
 #include "forge/cuda/general.h"
 #include "forge/cuda/irregular.h"
@@ -35,7 +36,14 @@ class CudaBackend : public Backend {
   forge::KernelSource print(NestBuilder& builder, const std::vector<Nest>& nests, const Storage& output) const override {
     return print_cuda_kernel(builder, nests.front(), output, gpu_);
   }
+  DType irregular_dtype(const ir::Graph& graph, const ir::Node& node, ir::ValueId value) const override {
+    const bool is_mask = node.inputs.size() > 3 && value == node.inputs[3];
+    const bool attends = !general_ && !is_mask && forge::cuda::has_attention(node, graph, precision_, gpu_);
+    return attends ? precision_ : compute_type(graph.value(value).type.dtype);
+  }
   base::Result<std::optional<forge::KernelSource>> irregular(const ir::Node& node, const ir::Graph& graph) const override {
+    if (!general_ && forge::cuda::has_attention(node, graph, precision_, gpu_))
+      return forge::cuda::attention_kernel(node, graph, precision_, gpu_);
     return forge::cuda::irregular_kernel(node, graph, gpu_);
   }
   base::Result<ContractionKernel> contract(const Contraction& contraction, const FusedEpilogue* tail) const override {

@@ -464,19 +464,19 @@ Result<void> Scheduler::schedule_contraction(std::size_t i) {
   return {};
 }
 
-// Irregular templates take dense row-major tensors, small floats as float32.
+// Irregular templates take dense row-major tensors.
 Result<void> Scheduler::schedule_irregular(const Node& node) {
   XI_TRY(auto kernel, backend_.irregular(node, graph_));
   if (!kernel) return fail(Code::kInternal, "the template of {} has gone (our bug)", node.op);
   std::vector<Argument> arguments;
   for (ValueId v : node.inputs) {
     if (v == kNoValue) continue;
-    XI_TRY(Place place, materialize(v, Layout::kPlain, compute_type(graph_.value(v).type.dtype)));
+    XI_TRY(Place place, materialize(v, Layout::kPlain, backend_.irregular_dtype(graph_, node, v)));
     arguments.push_back(argument(place, v));
   }
   for (ValueId v : node.outputs) {
     if (v == kNoValue) continue;
-    Place place = allocate_result(v, Layout::kPlain, compute_type(graph_.value(v).type.dtype));
+    Place place = allocate_result(v, Layout::kPlain, backend_.irregular_dtype(graph_, node, v));
     arguments.push_back(argument(place, v));
     places_[v] = place;
   }

@@ -23,9 +23,9 @@ Value classifier(Builder& b, const Value& x, int64_t classes) {
 }
 
 // He et al. 2015 with the stride in the 3x3 convolution ("v1.5"), as torchvision has it: 25.6 M weights.
-std::string resnet50() {
+std::string resnet50(int64_t batch) {
   Builder b("resnet50", 17);
-  Value x = b.input("input", DataType::kFloat, {1, 3, 224, 224});
+  Value x = b.input("input", DataType::kFloat, {batch, 3, 224, 224});
   x = relu(b, conv_bn(b, x, 64, {.kernel = 7, .stride = 2}));
   x = b.max_pool(x, 3, 2);
   const int blocks[] = {3, 4, 6, 3};
@@ -41,17 +41,17 @@ std::string resnet50() {
       x = relu(b, b.op("Add", {y, shortcut}, width * 4));
     }
   }
-  b.output(classifier(b, x, 1000), {1, 1000});
+  b.output(classifier(b, x, 1000), {batch, 1000});
   return b.serialize();
 }
 
 // Sandler et al. 2018, width 1.0: 3.5 M weights.
-std::string mobilenet_v2() {
+std::string mobilenet_v2(int64_t batch) {
   Builder b("mobilenet_v2", 17);
   const Value low = b.scalar("clip_min", 0.0F);
   const Value high = b.scalar("clip_max", 6.0F);
   const auto relu6 = [&](const Value& x) { return b.op("Clip", {x, low, high}, x.channels); };
-  Value x = b.input("input", DataType::kFloat, {1, 3, 224, 224});
+  Value x = b.input("input", DataType::kFloat, {batch, 3, 224, 224});
   x = relu6(conv_bn(b, x, 32, {.kernel = 3, .stride = 2}));
   struct Stage {
     int64_t expand, channels, repeat, stride;
@@ -69,17 +69,17 @@ std::string mobilenet_v2() {
     }
   }
   x = relu6(conv_bn(b, x, 1280, {}));
-  b.output(classifier(b, x, 1000), {1, 1000});
+  b.output(classifier(b, x, 1000), {batch, 1000});
   return b.serialize();
 }
 
 // Small enough to build in a second: for tests.
-std::string tiny() {
+std::string tiny(int64_t batch) {
   Builder b("tiny", 17);
-  Value x = b.input("input", DataType::kFloat, {1, 3, 16, 16});
+  Value x = b.input("input", DataType::kFloat, {batch, 3, 16, 16});
   x = b.max_pool(relu(b, conv_bn(b, x, 8, {.kernel = 3})), 3, 2);
   x = relu(b, b.conv(x, 16, {.kernel = 3, .stride = 2}));
-  b.output(classifier(b, x, 10), {1, 10});
+  b.output(classifier(b, x, 10), {batch, 10});
   return b.serialize();
 }
 

@@ -8,13 +8,13 @@ namespace xinfer::make_model {
 namespace {
 
 struct Encoder {
-  int64_t layers, hidden, heads, inner, tokens;
+  int64_t batch, layers, hidden, heads, inner, tokens;
 };
 
 constexpr int64_t kVocabulary = 30522;
 
 Value heads_first(Builder& b, const Value& x, const Encoder& e) {
-  return b.reshape(x, {1, e.tokens, e.heads, e.hidden / e.heads});
+  return b.reshape(x, {e.batch, e.tokens, e.heads, e.hidden / e.heads});
 }
 
 Value attention(Builder& b, const Value& x, const Value& mask, const Encoder& e) {
@@ -26,7 +26,7 @@ Value attention(Builder& b, const Value& x, const Value& mask, const Encoder& e)
   scores = b.op("Softmax", {b.op("Add", {scores, mask}, e.tokens)}, e.tokens);
   b.set_int("axis", -1);
   const Value mixed = b.transpose(b.op("MatMul", {scores, value}, 0), {0, 2, 1, 3});
-  Value joined = b.reshape(mixed, {1, e.tokens, e.hidden});
+  Value joined = b.reshape(mixed, {e.batch, e.tokens, e.hidden});
   joined.channels = e.hidden;
   return b.dense(joined, e.hidden);
 }
@@ -40,9 +40,9 @@ Value gelu(Builder& b, const Value& x) {
 
 std::string encoder(std::string_view name, const Encoder& e) {
   Builder b(name, 17);
-  const Value ids = b.input("input_ids", DataType::kInt64, {1, e.tokens});
-  const Value mask = b.input("attention_mask", DataType::kInt64, {1, e.tokens});
-  const Value types = b.input("token_type_ids", DataType::kInt64, {1, e.tokens});
+  const Value ids = b.input("input_ids", DataType::kInt64, {e.batch, e.tokens});
+  const Value mask = b.input("attention_mask", DataType::kInt64, {e.batch, e.tokens});
+  const Value types = b.input("token_type_ids", DataType::kInt64, {e.batch, e.tokens});
   const auto table = [&](int64_t rows) { return b.random("embedding", {rows, e.hidden}, 0.0F, 0.5F); };
   Value x = b.op("Add", {b.op("Gather", {table(kVocabulary), ids}, 0), b.op("Gather", {table(2), types}, 0)}, 0);
   x = b.op("Add", {x, b.random("positions", {1, e.tokens, e.hidden}, 0.0F, 0.5F)}, e.hidden);
@@ -58,14 +58,14 @@ std::string encoder(std::string_view name, const Encoder& e) {
     const Value inner = gelu(b, b.dense(x, e.inner));
     x = b.layer_norm(b.op("Add", {b.dense(inner, e.hidden), x}, e.hidden));
   }
-  b.output(x, {1, e.tokens, e.hidden});
+  b.output(x, {e.batch, e.tokens, e.hidden});
   return b.serialize();
 }
 
 }  // namespace
 
-std::string bert_base() { return encoder("bert_base", {12, 768, 12, 3072, 128}); }
-std::string minilm_l6() { return encoder("minilm_l6", {6, 384, 12, 1536, 128}); }
-std::string minilm_l6_16() { return encoder("minilm_l6_16", {6, 384, 12, 1536, 16}); }
+std::string bert_base(int64_t batch) { return encoder("bert_base", {batch, 12, 768, 12, 3072, 128}); }
+std::string minilm_l6(int64_t batch) { return encoder("minilm_l6", {batch, 6, 384, 12, 1536, 128}); }
+std::string minilm_l6_16(int64_t batch) { return encoder("minilm_l6_16", {batch, 6, 384, 12, 1536, 16}); }
 
 }  // namespace xinfer::make_model

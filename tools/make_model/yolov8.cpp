@@ -44,13 +44,13 @@ Value join(Builder& b, const Value& x, const Value& y) { return b.concat({x, y},
 
 // Boxes from distances to the cell's centre, in pixels: centre x, centre y, width, height (x 8400).
 Value decode_boxes(Builder& b, const Value& distribution, int64_t cells, const std::vector<int64_t>& strides) {
-  Value x = b.reshape(distribution, {1, 4, kBins, cells});
+  Value x = b.reshape(distribution, {0, 4, kBins, cells});
   x = b.op("Softmax", {b.transpose(x, {0, 2, 1, 3})}, kBins);
   b.set_int("axis", 1);
   std::vector<float> bins;
   for (int64_t i = 0; i < kBins; ++i) bins.push_back(static_cast<float>(i));
   x = b.op("Conv", {x, b.floats("bins", {1, kBins, 1, 1}, bins)}, 1);
-  x = b.reshape(x, {1, 4, cells});
+  x = b.reshape(x, {0, 4, cells});
   std::vector<float> centres(static_cast<size_t>(2 * cells));
   std::vector<float> scale;
   for (const int64_t stride : strides) {
@@ -80,7 +80,7 @@ Value detect(Builder& b, const std::vector<Value>& levels) {
     const Value box = b.conv(conv_silu(b, conv_silu(b, levels[i], kBoxes, 3), kBoxes, 3), kBoxes, last);
     const Value score = b.conv(conv_silu(b, conv_silu(b, levels[i], kClasses, 3), kClasses, 3), kClasses, last);
     const int64_t side = kImage / strides[i];
-    flat.push_back(b.reshape(join(b, box, score), {1, kBoxes + kClasses, side * side}));
+    flat.push_back(b.reshape(join(b, box, score), {0, kBoxes + kClasses, side * side}));
     cells += side * side;
   }
   const std::vector<Value> parts = b.split(b.concat(flat, 2, kBoxes + kClasses), 1, {kBoxes, kClasses});
@@ -90,9 +90,9 @@ Value detect(Builder& b, const std::vector<Value>& levels) {
 
 }  // namespace
 
-std::string yolov8n() {
+std::string yolov8n(int64_t batch) {
   Builder b("yolov8n", 17);
-  Value x = b.input("images", DataType::kFloat, {1, 3, kImage, kImage});
+  Value x = b.input("images", DataType::kFloat, {batch, 3, kImage, kImage});
   x = conv_silu(b, x, 16, 3, 2);
   x = c2f(b, conv_silu(b, x, 32, 3, 2), 32, 1, true);
   const Value p3 = c2f(b, conv_silu(b, x, 64, 3, 2), 64, 2, true);
@@ -102,7 +102,7 @@ std::string yolov8n() {
   const Value n3 = c2f(b, join(b, upsample(b, n4), p3), 64, 1, false);
   const Value m4 = c2f(b, join(b, conv_silu(b, n3, 64, 3, 2), n4), 128, 1, false);
   const Value m5 = c2f(b, join(b, conv_silu(b, m4, 128, 3, 2), p5), 256, 1, false);
-  b.output(detect(b, {n3, m4, m5}), {1, 4 + kClasses, 8400});
+  b.output(detect(b, {n3, m4, m5}), {batch, 4 + kClasses, 8400});
   return b.serialize();
 }
 

@@ -12,6 +12,7 @@
 #include "onnx/import.h"
 #include "passes/pass.h"
 #include "schedule/contraction.h"
+#include "schedule/schedule.h"
 #include "target/registry.h"
 
 namespace xinfer::contraction_bench {
@@ -87,8 +88,56 @@ std::vector<Work> awkward(DType dtype) {
   return all;
 }
 
+struct AttentionCase {
+  std::int64_t batch, heads, queries, keys, size;
+  bool flat, causal;  // flat: [batch, length, heads * size]
+  tensor::Shape mask;
+  std::int64_t key_heads = 0;  // 0: as many as heads
+};
+const AttentionCase kAttention[] = {
+    {1, 12, 128, 128, 64, true, false, {1, 1, 1, 128}}, {8, 12, 128, 128, 64, true, false, {8, 1, 1, 128}}, {64, 12, 128, 128, 64, true, false, {64, 1, 1, 128}},
+    {2, 3, 77, 50, 32, false, false, {77, 50}},         {1, 8, 200, 200, 128, true, true, {}},               {1, 4, 1, 333, 80, false, false, {}, 2},
+    {2, 2, 5, 7, 16, true, false, {}},                  {1, 16, 1024, 1024, 64, false, true, {}}};
+
+ir::Graph attention_graph(const AttentionCase& c) {
+  ir::Graph graph;
+  const std::int64_t key_heads = c.key_heads ? c.key_heads : c.heads;
+  ir::Node node{.op = "Attention"};
+  const auto add = [&](const char* name, const tensor::Shape& shape) {
+    node.inputs.push_back(graph.add_value(name, ir::ValueType::of(DType::kFloat32, shape)));
+  };
+  const auto heads = [&](std::int64_t count, std::int64_t length) {
+    return c.flat ? tensor::Shape{c.batch, length, count * c.size} : tensor::Shape{c.batch, count, length, c.size};
+  };
+  add("q", heads(c.heads, c.queries)), add("k", heads(key_heads, c.keys)), add("v", heads(key_heads, c.keys));
+  if (!c.mask.empty()) add("mask", c.mask);
+  graph.inputs = node.inputs;
+  node.outputs = {graph.add_value("y", ir::ValueType::of(DType::kFloat32, heads(c.heads, c.queries)))};
+  graph.outputs = node.outputs;
+  node.attributes.set("q_num_heads", c.heads);
+  node.attributes.set("kv_num_heads", key_heads);
+  node.attributes.set("is_causal", std::int64_t{c.causal});
+  node.attributes.set("scale", 1.5F);  // random scores are small: make the softmax matter
+  graph.nodes.push_back(std::move(node));
+  return graph;
+}
+
+int check_attention(const Device& device) {
+  int wrong = 0;
+  Measurement measurement(device, h100(), {});
+  for (const AttentionCase& c : kAttention)
+    for (DType dtype : {DType::kFloat16, DType::kBfloat16}) {
+      const Measured m = measurement.attention(attention_graph(c), dtype);
+      wrong += !m.right;
+      std::printf("%s attention %s %lldx%lld heads, %lld queries, %lld keys of %lld: %.2f us, error %g (%s)\n", m.right ? "right" : "WRONG",
+                  std::string(tensor::name(dtype)).c_str(), static_cast<long long>(c.batch), static_cast<long long>(c.heads), static_cast<long long>(c.queries),
+                  static_cast<long long>(c.keys), static_cast<long long>(c.size), m.microseconds, m.error, m.candidate.c_str());
+    }
+  return wrong;
+}
+
 int check(const Device& device) {
-  int wrong = 0, checked = 0;
+  int wrong = check_attention(device), checked = 0;
   for (DType dtype : {DType::kFloat16, DType::kBfloat16, DType::kFloat32}) {
     const std::vector<Work> works = awkward(dtype);
     Options options;
@@ -179,6 +228,20 @@ int tune(const Device& device, const char* path, int batch, std::size_t top, con
   return wrong > 0;
 }
 
+// Every launch of the whole network, its own batch.
+int launches(const char* path) {
+  auto graph = onnx::import_model(path, {});
+  if (!graph) return std::fprintf(stderr, "%s\n", graph.error().text().c_str()), 1;
+  passes::PipelineOptions options;
+  options.fused_attention = true;
+  if (auto runs = passes::run_pipeline(*graph, options); !runs) return std::fprintf(stderr, "%s\n", runs.error().text().c_str()), 1;
+  auto made = schedule::make_schedule(*graph, h100(), schedule::GpuOptions{DType::kFloat16});
+  if (!made) return std::fprintf(stderr, "%s\n", made.error().text().c_str()), 1;
+  for (const engine::Launch& launch : made->plan.launches)
+    std::printf("%8.3f MFLOP %8.1f kB  %-44s %s\n", launch.flops * 1e-6, launch.bytes * 1e-3, made->kernels[launch.kernel].choice.c_str(), launch.name.c_str());
+  return 0;
+}
+
 int list(const char* path, int batch) {
   for (const Work& work : works_of(path, batch)) {
     const auto all = forge::cuda::candidates(work.problem, h100());
@@ -195,11 +258,13 @@ int main(int argc, char** argv) {
   const auto is = [&](const char* word) { return argc > 1 && std::strcmp(argv[1], word) == 0; };
   if (is("check") && argc == 2) return check(Device());
   if (is("list") && argc == 4) return list(argv[2], std::atoi(argv[3]));
+  if (is("launches") && argc == 3) return launches(argv[2]);
   if (is("tune") && argc == 6) return tune(Device(), argv[2], std::atoi(argv[3]), static_cast<std::size_t>(std::atoi(argv[4])), argv[5]);
   std::fprintf(stderr,
-               "usage: contraction_bench check | list MODEL.onnx BATCH | tune MODEL.onnx BATCH TOP RECORDS.json\n"
+               "usage: contraction_bench check | list MODEL.onnx BATCH | launches MODEL.onnx | tune MODEL.onnx BATCH TOP RECORDS.json\n"
                "  check: every template on awkward shapes against the general one\n"
                "  list:  a network's contractions and what the cost model would take; needs no GPU\n"
+               "  launches: every kernel of the network as it is scheduled; needs no GPU\n"
                "  tune:  measures the TOP best candidates of each and writes the fastest to RECORDS.json\n");
   return argc == 1 || is("--help") ? 0 : 2;
 }

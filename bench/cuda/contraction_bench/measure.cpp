@@ -8,6 +8,8 @@
 #include <map>
 #include <thread>
 
+#include "forge/cuda/attention.h"
+#include "forge/cuda/irregular.h"
 #include "forge/cuda/prelude.h"
 #include "forge/cuda/records.h"
 
@@ -51,10 +53,10 @@ constexpr const char* kCompare = R"(
 XI_INLINE float element(const void* p, int64_t i, int dtype) {
   return dtype == 1 ? ((const float*)p)[i] : dtype == 10 ? (float)((const float16*)p)[i] : (float)((const bfloat16*)p)[i];
 }
-extern "C" __global__ void XI_ENTRY(const void* a, const void* b, int64_t n, int dtype, double* sums) {
+extern "C" __global__ void XI_ENTRY(const void* a, const void* b, int64_t n, int dtype_a, int dtype_b, double* sums) {
   double error = 0, norm = 0;
   for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (int64_t)gridDim.x * blockDim.x) {
-    const double x = element(a, i, dtype), y = element(b, i, dtype);
+    const double x = element(a, i, dtype_a), y = element(b, i, dtype_b);
     error += (x - y) * (x - y), norm += y * y;
   }
   for (int step = 16; step > 0; step /= 2) error += __shfl_xor_sync(0xffffffffu, error, step), norm += __shfl_xor_sync(0xffffffffu, norm, step);
@@ -178,10 +180,10 @@ struct Measurement::State {
   std::int64_t output_count(const Solution& solution, const Sizes& s) const {
     return s.images * s.out_pixels * (s.spatial && solution.output_layout == Layout::kBlocked ? padded(s.out_channels) : s.out_channels);
   }
-  double difference(std::int64_t count, DType dtype) {
-    int number = static_cast<int>(dtype);
+  double difference(std::int64_t count, DType dtype, DType expected_dtype) {
+    int number = static_cast<int>(dtype), expected_number = static_cast<int>(expected_dtype);
     device.fill(sums, 0, 16);
-    device.launch(compare, {&output, &expected, &count, &number, &sums});
+    device.launch(compare, {&output, &expected, &count, &number, &expected_number, &sums});
     if (!device.synchronize()) std::exit(1);
     double host[2];
     device.download(host, sums, 16);
@@ -231,7 +233,7 @@ struct Measurement::State {
     const std::vector<void*> list = arguments(job.solution, s, output);
     device.launch(kernel, list);
     if (!device.synchronize()) std::fprintf(stderr, "%s\n%s\n", m.candidate.c_str(), forge::cuda::text_of(works[next_work].problem).c_str()), std::exit(1);
-    m.error = count == expected_count ? difference(count, s.dtype) : HUGE_VAL;
+    m.error = count == expected_count ? difference(count, s.dtype, s.dtype) : HUGE_VAL;
     m.right = m.error < (s.dtype == DType::kFloat32 ? 1e-5 : s.dtype == DType::kFloat16 ? 2e-3 : 1.2e-2);
     if (options.time && m.right) {
       const auto repeat = [&](int times) { return device.replay_us([&] { for (int r = 0; r < times; ++r) device.launch(kernel, list); }, 5) / times; };
@@ -242,6 +244,40 @@ struct Measurement::State {
     return m;
   }
 };
+
+Measured Measurement::attention(const ir::Graph& graph, DType dtype) {
+  State& s = *state_;
+  const ir::Node& node = graph.nodes.front();
+  auto reference = forge::cuda::irregular_kernel(node, graph, s.gpu);
+  if (!reference || !*reference) std::fprintf(stderr, "no general kernel for attention\n"), std::exit(1);
+  const forge::KernelSource fast = forge::cuda::attention_kernel(node, graph, dtype, s.gpu);
+  DevicePointer scratch = s.device.allocate(std::max<std::size_t>((*reference)->scratch_bytes, 256));
+  Measured m{fast.choice};
+  for (const bool is_fast : {false, true}) {
+    const forge::KernelSource& source = is_fast ? fast : **reference;
+    // Each input has a part of the pool to itself: the general kernel's are float32.
+    std::vector<DevicePointer> parts;
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      parts.push_back((is_fast ? s.blocked : s.plain) + i * (kPool / 4));
+      const std::int64_t count = tensor::num_elements(graph.value(node.inputs[i]).type.shape());
+      s.fill_values(parts[i], count, is_fast && i < 3 ? dtype : DType::kFloat32, 0, 0, 0, static_cast<unsigned>(i));
+    }
+    std::vector<void*> list;
+    for (DevicePointer& part : parts) list.push_back(&part);
+    list.push_back(is_fast ? &s.output : &s.expected);
+    if (source.scratch_bytes > 0) list.push_back(&scratch);
+    auto cubin = s.nvrtc.compile(source.source, s.gpu.name);
+    if (!cubin) std::fprintf(stderr, "%s\n", cubin.error().message.c_str()), std::exit(1);
+    Kernel kernel = s.device.load(*cubin, source);
+    s.device.launch(kernel, list);
+    if (!s.device.synchronize()) std::exit(1);
+    if (is_fast) m.microseconds = s.device.replay_us([&] { for (int r = 0; r < 20; ++r) s.device.launch(kernel, list); }, 5) / 20;
+    s.device.unload(kernel);
+  }
+  m.error = s.difference(tensor::num_elements(graph.value(node.outputs[0]).type.shape()), dtype, DType::kFloat32);
+  m.right = m.error < (dtype == DType::kFloat16 ? 2e-3 : 1.2e-2);
+  return m;
+}
 
 Measurement::Measurement(const Device& device, const target::GpuIsa& gpu, const Options& options) {
   auto nvrtc = codegen::cuda::Nvrtc::load();

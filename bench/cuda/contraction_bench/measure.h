@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "device.h"
+#include "ir/graph.h"
 #include "target/isa.h"
 
 namespace xinfer::contraction_bench {
@@ -34,6 +35,8 @@ class Measurement {
   /// Compiles all candidates of all problems in the background; then next() gives the problems' results in order.
   void start(const std::vector<Work>& works);
   std::vector<Measured> next();
+  /// The graph's one node, an Attention, in `dtype` against the general kernel in float32; and its time.
+  Measured attention(const ir::Graph& graph, tensor::DType dtype);
 
  private:
   struct State;

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "codegen/cuda/nvrtc.h"
+#include "forge/cuda/attention.h"
 #include "target/registry.h"
 
 namespace xinfer {
@@ -95,6 +96,39 @@ TEST_P(ContractionTest, EveryTemplateCompiles) {
       auto cubin = nvrtc->compile(solution->kernel.source, gpu->name);
       ASSERT_TRUE(cubin) << text << ": " << cubin.error().message;
       EXPECT_NE(cubin->find(solution->kernel.symbol), std::string::npos);
+    }
+}
+
+// One Attention: two query heads share one key head, masked.
+ir::Graph attention_graph(std::int64_t size) {
+  ir::Graph graph;
+  ir::Node node{.op = "Attention"};
+  for (const tensor::Shape& shape : {tensor::Shape{1, 2, 50, size}, {1, 1, 70, size}, {1, 1, 70, size}, {50, 70}})
+    node.inputs.push_back(graph.add_value(graph.unique_name("x"), ir::ValueType::of(DType::kFloat32, shape)));
+  graph.inputs = node.inputs;
+  node.outputs = {graph.add_value("y", ir::ValueType::of(DType::kFloat32, {1, 2, 50, size}))};
+  graph.outputs = node.outputs;
+  graph.nodes.push_back(std::move(node));
+  return graph;
+}
+
+TEST_P(ContractionTest, AttentionCompiles) {
+  auto nvrtc = codegen::cuda::Nvrtc::load();
+  if (!nvrtc) GTEST_SKIP() << nvrtc.error().message;
+  const target::GpuIsa* gpu = target::find_canonical(GetParam())->gpu;
+  if (!nvrtc->supports(gpu->name)) GTEST_SKIP() << nvrtc->version() << " has no " << gpu->name;
+  for (DType dtype : {DType::kFloat16, DType::kBfloat16})
+    for (std::int64_t size : {64, 128}) {
+      const ir::Graph graph = attention_graph(size);
+      if (dtype == DType::kBfloat16 && gpu->sm < 80) {
+        EXPECT_FALSE(forge::cuda::has_attention(graph.nodes[0], graph, dtype, *gpu));
+        continue;
+      }
+      ASSERT_TRUE(forge::cuda::has_attention(graph.nodes[0], graph, dtype, *gpu));
+      const auto kernel = forge::cuda::attention_kernel(graph.nodes[0], graph, dtype, *gpu);
+      EXPECT_LE(kernel.shared_bytes, static_cast<std::uint32_t>(gpu->shared_bytes));
+      auto cubin = nvrtc->compile(kernel.source, gpu->name);
+      ASSERT_TRUE(cubin) << cubin.error().message;
     }
 }
 
