@@ -12,6 +12,7 @@ base::Result<bool> eliminate_common_subexpressions(ir::Graph& graph);
 base::Result<bool> fold_batch_normalization(ir::Graph& graph);
 base::Result<bool> fold_constants(ir::Graph& graph);
 base::Result<bool> inline_control_flow(ir::Graph& graph);
+base::Result<bool> merge_projections(ir::Graph& graph);
 base::Result<bool> remove_dead_code(ir::Graph& graph);
 base::Result<bool> remove_identities(ir::Graph& graph);
 base::Result<bool> simplify_algebra(ir::Graph& graph);

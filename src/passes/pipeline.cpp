@@ -39,6 +39,8 @@ constexpr Pass kPipeline[] = {
     {"simplify_algebra", "replaces chains of operators by shorter equals", simplify_algebra, true},
     {"remove_identities", "drops nodes that return their input", remove_identities, true},
     {"remove_dead_code", "drops what no output depends on", remove_dead_code, true},
+    {"merge_projections", "makes queries, keys and values in one product", merge_projections, true},
+    {"remove_dead_code", "drops what no output depends on", remove_dead_code, true},
 };
 
 Result<void> check_names(const PipelineOptions& options) {

@@ -1,6 +1,8 @@
 // What the scheduler asks of a kind of hardware: how values lie, and kernels for what a graph consists of.
 #pragma once
+#include <algorithm>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <span>
@@ -36,7 +38,13 @@ class Backend {
   virtual DType bias_dtype(DType dtype) const = 0;
 
   virtual forge::KernelSource print(NestBuilder& builder, const std::vector<Nest>& nests, const Storage& output) const = 0;
-  /// The dtype in which the kernel of an irregular node takes a value of it.
+  /// The values that the kernel of an irregular node reads, in order.
+  virtual std::vector<ir::ValueId> irregular_inputs(const ir::Graph&, const ir::Node& node) const {
+    std::vector<ir::ValueId> inputs;
+    std::ranges::copy_if(node.inputs, std::back_inserter(inputs), [](ir::ValueId v) { return v != ir::kNoValue; });
+    return inputs;
+  }
+  /// The dtype in which it takes a value.
   virtual DType irregular_dtype(const ir::Graph& graph, const ir::Node&, ir::ValueId value) const {
     return compute_type(graph.value(value).type.dtype);
   }

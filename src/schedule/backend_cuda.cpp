@@ -36,14 +36,15 @@ class CudaBackend : public Backend {
   forge::KernelSource print(NestBuilder& builder, const std::vector<Nest>& nests, const Storage& output) const override {
     return print_cuda_kernel(builder, nests.front(), output, gpu_);
   }
+  std::vector<ir::ValueId> irregular_inputs(const ir::Graph& graph, const ir::Node& node) const override {
+    return attends(graph, node) ? forge::cuda::attention_inputs(node, graph) : Backend::irregular_inputs(graph, node);
+  }
   DType irregular_dtype(const ir::Graph& graph, const ir::Node& node, ir::ValueId value) const override {
     const bool is_mask = node.inputs.size() > 3 && value == node.inputs[3];
-    const bool attends = !general_ && !is_mask && forge::cuda::has_attention(node, graph, precision_, gpu_);
-    return attends ? precision_ : compute_type(graph.value(value).type.dtype);
+    return attends(graph, node) && !is_mask ? precision_ : compute_type(graph.value(value).type.dtype);
   }
   base::Result<std::optional<forge::KernelSource>> irregular(const ir::Node& node, const ir::Graph& graph) const override {
-    if (!general_ && forge::cuda::has_attention(node, graph, precision_, gpu_))
-      return forge::cuda::attention_kernel(node, graph, precision_, gpu_);
+    if (attends(graph, node)) return forge::cuda::attention_kernel(node, graph, precision_, gpu_);
     return forge::cuda::irregular_kernel(node, graph, gpu_);
   }
   base::Result<ContractionKernel> contract(const Contraction& contraction, const FusedEpilogue* tail) const override {
@@ -73,6 +74,10 @@ class CudaBackend : public Backend {
   bool scratch_is_argument() const override { return true; }
 
  private:
+  bool attends(const ir::Graph& graph, const ir::Node& node) const {
+    return !general_ && forge::cuda::has_attention(node, graph, precision_, gpu_);
+  }
+
   const target::GpuIsa& gpu_;
   DType precision_;
   bool general_;

@@ -447,9 +447,11 @@ forge::KernelSource CudaPrinter::print() {
   split_loops();
   std::string text = body(), parameters;
   forge::KernelSource kernel;
+  kernel.overlaps = gpu_.sm >= 90;
+  if (kernel.overlaps) text = "wait_for_inputs();\nready_for_next();\n" + text;
   auto parameter = [&](const Storage& storage, std::string_view qualifier, const std::string& name) {
-    parameters += fmt::format("{}{}{}* __restrict__ {}", parameters.empty() ? "" : ", ", qualifier,
-                              memory_type(storage.dtype), name);
+    parameters += fmt::format("{}{}{}*{} {}", parameters.empty() ? "" : ", ", qualifier, memory_type(storage.dtype),
+                              kernel.overlaps ? "" : " __restrict__", name);
     kernel.bytes += static_cast<double>(storage.capacity) * static_cast<double>(tensor::size_of(storage.dtype));
   };
   for (std::size_t i = 0; i < builder_.operands().size(); ++i)

@@ -469,8 +469,7 @@ Result<void> Scheduler::schedule_irregular(const Node& node) {
   XI_TRY(auto kernel, backend_.irregular(node, graph_));
   if (!kernel) return fail(Code::kInternal, "the template of {} has gone (our bug)", node.op);
   std::vector<Argument> arguments;
-  for (ValueId v : node.inputs) {
-    if (v == kNoValue) continue;
+  for (ValueId v : backend_.irregular_inputs(graph_, node)) {
     XI_TRY(Place place, materialize(v, Layout::kPlain, backend_.irregular_dtype(graph_, node, v)));
     arguments.push_back(argument(place, v));
   }

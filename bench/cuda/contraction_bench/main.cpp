@@ -257,12 +257,14 @@ int main(int argc, char** argv) {
   using namespace xinfer::contraction_bench;
   const auto is = [&](const char* word) { return argc > 1 && std::strcmp(argv[1], word) == 0; };
   if (is("check") && argc == 2) return check(Device());
+  if (is("attention") && argc == 2) return check_attention(Device());
   if (is("list") && argc == 4) return list(argv[2], std::atoi(argv[3]));
   if (is("launches") && argc == 3) return launches(argv[2]);
   if (is("tune") && argc == 6) return tune(Device(), argv[2], std::atoi(argv[3]), static_cast<std::size_t>(std::atoi(argv[4])), argv[5]);
   std::fprintf(stderr,
-               "usage: contraction_bench check | list MODEL.onnx BATCH | launches MODEL.onnx | tune MODEL.onnx BATCH TOP RECORDS.json\n"
+               "usage: contraction_bench check | attention | list MODEL.onnx BATCH | launches MODEL.onnx | tune MODEL.onnx BATCH TOP RECORDS.json\n"
                "  check: every template on awkward shapes against the general one\n"
+               "  attention: the same for attention, with times\n"
                "  list:  a network's contractions and what the cost model would take; needs no GPU\n"
                "  launches: every kernel of the network as it is scheduled; needs no GPU\n"
                "  tune:  measures the TOP best candidates of each and writes the fastest to RECORDS.json\n");

@@ -1,5 +1,7 @@
 #include "forge/cuda/attention.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "forge/cuda/prelude.h"
@@ -25,6 +27,16 @@ Heads heads_of(const Shape& s, std::int64_t heads) {
   return {s[0], heads, s[1], s[2] / heads, s[1] * s[2], s[2] / heads, s[2]};
 }
 
+// The Split along features that Q, K and V come from, or null.
+const Node* find_split(const Node& node, const Graph& graph) {
+  for (const Node& split : graph.nodes) {
+    if (split.op != "Split" || split.outputs.size() != 3 || !std::equal(split.outputs.begin(), split.outputs.end(), node.inputs.begin())) continue;
+    const std::int64_t axis = split.attributes.integer("axis", 0);
+    return graph.value(split.inputs[0]).type.shape().size() == 3 && (axis == 2 || axis == -1) ? &split : nullptr;
+  }
+  return nullptr;
+}
+
 struct Operands {
   Heads q, k, v, y;
 };
@@ -33,6 +45,10 @@ Operands operands_of(const Node& node, const Graph& graph) {
   const auto shape = [&](ir::ValueId id) { return graph.value(id).type.shape(); };
   Operands o{heads_of(shape(node.inputs[0]), heads), heads_of(shape(node.inputs[1]), key_heads), heads_of(shape(node.inputs[2]), key_heads), {}};
   o.y = heads_of(shape(node.outputs[0]), o.q.heads);
+  if (const Node* split = find_split(node, graph)) {
+    const Shape packed = shape(split->inputs[0]);
+    for (Heads* h : {&o.q, &o.k, &o.v}) h->row_step = packed[2], h->batch_step = packed[1] * packed[2];
+  }
   return o;
 }
 
@@ -93,6 +109,13 @@ bool has_attention(const Node& node, const Graph& graph, DType dtype, const targ
   return has_attention_size(o.q.size) && o.v.size == o.q.size && o.q.length > 0 && o.k.length > 0;
 }
 
+std::vector<ir::ValueId> attention_inputs(const Node& node, const Graph& graph) {
+  std::vector<ir::ValueId> inputs(node.inputs.begin(), node.inputs.begin() + 3);
+  if (const Node* split = find_split(node, graph)) inputs = {split->inputs[0]};
+  if (has(node.inputs, 3)) inputs.push_back(node.inputs[3]);
+  return inputs;
+}
+
 KernelSource attention_kernel(const Node& node, const Graph& graph, DType dtype, const target::GpuIsa& gpu) {
   const Operands o = operands_of(node, graph);
   const std::int64_t heads = o.q.batch * o.q.heads;
@@ -113,10 +136,13 @@ KernelSource attention_kernel(const Node& node, const Graph& graph, DType dtype,
   text += kCommonCuh;
   text += kMmaCuh;
   text += kAttentionCuh;
+  const bool packed = find_split(node, graph) != nullptr;
+  const std::int64_t keys_at = o.q.heads * o.q.size, values_at = keys_at + o.k.heads * o.k.size;
   text += fmt::format(
-      "extern \"C\" __global__ void __launch_bounds__({}) {}(const T* q, const T* k, const T* v, {}T* output) {{\n"
-      "  extern __shared__ __align__(128) char shared[];\n  attend(q, k, v, {}, output, shared);\n}}\n}}  // namespace contraction\n",
-      kernel.threads, kSymbolMark, masked ? "const Mask* mask, " : "", masked ? "mask" : "(const Mask*)nullptr");
+      "extern \"C\" __global__ void __launch_bounds__({}) {}({}, {}T* output) {{\n"
+      "  extern __shared__ __align__(128) char shared[];\n  attend(q, {}, {}, output, shared);\n}}\n}}  // namespace contraction\n",
+      kernel.threads, kSymbolMark, packed ? "const T* q" : "const T* q, const T* k, const T* v", masked ? "const Mask* mask, " : "",
+      packed ? fmt::format("q + {}, q + {}", keys_at, values_at) : "k, v", masked ? "mask" : "(const Mask*)nullptr");
   finish_source(kernel, text);
   return kernel;
 }

@@ -99,6 +99,20 @@ struct bfloat16 {
   XI_MEMBER operator float() const { return from_bfloat16(bits); }
 };
 
+// Programmatic dependent launch (sm_90 and later): what comes before wait_for_inputs() overlaps the kernel before, and
+// ready_for_next() lets the kernel after this one start its own preparation. Pointers to what the kernel before writes must
+// not be both const and __restrict__: such loads may be moved in front of the wait.
+XI_INLINE void wait_for_inputs() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+XI_INLINE void ready_for_next() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+
 // Threads of a group (a warp, or a whole block of several) fold one value each; all get the result.
 template <class T> XI_INLINE T shuffle_xor(T x, int mask) {
   if constexpr (sizeof(T) == 8) return bit_cast<T>(__shfl_xor_sync(0xffffffffu, bit_cast<long long>(x), mask));

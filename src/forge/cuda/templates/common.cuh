@@ -121,16 +121,3 @@ __device__ __forceinline__ void load_channels(float (&x)[V], const E* p, int cha
   if constexpr (kChannels % V == 0) load<V>(x, p + channel);
   else load_first<V>(x, p + channel, kChannels - channel);
 }
-
-// Programmatic dependent launch: what comes before wait_for_inputs() overlaps the kernel before; ready_for_next() lets the
-// kernel after this one start its own preparation.
-__device__ __forceinline__ void wait_for_inputs() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-__device__ __forceinline__ void ready_for_next() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;");
-#endif
-}
