@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "data_commands.h"
 #include "server/hub.h"
 #include "server/settings.h"
 
@@ -38,6 +39,7 @@ int serve(const ServeArguments& arguments) {
     if (!settings) return report(settings.error());
     options.settings = std::move(*settings);
   }
+  if (auto applied = server::apply_environment(options.settings); !applied) return report(applied.error());
   if (!arguments.listen.empty()) options.settings.listen = arguments.listen;
   auto hub = server::Hub::start(std::move(options));
   if (!hub) return report(hub.error());
@@ -78,7 +80,9 @@ int main(int argc, char** argv) {
   serve_command->add_option("--listen", arguments.listen, "ADDRESS:PORT (127.0.0.1:8080); port 0 takes a free one");
   serve_command->add_option("--config", arguments.config, "YAML file with settings");
   CLI::App* settings_command = app.add_subcommand("settings", "List every setting and limit");
+  int status = 0;
+  hub_app::add_data_commands(app, status);
   CLI11_PARSE(app, argc, argv);
   if (*settings_command) return print_settings();
-  return serve(arguments);
+  return *serve_command ? serve(arguments) : status;
 }

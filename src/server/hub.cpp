@@ -12,9 +12,11 @@
 #include <thread>
 
 #include "api/codec.h"
+#include "base/digest.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "server/catalog/sources.h"
+#include "server/db/notices.h"
 #include "server/farm/feeds.h"
 #include "server/farm/local_agents.h"
 #include "server/http/server.h"
@@ -32,7 +34,9 @@ namespace {
 
 constexpr int kAgentGraceMs = 3'000;
 constexpr std::int64_t kIgnoredBodyBytes = 4'096;
-constexpr std::string_view kLocalAgentToken = "local agents";
+constexpr std::int64_t kExpiryMs = 60'000, kFetchAgainMs = 60'000, kLookAtAllMs = 30'000;
+constexpr std::int64_t kForgetBatch = 500;
+constexpr std::string_view kTokensTopic = "tokens";
 
 std::int64_t system_now_ms() {
   return std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -47,6 +51,15 @@ Result<int> lock_folder(const fs::path& folder) {
     return base::fail(Code::kConflict, "another ignition-hub runs on {}", folder.string());
   }
   return fd;
+}
+
+// What tells this hub's agents from those of other hubs on the same database; it survives restarts.
+Result<std::string> hub_id(const fs::path& folder) {
+  const fs::path file = folder / "hub.id";
+  if (auto text = base::read_file(file, 100)) return text->substr(0, text->find('\n'));
+  const std::string id = base::random_hex(4);
+  XI_CHECK(base::write_file(file, id + "\n"));
+  return id;
 }
 
 fs::path beside_this_program(const std::string& name) {
@@ -94,7 +107,11 @@ class Hub::State final : public http::Service {
   void handle(std::shared_ptr<http::Exchange> exchange) override;
   void finished(const http::Request& request, int status, double seconds, std::uint64_t sent_bytes) override;
 
+  Result<void> open_stores();
+  void take_notice(const std::string& topic);
   void maintain();
+  void look_around();
+  void collect_garbage();
   void fetch_sources();
   void fetch_one(const farm::Farm::Waiting& waiting);
   void wake_fetcher() {
@@ -112,6 +129,7 @@ class Hub::State final : public http::Service {
   Metrics metrics;
   std::unique_ptr<db::Database> database;
   std::unique_ptr<store::ObjectStore> store;
+  std::unique_ptr<store::Blobs> blobs;
   std::unique_ptr<accounts::Accounts> accounts;
   accounts::SigningKey key;
   std::unique_ptr<catalog::Catalogue> catalogue;
@@ -122,13 +140,28 @@ class Hub::State final : public http::Service {
   std::unique_ptr<Services> services;
   std::unique_ptr<http::Server> server;
   std::unique_ptr<farm::LocalAgents> agents;
+  std::unique_ptr<db::Notices> notices;
   std::string administrator_token;
 
   std::mutex mutex;
   std::condition_variable changed;
   bool stopping = false, fetch_wanted = true;
-  std::thread maintenance, fetcher;
+  std::thread maintenance, fetcher, collector;
+  std::int64_t reap_from = 0;  // leases that ran out while nobody could renew them get another term
+  std::int64_t expired_at = 0, looked_at = 0, looked_at_all = 0, fetched_at = 0;  // of maintain()
 };
+
+Result<void> Hub::State::open_stores() {
+  XI_TRY(database, db::Database::open(settings.database_url.empty() ? "sqlite:" + (folder / "hub.sqlite").string()
+                                                                    : settings.database_url));
+  XI_TRY(store, store::open_store(settings, folder));
+  blobs = std::make_unique<store::Blobs>(*database, *store, now);
+  XI_TRY(accounts, accounts::Accounts::open(*database, now));
+  XI_TRY(key, accounts::SigningKey::open(settings.keys_signing.empty() ? folder / "keys" / "engines.ed25519"
+                                                                       : fs::path(settings.keys_signing)));
+  XI_TRY(catalogue, catalog::Catalogue::open(*database, settings.catalogue_folders, now));
+  return {};
+}
 
 Result<void> Hub::State::open() {
   curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -138,15 +171,10 @@ Result<void> Hub::State::open() {
   XI_TRY(lock_fd, lock_folder(folder));
   fs::remove_all(folder / "tmp", error);  // of an earlier run
   fs::create_directories(folder / "tmp", error);
-  fs::create_directories(folder / "uploads", error);
-  XI_TRY(database, db::Database::open("sqlite:" + (folder / "hub.sqlite").string()));
-  XI_TRY(store, store::open_folder_store(folder / "objects"));
-  XI_TRY(accounts, accounts::Accounts::open(*database, now));
-  XI_TRY(key, accounts::SigningKey::open(folder / "keys" / "engines.ed25519"));
-  XI_TRY(catalogue, catalog::Catalogue::open(*database, settings.catalogue_folders, now));
+  XI_CHECK(open_stores());
   farm = std::make_unique<farm::Farm>(*database, settings, metrics, now);
   uploads = std::make_unique<store::Uploads>(
-      *database, *store, settings, folder / "uploads",
+      *database, *store, *blobs, settings, folder / "tmp",
       [this](const std::string& who, const std::string& sha256, std::int64_t size) {
         return farm->hold_blob(who, sha256, size);
       },
@@ -158,7 +186,7 @@ Result<void> Hub::State::open() {
     exchange.respond(http::Response::json(200, api::encode(lease)));
   });
   services.reset(new Services{
-      settings, folder, now, metrics, *database, *store, *accounts, key, *catalogue, *farm, *uploads, *feeds, *leases,
+      settings, folder, now, metrics, *database, *store, *blobs, *accounts, key, *catalogue, *farm, *uploads, *feeds, *leases,
       [this] { wake_fetcher(); },
       [this] { return settings.public_url.empty() ? "http://" + server->address() : settings.public_url; }});
   if (!accounts->has_token(accounts::Role::kAdministrator)) {
@@ -166,7 +194,14 @@ Result<void> Hub::State::open() {
                                                        "first administrator", 0));
   }
   XI_TRY(server, http::Server::start(http_options(settings, folder / "tmp"), *this));
+  if (database->kind() == db::Kind::kPostgresql) {
+    notices = std::make_unique<db::Notices>(settings.database_url, [this](const std::string& topic) { take_notice(topic); });
+    farm->notifier().relay([this](const std::string& topic) { notices->send(topic); });
+    accounts->on_change([this] { notices->send(std::string(kTokensTopic)); });
+  }
   XI_CHECK(start_agents());
+  reap_from = now() + settings.farm_lease_ms;
+  collector = std::thread([this] { collect_garbage(); });
   maintenance = std::thread([this] { maintain(); });
   fetcher = std::thread([this] { fetch_sources(); });
   return {};
@@ -174,16 +209,19 @@ Result<void> Hub::State::open() {
 
 Result<void> Hub::State::start_agents() {
   if (settings.agents_local == 0) return {};
-  XI_CHECK(accounts->revoke(kLocalAgentToken));
+  XI_TRY(const std::string id, hub_id(folder));
+  const std::string name = "local agents of hub " + id, prefix = "local-" + id;
+  XI_CHECK(accounts->revoke(name));
   XI_TRY(const std::string token,
-         accounts->create_token(accounts::Role::kAgent, accounts::kAgentOrganisation, kLocalAgentToken, 0));
+         accounts->create_token(accounts::Role::kAgent, accounts::kAgentOrganisation, name, 0));
   const fs::path token_file = folder / "keys" / "local-agents.token";
   XI_CHECK(base::write_file(token_file, token + "\n"));
   ::chmod(token_file.c_str(), 0600);
   // Whatever an agent of an earlier run held is lost: its leases need not run out first.
-  for (std::int64_t i = 0; i < settings.agents_local; ++i) XI_CHECK(farm->agent_died(fmt::format("local-{}", i)));
+  for (std::int64_t i = 0; i < settings.agents_local; ++i) XI_CHECK(farm->agent_died(fmt::format("{}-{}", prefix, i)));
   farm::LocalAgentOptions options;
   options.count = static_cast<int>(settings.agents_local);
+  options.prefix = prefix;
   options.program =
       settings.agents_program.empty() ? beside_this_program("ignition-agent") : fs::path(settings.agents_program);
   options.arguments = {"--hub",          "http://" + server->address(),
@@ -210,6 +248,7 @@ void Hub::State::stop() {
   if (server) server->stop(settings.http_stop_grace_ms);
   if (maintenance.joinable()) maintenance.join();
   if (fetcher.joinable()) fetcher.join();
+  if (collector.joinable()) collector.join();
 }
 
 http::BodyPlan Hub::State::accept(http::Request& head) {
@@ -277,26 +316,77 @@ void Hub::State::finished(const http::Request& request, int status, double secon
              {"ms", fmt::format("{:.1f}", seconds * 1000)}});
 }
 
+// From another hub; empty: anything may have happened.
+void Hub::State::take_notice(const std::string& topic) {
+  if (topic.empty() || topic == kTokensTopic) (void)accounts->refresh();
+  if (topic != kTokensTopic) farm->notifier().deliver(topic);
+}
+
 void Hub::State::maintain() {
-  std::int64_t last_expiry = 0;
   for (;;) {
     {
       std::unique_lock lock(mutex);
       changed.wait_for(lock, milliseconds(settings.farm_reap_ms), [&] { return stopping; });
       if (stopping) return;
     }
-    (void)farm->reap();
+    // While the database is away, agents cannot renew their leases either.
+    if (now() >= reap_from)
+      if (auto reaped = farm->reap(); !reaped) reap_from = now() + settings.farm_lease_ms;
     leases->tick();
     feeds->sweep();
-    if (now() - last_expiry > 60'000) {
-      uploads->expire();
-      last_expiry = now();
+    look_around();
+  }
+}
+
+// What other hubs and programs did, where no notice told of it.
+void Hub::State::look_around() {
+  const std::int64_t time = now();
+  if (time - looked_at > settings.queue_poll_ms) {
+    looked_at = time;
+    (void)accounts->refresh();
+    (void)catalogue->refresh();
+    farm->notifier().deliver("queue");
+  }
+  if (notices && time - looked_at_all > kLookAtAllMs) {
+    looked_at_all = time;
+    farm->notifier().deliver("");
+  }
+  if (time - fetched_at > kFetchAgainMs) {
+    fetched_at = time;
+    wake_fetcher();
+  }
+  if (time - expired_at > kExpiryMs) {
+    expired_at = time;
+    uploads->expire();
+  }
+}
+
+void Hub::State::collect_garbage() {
+  for (;;) {
+    {
+      std::unique_lock lock(mutex);
+      changed.wait_for(lock, milliseconds(settings.gc_interval_ms), [&] { return stopping; });
+      if (stopping) return;
+    }
+    if (settings.gc_events_ms > 0) {
+      const std::int64_t before = now() - settings.gc_events_ms;
+      for (Result<std::int64_t> jobs = kForgetBatch; jobs && *jobs == kForgetBatch;)
+        jobs = blobs->forget_events(before, kForgetBatch);
+    }
+    if (const auto collected = blobs->collect(settings.gc_grace_ms, false, true)) {
+      base::log(base::LogLevel::kInfo, "collected objects that nothing refers to",
+                {{"objects", std::to_string(collected->objects)}, {"bytes", std::to_string(collected->bytes)}});
+      metrics.count("xinfer_collected_objects_total", "", static_cast<double>(collected->objects));
+    } else {
+      base::log(base::LogLevel::kWarning, "collecting objects failed", {{"error", collected.error().text()}});
     }
   }
 }
 
 void Hub::State::fetch_one(const farm::Farm::Waiting& waiting) {
   const auto give_up = [&](const base::Error& error) {
+    // The stores come back; the job waits until then.
+    if (error.code == Code::kUnavailable && (error.where == "database" || error.where == "store")) return;
     metrics.count("xinfer_source_fetches_total", "outcome=\"failed\"");
     (void)farm->source_failed(
         waiting.onnx, api::BuildError{"source", std::string(base::facts(error.code).name), error.message, error.where});
@@ -309,7 +399,7 @@ void Hub::State::fetch_one(const farm::Farm::Waiting& waiting) {
     base::log(base::LogLevel::kInfo, line, {{"model", model->id}});
   });
   if (!fetched) return give_up(fetched.error());
-  if (auto stored = store->put_file(fetched->sha256, fetched->file); !stored) return give_up(stored.error());
+  if (auto stored = blobs->put_file(fetched->sha256, fetched->file); !stored) return give_up(stored.error());
   if (auto held = farm->hold_blob(std::string(accounts::kPublicOrganisation), fetched->sha256, fetched->size_bytes);
       !held)
     return give_up(held.error());

@@ -13,6 +13,7 @@
 #include "server/farm/farm.h"
 #include "server/metrics.h"
 #include "server/settings.h"
+#include "server/store/blobs.h"
 #include "server/store/object_store.h"
 #include "server/store/uploads.h"
 
@@ -30,6 +31,7 @@ struct Services {
   Metrics& metrics;
   db::Database& database;
   store::ObjectStore& store;
+  store::Blobs& blobs;
   accounts::Accounts& accounts;
   const accounts::SigningKey& key;
   catalog::Catalogue& catalogue;

@@ -3,6 +3,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <charconv>
+#include <cstdlib>
 #include <variant>
 
 #include "api/codec.h"
@@ -30,6 +31,33 @@ const std::vector<Row>& rows() {
   static const std::vector<Row> kRows = {
       {{"listen", "text", 0, 0, "ADDRESS:PORT of the HTTP server"}, &S::listen},
       {{"public_url", "text", 0, 0, "the hub's address as clients see it"}, &S::public_url},
+      {{"database.url", "text", 0, 0, "sqlite:PATH or postgresql://USER@HOST/NAME; SQLite in the data folder by default"},
+       &S::database_url},
+      {{"keys.signing", "text", 0, 0, "file with the signing key, the same for all replicas"}, &S::keys_signing},
+      {{"store.url", "text", 0, 0, "s3://BUCKET/PREFIX; a folder in the data folder by default"}, &S::store_url},
+      {{"store.s3_endpoint", "text", 0, 0, "address of the S3 server, as the hub reaches it"}, &S::store_s3_endpoint},
+      {{"store.s3_public_endpoint", "text", 0, 0, "the same as clients reach it, where that differs"},
+       &S::store_s3_public_endpoint},
+      {{"store.s3_region", "text", 0, 0, "region in signatures"}, &S::store_s3_region},
+      {{"store.s3_credentials", "text", 0, 0, "file with access key and secret key on a line each"},
+       &S::store_s3_credentials},
+      {{"store.redirect", "switch", 0, 0, "send clients to the bucket for downloads"}, &S::store_redirect},
+      {{"store.link_ms", "number", 1'000, 7 * kDay, "a link to the bucket is valid for"}, &S::store_link_ms},
+      {{"store.part_bytes", "number", 5 << 20, 5 * kGiB, "larger objects go to S3 in parts of this size"},
+       &S::store_part_bytes},
+      {{"store.timeout_ms", "number", 1'000, kDay, "S3 without a byte for this long is asked again"},
+       &S::store_timeout_ms},
+      {{"store.attempts", "number", 1, 20, "tries of a request to S3"}, &S::store_attempts},
+      {{"store.cache_bytes", "number", 0, 1024 * kGiB, "local copies of objects of the bucket"}, &S::store_cache_bytes},
+      {{"queue.url", "text", 0, 0, "amqp://USER:PASSWORD@HOST/VHOST announces jobs there"}, &S::queue_url},
+      {{"queue.poll_ms", "number", 20, kDay, "between two looks for work that no notice told of"}, &S::queue_poll_ms},
+      {{"queue.repeat_ms", "number", 1'000, kDay, "a job that still waits is announced again after"},
+       &S::queue_repeat_ms},
+      {{"gc.interval_ms", "number", 1'000, 365 * kDay, "between two collections of what nothing refers to"},
+       &S::gc_interval_ms},
+      {{"gc.grace_ms", "number", 0, 365 * kDay, "objects are kept this long after they were last touched"},
+       &S::gc_grace_ms},
+      {{"gc.events_ms", "number", 0, 3650 * kDay, "logs of ended jobs are kept for; 0: for ever"}, &S::gc_events_ms},
       {{"agents.local", "number", 0, 64, "agents started as child processes"}, &S::agents_local},
       {{"agents.program", "text", 0, 0, "path of ignition-agent"}, &S::agents_program},
       {{"agents.sandbox", "switch", 0, 0,
@@ -144,6 +172,21 @@ const std::vector<SettingInfo>& setting_infos() {
     return infos;
   }();
   return kInfos;
+}
+
+std::string variable_of(std::string_view setting) {
+  std::string name = "IGNITION_HUB_";
+  for (const char c : setting) name += c == '.' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return name;
+}
+
+Result<void> apply_environment(Settings& settings) {
+  for (const Row& row : rows()) {
+    const std::string name = variable_of(row.info.name);
+    const char* value = std::getenv(name.c_str());
+    if (value) XI_CHECK(assign(settings, row, name, YAML::Node(std::string(value))));
+  }
+  return {};
 }
 
 Result<Settings> parse_settings(const std::string& yaml) {

@@ -14,6 +14,27 @@ struct Settings {
   std::string listen = "127.0.0.1:8080";
   std::string public_url;  // as clients see the hub; empty: http://LISTEN
 
+  std::string database_url;               // empty: an SQLite file in the data folder
+  std::string keys_signing;               // file with the signing key, shared by replicas; empty: in the data folder
+  std::string store_url;                  // s3://BUCKET/PREFIX; empty: a folder in the data folder
+  std::string store_s3_endpoint;          // as the hub reaches it
+  std::string store_s3_public_endpoint;   // as clients do; empty: the same
+  std::string store_s3_region = "us-east-1";
+  std::string store_s3_credentials;       // file; empty: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
+  bool store_redirect = true;             // downloads go from the bucket to the client
+  std::int64_t store_link_ms = 15 * 60'000;
+  std::int64_t store_part_bytes = 64 << 20;
+  std::int64_t store_timeout_ms = 30'000;
+  std::int64_t store_attempts = 4;
+  std::int64_t store_cache_bytes = std::int64_t{10} << 30;
+  std::string queue_url;                  // amqp://…; empty: the database alone
+  std::int64_t queue_poll_ms = 5'000;     // also without notices
+  std::int64_t queue_repeat_ms = 60'000;  // a job that still waits is announced again
+
+  std::int64_t gc_interval_ms = 6 * 3600'000;
+  std::int64_t gc_grace_ms = 3600'000;
+  std::int64_t gc_events_ms = std::int64_t{30} * 24 * 3600'000;  // 0: kept
+
   std::int64_t agents_local = 1;  // agents started as children
   std::string agents_program;     // empty: ignition-agent beside this program
   bool agents_sandbox = true;
@@ -73,5 +94,10 @@ const std::vector<SettingInfo>& setting_infos();
 /// the nearest that exists.
 [[nodiscard]] base::Result<Settings> load_settings(const std::filesystem::path& file);
 [[nodiscard]] base::Result<Settings> parse_settings(const std::string& yaml);
+
+/// The variable that overrides a setting: "database.url" -> "IGNITION_HUB_DATABASE_URL". So secrets stay out of files.
+std::string variable_of(std::string_view setting);
+/// Overrides from the environment; lists cannot be set there. kInvalidArgument names the variable.
+[[nodiscard]] base::Result<void> apply_environment(Settings& settings);
 
 }  // namespace xinfer::server

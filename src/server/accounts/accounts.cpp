@@ -84,6 +84,14 @@ class Accounts::State {
                "NOTHING",
             soci::use(text), soci::use(text), soci::use(now);
       }
+      return {};
+    });
+  }
+
+  // All that are not revoked, in place of what was known before.
+  Result<void> refresh() {
+    std::unordered_map<std::string, Token> found;
+    XI_CHECK(database.read([&](soci::session& sql) -> Result<void> {
       std::string digest, organisation, role, id, title;
       long long expires = 0;
       soci::statement rows =
@@ -93,14 +101,18 @@ class Accounts::State {
       rows.execute();
       while (rows.fetch()) {
         XI_TRY(const Role parsed, parse_role(role));
-        tokens[digest] = {{parsed, organisation, id}, expires, title};
+        found[digest] = {{parsed, organisation, id}, expires, title};
       }
       return {};
-    });
+    }));
+    const std::unique_lock lock(mutex);
+    tokens.swap(found);
+    return {};
   }
 
   db::Database& database;
   std::function<std::int64_t()> now_ms;
+  std::function<void()> changed = [] {};
   std::shared_mutex mutex;
   std::unordered_map<std::string, Token> tokens;
 };
@@ -111,6 +123,7 @@ Accounts::~Accounts() = default;
 Result<std::unique_ptr<Accounts>> Accounts::open(db::Database& database, std::function<std::int64_t()> now_ms) {
   auto state = std::make_unique<State>(database, std::move(now_ms));
   XI_CHECK(state->load());
+  XI_CHECK(state->refresh());
   return std::unique_ptr<Accounts>(new Accounts(std::move(state)));
 }
 
@@ -131,8 +144,11 @@ Result<std::string> Accounts::create_token(Role role, std::string_view organisat
         soci::use(expires);
     return {};
   }));
-  const std::unique_lock lock(state_->mutex);
-  state_->tokens[digest] = {{role, owner, id}, expires_ms, title};
+  {
+    const std::unique_lock lock(state_->mutex);
+    state_->tokens[digest] = {{role, owner, id}, expires_ms, title};
+  }
+  state_->changed();
   return token;
 }
 
@@ -201,6 +217,7 @@ Result<void> Accounts::revoke_token(const std::string& id) {
     return {};
   }));
   state_->tokens.erase(digest);
+  state_->changed();
   return {};
 }
 
@@ -213,8 +230,12 @@ Result<void> Accounts::revoke(std::string_view name_text) {
   }));
   const std::unique_lock lock(state_->mutex);
   std::erase_if(state_->tokens, [&](const auto& item) { return item.second.name == title; });
+  state_->changed();
   return {};
 }
+
+Result<void> Accounts::refresh() { return state_->refresh(); }
+void Accounts::on_change(std::function<void()> changed) { state_->changed = std::move(changed); }
 
 bool Accounts::has_token(Role role) {
   const std::shared_lock lock(state_->mutex);

@@ -64,6 +64,10 @@ class Accounts {
   /// Revokes every token of this name.
   [[nodiscard]] base::Result<void> revoke(std::string_view name);
   bool has_token(Role role);
+  /// Takes up tokens that other hubs and programs have made or revoked in the database.
+  [[nodiscard]] base::Result<void> refresh();
+  /// Called after each change of tokens; to be set before use.
+  void on_change(std::function<void()> changed);
 
   /// The one gate: `authorization` is the request's header. Errors: kUnauthorized (no, unknown or expired token),
   /// kForbidden (the role lacks the permission). Does not block on the network or a disk.

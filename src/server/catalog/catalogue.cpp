@@ -165,21 +165,33 @@ class Catalogue::State {
         XI_CHECK(add(text, file.string()));
       }
     }
-    return database.read([this](soci::session& sql) -> Result<void> {
+    return refresh();
+  }
+
+  Result<void> refresh() {
+    struct Confirmed {
+      std::string id, sha256;
+      long long size;
+    };
+    std::vector<Confirmed> confirmed;
+    XI_CHECK(database.read([&](soci::session& sql) -> Result<void> {
       std::string id, sha256;
       long long size = 0;
       soci::statement rows = (sql.prepare << "SELECT model, sha256, size_bytes FROM confirmed_sources", soci::into(id),
                               soci::into(sha256), soci::into(size));
       rows.execute();
-      while (rows.fetch()) {
-        const auto found = models.find(id);
-        if (found == models.end() || !found->second.sha256.empty()) continue;
-        found->second.sha256 = sha256;
-        found->second.size_bytes = size;
-        summarise(id);
-      }
+      while (rows.fetch()) confirmed.push_back({id, sha256, size});
       return {};
-    });
+    }));
+    const std::unique_lock lock(mutex);
+    for (const Confirmed& one : confirmed) {
+      const auto found = models.find(one.id);
+      if (found == models.end() || !found->second.sha256.empty()) continue;
+      found->second.sha256 = one.sha256;
+      found->second.size_bytes = one.size;
+      summarise(one.id);
+    }
+    return {};
   }
 
   Result<std::vector<api::Model>> own(const std::string& organisation) {
@@ -295,6 +307,8 @@ Result<void> Catalogue::confirm(const std::string& id, const std::string& sha256
   state_->summarise(id);
   return {};
 }
+
+Result<void> Catalogue::refresh() { return state_->refresh(); }
 
 std::size_t Catalogue::public_count() const {
   const std::shared_lock lock(state_->mutex);

@@ -41,6 +41,8 @@ class Catalogue {
   [[nodiscard]] base::Result<void> push(const std::string& organisation, const api::Model& model);
   /// Records the digest of a public model's file, confirmed by an administrator.
   [[nodiscard]] base::Result<void> confirm(const std::string& id, const std::string& sha256, std::int64_t size_bytes);
+  /// Takes up what other hubs have confirmed.
+  [[nodiscard]] base::Result<void> refresh();
   std::size_t public_count() const;
   std::vector<std::string> public_ids() const;
 

@@ -41,10 +41,14 @@ struct BuildQuery {
 };
 
 /// Tells listeners that something about a topic has changed; they look for themselves. Topics: a job's id, "queue".
-/// (With several hubs on one database, this is where LISTEN/NOTIFY enters.) Thread-safe.
+/// With several hubs on one database, relay() sends topics to the others and deliver() takes theirs. Thread-safe.
 class Notifier {
  public:
   using Listener = std::function<void()>;
+  /// To be set before use; called for every notify().
+  void relay(std::function<void(const std::string& topic)> send) { relay_ = std::move(send); }
+  /// Tells this hub's listeners; of all topics where `topic` is empty.
+  void deliver(const std::string& topic);
   /// Keep the handle as long as you listen.
   [[nodiscard]] std::shared_ptr<void> listen(const std::string& topic, Listener listener);
   void notify(const std::string& topic);
@@ -55,6 +59,7 @@ class Notifier {
     std::string topic;
     Listener listener;
   };
+  std::function<void(const std::string&)> relay_;
   mutable std::mutex mutex_;
   std::map<std::string, std::vector<std::weak_ptr<Entry>>> topics_;
 };

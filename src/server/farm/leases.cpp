@@ -49,15 +49,21 @@ std::shared_ptr<void> Notifier::listen(const std::string& topic, Listener listen
 }
 
 void Notifier::notify(const std::string& topic) {
+  deliver(topic);
+  if (relay_) relay_(topic);
+}
+
+void Notifier::deliver(const std::string& topic) {
   std::vector<std::shared_ptr<Entry>> entries;
   {
     const std::lock_guard lock(mutex_);
-    const auto found = topics_.find(topic);
-    if (found == topics_.end()) return;
-    std::erase_if(found->second, [](const auto& weak) { return weak.expired(); });
-    for (const auto& weak : found->second)
-      if (auto entry = weak.lock()) entries.push_back(std::move(entry));
-    if (found->second.empty()) topics_.erase(found);
+    for (auto it = topic.empty() ? topics_.begin() : topics_.find(topic); it != topics_.end();) {
+      std::erase_if(it->second, [](const auto& weak) { return weak.expired(); });
+      for (const auto& weak : it->second)
+        if (auto entry = weak.lock()) entries.push_back(std::move(entry));
+      it = it->second.empty() ? topics_.erase(it) : std::next(it);
+      if (!topic.empty()) break;
+    }
   }
   for (const auto& entry : entries) entry->listener();
 }
@@ -210,7 +216,7 @@ Result<void> Farm::complete(const std::string& job, const api::Completion& compl
     sql << "UPDATE jobs SET engine = :e, engine_bytes = :b, report = :r WHERE id = :j", soci::use(completion.engine),
         soci::use(bytes), soci::use(completion.report.text), soci::use(job);
     // The result belongs to the job's organisation, and to each that waits for it.
-    sql << "INSERT INTO blob_holders (digest, organisation, created_ms) SELECT :d, organisation, :t FROM (SELECT "
+    sql << "INSERT INTO blob_holders (digest, organisation, created_ms) SELECT CAST(:d AS TEXT), organisation, CAST(:t AS BIGINT) FROM (SELECT "
            "organisation FROM jobs WHERE id = :j1 "
            "UNION SELECT organisation FROM builds WHERE job = :j2) x WHERE true ON CONFLICT (digest, organisation) DO "
            "NOTHING",

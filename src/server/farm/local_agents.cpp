@@ -79,7 +79,7 @@ class LocalAgents::State {
 
  private:
   void keep_alive(int index) {
-    const std::string name = fmt::format("local-{}", index);
+    const std::string name = fmt::format("{}-{}", options_.prefix, index);
     int pause_ms = kFirstPauseMs;
     std::unique_lock lock(mutex_);
     while (!stopping_) {

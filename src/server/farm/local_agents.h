@@ -12,6 +12,7 @@ namespace xinfer::server::farm {
 
 struct LocalAgentOptions {
   int count = 1;
+  std::string prefix = "local";                           // of the agents' names: PREFIX-0, PREFIX-1, …
   std::filesystem::path program;                          // ignition-agent
   std::vector<std::string> arguments;                     // without --name
   std::function<void(const std::string& name)> on_death;  // an agent has ended, for whatever reason

@@ -31,6 +31,7 @@ Response Response::error(const base::Error& error) {
   const base::CodeFacts& facts = base::facts(error.code);
   Response response =
       json(facts.http_status, api::encode(api::ErrorReply{{std::string(facts.name), error.message, error.where}}));
+  if (facts.http_status == 503) response.headers.emplace_back("Retry-After", "1");
   if (facts.http_status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
   return response;
 }
@@ -42,6 +43,7 @@ std::string_view reason(int status) {
     case 202: return "Accepted";
     case 204: return "No Content";
     case 206: return "Partial Content";
+    case 302: return "Found";
     case 304: return "Not Modified";
     case 400: return "Bad Request";
     case 401: return "Unauthorized";

@@ -22,9 +22,7 @@ void lease_job(Services& services, Call call, std::shared_ptr<http::Exchange> ex
 Reply get_input(Services& services, Call& call) {
   XI_TRY(const farm::Farm::Leased leased,
          services.farm.check_lease(call.path["id"], call.request.header("x-lease-token")));
-  XI_TRY(const auto path, services.store.local_file(leased.onnx));
-  XI_TRY(const auto size, services.store.size(leased.onnx));
-  return file_response(call.request, path, size.value_or(0), leased.onnx, true, "");
+  return send_object(services, call, leased.onnx, true, "");
 }
 
 Reply heartbeat(Services& services, Call& call) {

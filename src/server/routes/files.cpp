@@ -2,6 +2,7 @@
 #include <charconv>
 
 #include "server/routes/route.h"
+#include "server/services.h"
 
 namespace xinfer::server::routes {
 namespace {
@@ -53,8 +54,7 @@ bool matches_etag(std::string_view list, std::string_view etag) {
   return false;
 }
 
-}  // namespace
-
+// A file with validators and ranges.
 http::Response file_response(const http::Request& request, const std::filesystem::path& file, std::uint64_t size,
                              const std::string& etag, bool immutable, const std::string& name) {
   const std::string quoted = '"' + etag + '"';
@@ -88,6 +88,23 @@ http::Response file_response(const http::Request& request, const std::filesystem
     response.file = {file, 0, size};
   }
   return response;
+}
+
+}  // namespace
+
+Reply send_object(Services& services, const Call& call, const std::string& digest, bool immutable,
+                  const std::string& name) {
+  if (auto link = services.store.link(digest, call.request.method, name)) {
+    http::Response response;
+    response.status = 302;
+    response.headers = {{"Location", std::move(*link)}, {"Cache-Control", "no-store"}};
+    return response;
+  }
+  XI_TRY(const auto path, services.store.local_file(digest));
+  std::error_code error;
+  const std::uint64_t size = std::filesystem::file_size(path, error);
+  if (error) return base::fail(base::Code::kNotFound, "no object {}", digest);
+  return file_response(call.request, path, size, digest, immutable, name);
 }
 
 }  // namespace xinfer::server::routes

@@ -21,13 +21,6 @@ std::string owner(const api::Model& model, const Call& call) {
   return model.visibility == "public" ? std::string(accounts::kPublicOrganisation) : call.principal.organisation;
 }
 
-Result<Response> send_object(Services& services, const Call& call, const std::string& digest, bool immutable,
-                             const std::string& name) {
-  XI_TRY(const auto path, services.store.local_file(digest));
-  XI_TRY(const auto size, services.store.size(digest));
-  return file_response(call.request, path, size.value_or(0), digest, immutable, name);
-}
-
 std::string lower(std::string text) {
   for (char& c : text)
     if (c >= 'A' && c <= 'Z') c += 'a' - 'A';
@@ -147,7 +140,7 @@ Reply confirm_source(Services& services, Call& call) {
   if (!model.sha256.empty()) return base::fail(Code::kConflict, "{} has a digest: {}", model.id, model.sha256);
   XI_TRY(const catalog::Fetched fetched,
          catalog::fetch_source(model, services.settings, services.data_folder / "tmp", [](const std::string&) {}));
-  XI_CHECK(services.store.put_file(fetched.sha256, fetched.file));
+  XI_CHECK(services.blobs.put_file(fetched.sha256, fetched.file));
   XI_CHECK(services.farm.hold_blob(std::string(accounts::kPublicOrganisation), fetched.sha256, fetched.size_bytes));
   XI_CHECK(services.catalogue.confirm(model.id, fetched.sha256, fetched.size_bytes));
   return Response::json(200, api::encode(api::SourceConfirmed{model.id, fetched.sha256, fetched.size_bytes}));

@@ -79,12 +79,14 @@ base::Result<T> decode_body(const Call& call) {
   return value;
 }
 
-/// A file with ETag, If-None-Match, Range and If-Range. `immutable`: the address holds the digest, so it never changes.
-http::Response file_response(const http::Request& request, const std::filesystem::path& file, std::uint64_t size,
-                             const std::string& etag, bool immutable, const std::string& name);
+using Reply = base::Result<http::Response>;
+
+/// An object of the store: a redirect to the store where clients can reach it, else the bytes with ETag, If-None-Match,
+/// Range and If-Range. `immutable`: the address holds the digest, so it never changes. `name`: of the file, may be empty.
+Reply send_object(Services& services, const Call& call, const std::string& digest, bool immutable,
+                  const std::string& name);
 
 // Handlers, by file.
-using Reply = base::Result<http::Response>;
 Reply list_models(Services&, Call&);
 Reply get_model(Services&, Call&);
 Reply list_engines(Services&, Call&);

@@ -56,7 +56,7 @@ Reply get_metrics(Services& services, Call&) {
   }
   text += gauge_line("xinfer_queue_age_seconds", "", static_cast<double>(totals.oldest_queued_ms) / 1000,
                      "Age of the oldest job that waits.");
-  const store::ObjectStore::Totals stored = services.store.totals();
+  XI_TRY(const store::Blobs::Collected stored, services.blobs.totals());
   text += gauge_line("xinfer_store_bytes", "", static_cast<double>(stored.bytes), "Bytes in the object store.");
   text += gauge_line("xinfer_store_objects", "", static_cast<double>(stored.objects), "Objects in the object store.");
   text += gauge_line("xinfer_event_streams", "", static_cast<double>(services.feeds.count()), "Open event streams.");

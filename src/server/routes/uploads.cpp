@@ -31,7 +31,7 @@ Reply put_part(Services& services, Call& call) {
                       call.request.body_sha256);
   XI_TRY(const api::Upload upload,
          services.uploads.append(call.principal.organisation, call.path["id"], offset, call.request.body_file,
-                                 static_cast<std::int64_t>(call.request.body_bytes)));
+                                 static_cast<std::int64_t>(call.request.body_bytes), call.request.body_sha256));
   return Response::json(200, api::encode(upload));
 }
 

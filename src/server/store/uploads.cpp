@@ -1,55 +1,27 @@
 #include "server/store/uploads.h"
 
-#include <fcntl.h>
 #include <soci/soci.h>
-#include <unistd.h>
 
-#include <vector>
+#include <cstdio>
+#include <memory>
 
 #include "base/digest.h"
-#include "base/files.h"
 
 namespace xinfer::server::store {
 
 using base::Code;
 using base::Result;
 
-namespace {
-
-// Copies the part behind what the upload has. Bytes beyond `offset` of an earlier, interrupted try are overwritten.
-Result<void> copy_part(const std::filesystem::path& from, const std::filesystem::path& to, std::int64_t offset,
-                       std::int64_t bytes) {
-  const int in = ::open(from.c_str(), O_RDONLY | O_CLOEXEC),
-            out = ::open(to.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-  bool good = in >= 0 && out >= 0;
-  off_t read_at = 0, write_at = offset;
-  std::vector<char> buffer(1 << 20);
-  while (good && bytes > 0) {
-    const ssize_t got =
-        ::pread(in, buffer.data(), std::min<std::size_t>(buffer.size(), static_cast<std::size_t>(bytes)), read_at);
-    good = got > 0 && ::pwrite(out, buffer.data(), static_cast<std::size_t>(got), write_at) == got;
-    read_at += got, write_at += got, bytes -= got;
-  }
-  if (in >= 0) ::close(in);
-  if (out >= 0) ::close(out);
-  if (!good) return base::fail(Code::kIo, "cannot store the part: is the disk full?");
-  return {};
-}
-
-}  // namespace
-
-Uploads::Uploads(db::Database& database, ObjectStore& store, const Settings& settings, std::filesystem::path folder,
-                 Hold hold, Holds holds, std::function<std::int64_t()> now_ms)
+Uploads::Uploads(db::Database& database, ObjectStore& store, Blobs& blobs, const Settings& settings,
+                 std::filesystem::path scratch, Hold hold, Holds holds, std::function<std::int64_t()> now_ms)
     : database_(database),
       store_(store),
+      blobs_(blobs),
       settings_(settings),
-      folder_(std::move(folder)),
+      scratch_(std::move(scratch)),
       hold_(std::move(hold)),
       holds_(std::move(holds)),
       now_(std::move(now_ms)) {}
-
-std::filesystem::path Uploads::file(const std::string& id) const { return folder_ / id; }
-std::mutex& Uploads::lock_of(const std::string& id) { return locks_[std::hash<std::string>{}(id) % locks_.size()]; }
 
 Result<api::Upload> Uploads::create(const std::string& organisation, const api::UploadRequest& request) {
   if (!base::is_sha256(request.sha256))
@@ -69,6 +41,7 @@ Result<api::Upload> Uploads::create(const std::string& organisation, const api::
   upload.expires_ms = now_() + settings_.uploads_ttl_ms;
   XI_TRY(const bool held, holds_(organisation, request.sha256));
   if (held) {
+    XI_CHECK(blobs_.touch(request.sha256, request.size_bytes));  // whoever asks is about to refer to it
     upload.state = "complete";
     upload.received_bytes = upload.size_bytes;
   }
@@ -108,87 +81,129 @@ Result<api::Upload> Uploads::status(const std::string& organisation, const std::
   });
 }
 
-Result<void> Uploads::set_received(const std::string& id, std::int64_t bytes) {
-  const long long received = bytes, expires = now_() + settings_.uploads_ttl_ms;
-  return database_.write([&](soci::session& sql) -> Result<void> {
+Result<api::Upload> Uploads::append(const std::string& organisation, const std::string& id, std::int64_t offset,
+                                    const std::filesystem::path& part, std::int64_t bytes,
+                                    const std::string& part_sha256) {
+  const auto check = [&](const api::Upload& upload) -> Result<void> {
+    if (upload.state != "open") return base::fail(Code::kConflict, "this upload is complete");
+    if (offset != upload.received_bytes)
+      return base::fail(Code::kConflict, "{} bytes have arrived: go on at offset={}", upload.received_bytes,
+                        upload.received_bytes);
+    if (bytes <= 0) return base::fail(Code::kInvalidArgument, "the part is empty");
+    if (offset + bytes > upload.size_bytes)
+      return base::fail(Code::kInvalidArgument, "the part ends at byte {}, the file at {}", offset + bytes,
+                        upload.size_bytes);
+    return {};
+  };
+  XI_TRY(api::Upload upload, status(organisation, id));
+  XI_CHECK(check(upload));
+  XI_CHECK(blobs_.put_file(part_sha256, part));
+  const long long at = offset, size = bytes, received = offset + bytes, expires = now_() + settings_.uploads_ttl_ms;
+  XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
+    // Another hub may have taken the same part meanwhile.
+    long long have = 0;
+    sql << "SELECT received_bytes, state FROM uploads WHERE id = :i", soci::into(have), soci::into(upload.state),
+        soci::use(id);
+    if (!sql.got_data()) return base::fail(Code::kNotFound, "no upload \"{}\": it may have expired", id.substr(0, 100));
+    upload.received_bytes = have;
+    XI_CHECK(check(upload));
+    sql << "INSERT INTO upload_parts (upload, offset_bytes, size_bytes, sha256) VALUES (:u, :o, :s, :d)", soci::use(id),
+        soci::use(at), soci::use(size), soci::use(part_sha256);
     sql << "UPDATE uploads SET received_bytes = :r, expires_ms = :e WHERE id = :i", soci::use(received),
         soci::use(expires), soci::use(id);
     return {};
-  });
-}
-
-Result<api::Upload> Uploads::append(const std::string& organisation, const std::string& id, std::int64_t offset,
-                                    const std::filesystem::path& part, std::int64_t bytes) {
-  const std::lock_guard lock(lock_of(id));
-  XI_TRY(api::Upload upload, status(organisation, id));
-  if (upload.state != "open") return base::fail(Code::kConflict, "this upload is complete");
-  if (offset != upload.received_bytes)
-    return base::fail(Code::kConflict, "{} bytes have arrived: go on at offset={}", upload.received_bytes,
-                      upload.received_bytes);
-  if (bytes <= 0) return base::fail(Code::kInvalidArgument, "the part is empty");
-  if (offset + bytes > upload.size_bytes)
-    return base::fail(Code::kInvalidArgument, "the part ends at byte {}, the file at {}", offset + bytes,
-                      upload.size_bytes);
-  XI_CHECK(copy_part(part, file(id), offset, bytes));
-  upload.received_bytes = offset + bytes;
-  XI_CHECK(set_received(id, upload.received_bytes));
+  }));
+  upload.received_bytes = received;
+  upload.expires_ms = expires;
   return upload;
 }
 
+Result<std::vector<Uploads::Part>> Uploads::parts(const std::string& id) {
+  return database_.read([&](soci::session& sql) -> Result<std::vector<Part>> {
+    std::vector<Part> list;
+    Part part;
+    soci::statement rows = (sql.prepare << "SELECT offset_bytes, size_bytes, sha256 FROM upload_parts WHERE upload = :u "
+                                           "ORDER BY offset_bytes",
+                            soci::into(part.offset), soci::into(part.bytes), soci::into(part.sha256), soci::use(id));
+    rows.execute();
+    while (rows.fetch()) list.push_back(part);
+    return list;
+  });
+}
+
+// Puts the parts together into one object. kCorrupt when they do not make the file that was announced.
+Result<void> Uploads::join(const api::Upload& upload, const std::vector<Part>& parts) {
+  if (parts.size() == 1 && parts[0].sha256 == upload.sha256) return {};  // the part is the object
+  const std::filesystem::path file = scratch_ / (upload.id + "-" + base::random_hex(4));
+  std::string digest;
+  {
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> out(std::fopen(file.c_str(), "wb"), &std::fclose);
+    if (!out) return base::fail(Code::kIo, "cannot write {}", file.string());
+    base::Sha256 hash;
+    Result<void> joined;
+    for (const Part& part : parts) {
+      if (!joined) break;
+      joined = store_.read(part.sha256, [&](std::string_view bytes) -> Result<void> {
+        hash.update(bytes);
+        if (std::fwrite(bytes.data(), 1, bytes.size(), out.get()) == bytes.size()) return {};
+        return base::fail(Code::kUnavailable, "cannot join the parts: the hub's disk is full");
+      });
+    }
+    if (joined && std::fflush(out.get()) != 0)
+      joined = base::fail(Code::kUnavailable, "cannot join the parts: the hub's disk is full");
+    digest = hash.finish();
+    if (joined && digest != upload.sha256)
+      joined = base::fail(Code::kCorrupt, "the bytes that arrived have SHA-256 {}, not {}: upload again", digest,
+                          upload.sha256);
+    if (!joined) {
+      std::error_code ignored;
+      std::filesystem::remove(file, ignored);
+      return joined;
+    }
+  }
+  auto stored = blobs_.put_file(digest, file);
+  std::error_code ignored;
+  if (!stored) std::filesystem::remove(file, ignored);
+  return stored;
+}
+
 Result<api::Blob> Uploads::complete(const std::string& organisation, const std::string& id) {
-  const std::lock_guard lock(lock_of(id));
   XI_TRY(const api::Upload upload, status(organisation, id));
   if (upload.state == "complete") return api::Blob{upload.sha256, upload.size_bytes};
   if (upload.received_bytes != upload.size_bytes)
     return base::fail(Code::kConflict, "{} of {} bytes have arrived: go on at offset={}", upload.received_bytes,
                       upload.size_bytes, upload.received_bytes);
-  XI_TRY(const std::string digest, base::sha256_file(file(id)));
-  if (digest != upload.sha256) {
-    XI_CHECK(remove(organisation, id));
-    return base::fail(Code::kCorrupt, "the bytes that arrived have SHA-256 {}, not {}: upload again", digest,
-                      upload.sha256);
+  XI_TRY(const std::vector<Part> list, parts(id));
+  if (auto joined = join(upload, list); !joined) {
+    if (joined.error().code == Code::kCorrupt) XI_CHECK(remove(organisation, id));
+    return std::unexpected(joined.error());
   }
-  XI_CHECK(store_.put_file(digest, file(id)));
-  XI_CHECK(hold_(organisation, digest, upload.size_bytes));
-  XI_CHECK(finish(id, "complete"));
-  return api::Blob{digest, upload.size_bytes};
-}
-
-Result<void> Uploads::finish(const std::string& id, const std::string& state) {
-  return database_.write([&](soci::session& sql) -> Result<void> {
-    sql << "UPDATE uploads SET state = :s WHERE id = :i", soci::use(state), soci::use(id);
+  XI_CHECK(blobs_.touch(upload.sha256, upload.size_bytes));
+  XI_CHECK(hold_(organisation, upload.sha256, upload.size_bytes));
+  XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
+    sql << "UPDATE uploads SET state = 'complete' WHERE id = :i", soci::use(id);
+    sql << "DELETE FROM upload_parts WHERE upload = :i", soci::use(id);
     return {};
-  });
+  }));
+  return api::Blob{upload.sha256, upload.size_bytes};
 }
 
 Result<void> Uploads::remove(const std::string& organisation, const std::string& id) {
-  XI_TRY(const api::Upload upload, status(organisation, id));
-  XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
+  XI_CHECK(status(organisation, id));
+  return database_.write([&](soci::session& sql) -> Result<void> {
     sql << "DELETE FROM uploads WHERE id = :i AND organisation = :o", soci::use(id), soci::use(organisation);
+    sql << "DELETE FROM upload_parts WHERE upload = :i", soci::use(id);
     return {};
-  }));
-  std::error_code ignored;
-  if (upload.state == "open") std::filesystem::remove(file(id), ignored);
-  return {};
+  });
 }
 
 void Uploads::expire() {
   const long long now = now_();
-  std::vector<std::string> ids;
-  auto done = database_.write([&](soci::session& sql) -> Result<void> {
-    std::string id;
-    {
-      soci::statement rows =
-          (sql.prepare << "SELECT id FROM uploads WHERE expires_ms < :t", soci::into(id), soci::use(now));
-      rows.execute();
-      while (rows.fetch()) ids.push_back(id);
-    }
-    if (!ids.empty()) sql << "DELETE FROM uploads WHERE expires_ms < :t", soci::use(now);
+  (void)database_.write([&](soci::session& sql) -> Result<void> {
+    sql << "DELETE FROM upload_parts WHERE upload IN (SELECT id FROM uploads WHERE expires_ms < :t)", soci::use(now);
+    sql << "DELETE FROM uploads WHERE expires_ms < :t", soci::use(now);
     return {};
   });
-  if (!done) return;
-  std::error_code ignored;
-  for (const std::string& id : ids) std::filesystem::remove(file(id), ignored);
 }
 
 }  // namespace xinfer::server::store

@@ -1,8 +1,11 @@
-// A hub in this process on a port of its own, and a plain HTTP client for it.
+// A hub in this process on a port of its own, and a plain HTTP client for it. On SQLite and a folder; where XI_TEST_POSTGRESQL
+// or XI_TEST_S3 name real servers, on those (tests/e2e/stores.sh runs all cases so).
 #pragma once
 #include <curl/curl.h>
 #include <gtest/gtest.h>
+#include <libpq-fe.h>
 
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -22,9 +25,36 @@ struct Answer {
   nlohmann::json json() const { return nlohmann::json::parse(body, nullptr, false); }
 };
 
+/// The server's URL, or empty.
+inline std::string test_server(const char* variable) {
+  const char* url = std::getenv(variable);
+  return url ? url : "";
+}
+
+/// A schema of its own in the PostgreSQL of XI_TEST_POSTGRESQL; its URL.
+inline std::string new_postgresql_database() {
+  const std::string url = test_server("XI_TEST_POSTGRESQL"), name = "hub_" + base::random_hex(6);
+  PGconn* connection = PQconnectdb(url.c_str());
+  PQclear(PQexec(connection, ("CREATE SCHEMA " + name).c_str()));
+  PQfinish(connection);
+  return url + "?options=-csearch_path%3D" + name;
+}
+
+/// On the real servers that the environment names.
+inline void use_real_servers(Settings& settings) {
+  if (settings.database_url.empty() && !test_server("XI_TEST_POSTGRESQL").empty())
+    settings.database_url = new_postgresql_database();
+  if (settings.store_url.empty() && !test_server("XI_TEST_S3").empty()) {
+    settings.store_url = "s3://bucket-" + base::random_hex(6) + "/objects";
+    settings.store_s3_endpoint = test_server("XI_TEST_S3");
+    settings.store_redirect = false;
+  }
+}
+
 class TestHub {
  public:
   explicit TestHub(Settings settings = {}) {
+    use_real_servers(settings);
     settings.listen = "127.0.0.1:0";
     settings.agents_local = 0;
     settings.sources_https = settings.sources_npm = false;
@@ -51,6 +81,11 @@ class TestHub {
   std::string address() const { return hub_->address(); }
   std::filesystem::path folder() const { return folder_.path(); }
   Hub& hub() { return *hub_; }
+  const Settings& settings() const { return settings_; }
+  std::string database_url() const {
+    return settings_.database_url.empty() ? "sqlite:" + (folder() / "data" / "hub.sqlite").string()
+                                          : settings_.database_url;
+  }
 
   Answer call(const std::string& method, const std::string& path, const std::string& token = "",
               const std::string& body = "", const std::vector<std::string>& headers = {}) {
