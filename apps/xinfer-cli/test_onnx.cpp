@@ -1,5 +1,5 @@
-// xinfer-cli test-onnx: runs folders of ONNX backend tests. Each case runs in a process of its own, so that a crash is one
-// failed case.
+// xinfer-cli test-onnx: runs folders of ONNX backend tests. Cases run in processes of their own, so that a crash is one failed
+// case.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -8,12 +8,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/files.h"
 #include "command.h"
 #include "onnx_case.h"
+#include "runtime/cuda/device.h"
 #include "target/registry.h"
 
 namespace xinfer::cli {
@@ -33,18 +35,35 @@ struct Options {
   bool verbose = false;
 };
 
-// A case that runs in a child process and writes its outcome to a pipe: one character for the kind, then the reason.
+// A process that runs cases one after the other and writes each one's outcome to a pipe: a character for the kind, the reason,
+// a zero byte.
 struct Child {
-  std::size_t index = 0;
+  std::vector<std::size_t> cases;  // not finished yet; the first is running
   pid_t pid = -1;
   int pipe = -1;
   std::string text;
-  Clock::time_point deadline;
+  Clock::time_point deadline;  // of the running case
 };
 
 constexpr char kKinds[] = {'P', 'F', 'S'};
+// Opening a GPU takes longer than most cases, so that a process does more of them there.
+constexpr std::size_t kCasesOfGpuProcess = 12;
 
-base::Result<Child> start(std::size_t index, const std::filesystem::path& folder, const Options& options) {
+bool is_gpu(const CaseOptions& options) {
+  auto target = target::parse(options.target);
+  return target && !target->is_cpu();
+}
+
+void write_all(int file, const std::string& text) {
+  for (std::size_t done = 0; done < text.size();) {
+    ssize_t count = ::write(file, text.data() + done, text.size() - done);
+    if (count <= 0) return;
+    done += static_cast<std::size_t>(count);
+  }
+}
+
+base::Result<Child> start(std::vector<std::size_t> indices, const std::vector<std::filesystem::path>& folders,
+                          const Options& options) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail(Code::kIo, "cannot make a pipe");
   std::fflush(nullptr);
@@ -52,43 +71,58 @@ base::Result<Child> start(std::size_t index, const std::filesystem::path& folder
   if (pid < 0) return fail(Code::kIo, "cannot start a process");
   if (pid == 0) {
     ::close(ends[0]);
-    CaseOutcome outcome = run_case(folder, options.cases);
-    std::string text = kKinds[static_cast<int>(outcome.kind)] + outcome.reason;
-    for (std::size_t done = 0; done < text.size();) {
-      ssize_t count = ::write(ends[1], text.data() + done, text.size() - done);
-      if (count <= 0) break;
-      done += static_cast<std::size_t>(count);
+    std::shared_ptr<const runtime::cuda::Device> device;  // held open from case to case
+    if (is_gpu(options.cases)) device = runtime::cuda::Device::open().value_or(nullptr);
+    for (std::size_t index : indices) {
+      CaseOutcome outcome = run_case(folders[index], options.cases);
+      std::ranges::replace(outcome.reason, '\0', ' ');
+      write_all(ends[1], kKinds[static_cast<int>(outcome.kind)] + outcome.reason + '\0');
     }
     ::_exit(0);  // nothing of the parent's is to be flushed or destroyed here
   }
   ::close(ends[1]);
-  return Child{index, pid, ends[0], {}, Clock::now() + std::chrono::seconds(options.timeout_s)};
+  return Child{std::move(indices), pid, ends[0], {}, Clock::now() + std::chrono::seconds(options.timeout_s)};
 }
 
-CaseOutcome finish(const Child& child, bool timed_out, int timeout_s) {
+// Takes the outcomes that the child has written; `done` is called for each.
+template <class Done>
+void take_outcomes(Child& child, const Options& options, Done&& done) {
+  for (std::size_t end; (end = child.text.find('\0')) != std::string::npos && !child.cases.empty();) {
+    auto kind = std::ranges::find(kKinds, child.text[0]) - std::begin(kKinds);
+    done(child.cases.front(), CaseOutcome{static_cast<CaseOutcome::Kind>(kind), child.text.substr(1, end - 1)});
+    child.text.erase(0, end + 1);
+    child.cases.erase(child.cases.begin());
+    child.deadline = Clock::now() + std::chrono::seconds(options.timeout_s);
+  }
+}
+
+// How the running case of a child that has ended before its time failed.
+CaseOutcome failure(const Child& child, bool timed_out, int timeout_s) {
   int status = 0;
   ::waitpid(child.pid, &status, 0);
   ::close(child.pipe);
   if (timed_out) return {CaseOutcome::Kind::kFailed, fmt::format("did not finish within {} s", timeout_s)};
   if (WIFSIGNALED(status))
     return {CaseOutcome::Kind::kFailed, fmt::format("crashed: {}", ::strsignal(WTERMSIG(status)))};
-  if (child.text.empty()) return {CaseOutcome::Kind::kFailed, fmt::format("ended with status {}", WEXITSTATUS(status))};
-  auto kind = std::ranges::find(kKinds, child.text[0]) - std::begin(kKinds);
-  return {static_cast<CaseOutcome::Kind>(kind), child.text.substr(1)};
+  return {CaseOutcome::Kind::kFailed, fmt::format("ended with status {}", WEXITSTATUS(status))};
 }
 
-// Runs all cases, `jobs` at a time; `done` is called in the order in which they finish.
+// Runs all cases in `jobs` processes; `done` is called in the order in which they finish.
 template <class Done>
 base::Result<void> run_all(const std::vector<std::filesystem::path>& cases, Options options, Done&& done) {
   auto cores = std::max<std::size_t>(1, std::thread::hardware_concurrency());
   std::size_t jobs = std::min(options.jobs > 0 ? static_cast<std::size_t>(options.jobs) : cores, cases.size());
   options.cases.compilers = static_cast<int>(std::max<std::size_t>(1, cores / jobs));
+  const std::size_t batch = is_gpu(options.cases) ? kCasesOfGpuProcess : 1;
+  std::deque<std::size_t> waiting;
+  for (std::size_t i = 0; i < cases.size(); ++i) waiting.push_back(i);
   std::vector<Child> running;
-  for (std::size_t next = 0; next < cases.size() || !running.empty();) {
-    while (next < cases.size() && running.size() < jobs) {
-      XI_TRY(Child child, start(next, cases[next], options));
+  while (!waiting.empty() || !running.empty()) {
+    while (!waiting.empty() && running.size() < jobs) {
+      std::vector<std::size_t> indices;
+      for (; !waiting.empty() && indices.size() < batch; waiting.pop_front()) indices.push_back(waiting.front());
+      XI_TRY(Child child, start(std::move(indices), cases, options));
       running.push_back(std::move(child));
-      ++next;
     }
     std::vector<pollfd> polls;
     for (const auto& child : running) polls.push_back({child.pipe, POLLIN, 0});
@@ -102,9 +136,14 @@ base::Result<void> run_all(const std::vector<std::filesystem::path>& cases, Opti
       ssize_t count = timed_out ? 0 : ::read(child.pipe, buffer, sizeof buffer);
       if (count > 0) {
         child.text.append(buffer, static_cast<std::size_t>(count));
+        take_outcomes(child, options, done);
         continue;
       }
-      done(child.index, finish(child, timed_out, options.timeout_s));
+      CaseOutcome last = failure(child, timed_out, options.timeout_s);
+      if (!child.cases.empty()) {
+        done(child.cases.front(), std::move(last));
+        waiting.insert(waiting.begin(), child.cases.begin() + 1, child.cases.end());
+      }
       running.erase(running.begin() + static_cast<std::ptrdiff_t>(i));
     }
   }

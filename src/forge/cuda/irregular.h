@@ -1,4 +1,5 @@
-// Operators that are neither loop nests nor contractions, on GPUs: the CPU's templates, one thread for a share of the items.
+// Operators that are neither loop nests nor contractions, on GPUs: the CPU's templates, a thread or
+// a block of them for a share of the items.
 #pragma once
 #include <optional>
 

@@ -91,9 +91,14 @@ Builder& Builder::line(std::string_view text) {
   return *this;
 }
 
+Builder& Builder::together(std::int64_t threads) {
+  threads_ = static_cast<int>(std::clamp<std::int64_t>((threads + 31) / 32 * 32, 32, 1024));
+  return *this;
+}
+
 Kernel Builder::finish(std::int64_t items, double flops, std::uint64_t scratch_bytes, std::string choice,
                        std::initializer_list<std::string_view> texts) {
-  Irregular made{{}, items, scratch_bytes, flops, 0, std::move(choice)};
+  Irregular made{{}, items, scratch_bytes, threads_, flops, 0, std::move(choice)};
   for (const auto* values : {&node.inputs, &node.outputs})
     for (ir::ValueId id : *values)
       if (id != ir::kNoValue)
@@ -142,7 +147,8 @@ base::Result<std::optional<KernelSource>> irregular_kernel(const ir::Node& node,
   kernel.flops = made->flops;
   kernel.bytes = made->bytes;
   kernel.choice = std::move(made->choice);
-  assemble(kernel, isa, fmt::format("constexpr int64_t kTasks = {};\n", kernel.num_tasks), {}, {made->text});
+  assemble(kernel, isa, fmt::format("constexpr int64_t kTasks = {};\n", kernel.num_tasks), {},
+           {kIrregularAloneInc, made->text});
   return kernel;
 }
 

@@ -20,6 +20,7 @@ struct Irregular {
   std::string text;
   std::int64_t items = 1;
   std::uint64_t scratch_bytes = 0;  // of whoever runs items, one after the other
+  int threads = 1;                  // of a GPU that run an item together; 1: the text is for one thread alone
   double flops = 0, bytes = 0;
   std::string choice;
 };
@@ -64,12 +65,15 @@ class Builder {
   Builder& list(std::string_view name, std::span<const std::int64_t> values);
   Builder& line(std::string_view text);
 
+  /// Threads of a GPU block that the text's XI_SHARE loops keep busy.
+  Builder& together(std::int64_t threads);
   /// `items` independent units; the template runs as many of them as XI_ITEMS gives it.
   Kernel finish(std::int64_t items, double flops, std::uint64_t scratch_bytes, std::string choice,
                 std::initializer_list<std::string_view> texts);
 
  private:
   std::string constants_;
+  int threads_ = 1;
 };
 
 /// "float", "int64_t", … of elements in memory; empty when kernels do not have the dtype.

@@ -75,6 +75,7 @@ Kernel bit_cast(Builder& b) {
   add_cache(b, b.count(0) * static_cast<std::int64_t>(tensor::size_of(b.dtype(0))), false);
   for (std::string_view name : {"kOuter", "kPerBatch", "kPart", "kSize", "kInner"}) b.add(name, std::int64_t{1});
   b.flag("kCircular", false);
+  b.together(b.count(0) / 4);
   return b.finish(1, 0, 0, "copy", {kIrregularCacheInc});
 }
 
@@ -92,6 +93,7 @@ Kernel tensor_scatter(Builder& b) {
       .add("kSize", whole.size)
       .add("kInner", whole.inner);
   b.flag("kCircular", b.text("mode", "linear") == "circular");
+  b.together(b.count(0) / 4);
   return b.finish(1, 0, 0, "cache update", {kIrregularCacheInc});
 }
 

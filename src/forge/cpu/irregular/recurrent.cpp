@@ -81,6 +81,7 @@ Kernel recurrent(Builder& b) {
                                    : kGates == 3 ? "gru"
                                                  : "lstm",
                                    x[2], hidden, time);
+  b.together(kGates * hidden * 2);  // a warp takes some 16 rows of the gates' products
   return b.finish(directions * batch, flops, static_cast<std::uint64_t>(hidden) * 8 * 4, std::move(choice),
                   {kIrregularRecurrentInc});
 }

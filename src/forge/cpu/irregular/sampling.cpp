@@ -65,6 +65,7 @@ Kernel fourier(Builder& b, const Fourier& f, std::int64_t items) {
       .add("kMargin", f.margin)
       .flag("kInverse", f.inverse)
       .flag("kMirror", f.mirror);
+  b.together(f.bins);
   return b.finish(items, 8.0 * static_cast<double>(items * f.length * f.bins),
                   static_cast<std::uint64_t>(f.length) * 4 * 8, fmt::format("fourier transform of {}", f.length),
                   {kIrregularFourierInc});

@@ -28,6 +28,7 @@ Kernel cumulative(Builder& b) {
   const AxisSizes sizes = sizes_around(b.shape(0), Builder::axis(at->as_int64(0), b.shape(0).size()));
   b.add("kInner", sizes.inner).add("kSize", sizes.size).flag("kProduct", kProduct);
   b.flag("kReverse", b.integer("reverse", 0) != 0).flag("kExclusive", b.integer("exclusive", 0) != 0);
+  if (sizes.inner > 1) b.together(sizes.inner);
   return b.finish(sizes.outer, static_cast<double>(b.count(0)), static_cast<std::uint64_t>(sizes.inner) * 8,
                   "running sum", {kIrregularCumulativeInc});
 }
@@ -50,6 +51,7 @@ Kernel scatter_elements(Builder& b) {
       .list("kStrides", tensor::strides_of(data))
       .add("kDepth", std::int64_t{0})
       .add("kRun", std::int64_t{1});
+  b.together(b.count(0) / 4);
   return b.finish(1, static_cast<double>(b.count(1)), 0, "scatter elements", {kIrregularScatterInc});
 }
 
@@ -66,6 +68,7 @@ Kernel scatter_nd(Builder& b) {
       .list("kSizes", data)
       .list("kStrides", tensor::strides_of(data));
   b.add("kDepth", depth).add("kRun", run);
+  b.together(b.count(0) / 4);
   return b.finish(1, static_cast<double>(rows * run), 0, fmt::format("scatter runs of {}", run),
                   {kIrregularScatterInc});
 }
