@@ -17,6 +17,9 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
 add_library(sodium ALIAS PkgConfig::SODIUM)
 
+pkg_check_modules(RABBITMQ REQUIRED IMPORTED_TARGET librabbitmq)
+add_library(rabbitmq ALIAS PkgConfig::RABBITMQ)
+
 # SOCI 4.0.3 in Debian has no CMake config file.
 add_library(soci INTERFACE)
 target_link_libraries(soci INTERFACE soci_core soci_sqlite3 sqlite3 soci_postgresql PostgreSQL::PostgreSQL)

@@ -61,6 +61,8 @@ int main(int argc, char** argv) {
   std::string token_file, sandbox = "on";
   auto* hub = app.add_option("--hub", options.hub, "Address of the hub");
   auto* token = app.add_option("--token-file", token_file, "File with the agent's token");
+  app.add_option("--queue", options.queue, "amqp://… where the hub announces jobs, to wait there")
+      ->envname("IGNITION_AGENT_QUEUE");
   app.add_option("--name", options.name, "Name in the hub's logs");
   app.add_option("--targets", options.targets, "Targets to build for (all that this version can)")->delimiter(',');
   app.add_option("--work", options.work, "Folder for kernel caches");

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <thread>
 
+#include "agent/announcements.h"
 #include "agent/build_job.h"
 #include "agent/hub_link.h"
 #include "agent/lease_keeper.h"
@@ -193,9 +194,19 @@ Result<void> run_agent(const AgentOptions& given, const std::atomic<int>& stop) 
   // Waiting for a job ends at the first signal; what a job needs of the hub goes on until the second.
   XI_TRY(HubLink waiting, HubLink::open(options.hub, options.token, [&stop] { return stop >= kDrain; }, 1));
   XI_TRY(HubLink working, HubLink::open(options.hub, options.token, {}));
-  const api::LeaseRequest request{options.name, options.targets, kWaitMs};
+  Announcements announced(options.queue, options.targets, [&stop] { return stop >= kDrain; });
   while (stop == kRun) {
+    api::LeaseRequest request{options.name, options.targets, kWaitMs};
+    const bool at_queue = announced.ready();
+    if (at_queue) {
+      // After a while without a message the hub is asked too: messages may get lost, rows do not.
+      if (auto target = announced.wait(kWaitMs)) request.targets = {*target};
+      request.wait_ms = 0;
+      if (stop != kRun) break;
+    }
     const auto lease = waiting.lease(request);
+    if (lease) announced.settle(lease->has_value());
+    else announced.drop();
     if (!lease) {
       if (stop != kRun) break;
       if (lease.error().code == Code::kUnauthorized || lease.error().code == Code::kForbidden ||
@@ -205,7 +216,10 @@ Result<void> run_agent(const AgentOptions& given, const std::atomic<int>& stop) 
       for (int i = 0; i < kPauseMs / 50 && stop == kRun; ++i) std::this_thread::sleep_for(milliseconds(50));
       continue;
     }
-    if (!*lease) continue;
+    if (!*lease) {
+      if (options.once && at_queue) return {};  // others were faster
+      continue;
+    }
     if (auto worked = work_on(options, stop, working, **lease); !worked)
       base::log(LogLevel::kError, "attempt lost", {{"error", worked.error().text()}});
     if (options.once) return {};

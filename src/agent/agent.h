@@ -12,6 +12,7 @@ namespace xinfer::agent {
 
 struct AgentOptions {
   std::string hub, token, name;
+  std::string queue;                 // where jobs are announced (amqp://…); empty: the hub alone
   std::vector<std::string> targets;  // canonical; empty: every CPU target that this version builds
   std::filesystem::path work;        // kernel caches, and scratch folders of jobs
   std::filesystem::path program;     // with the command build-job: this one

@@ -20,6 +20,7 @@
 #include "server/farm/feeds.h"
 #include "server/farm/local_agents.h"
 #include "server/http/server.h"
+#include "server/queue/announcer.h"
 #include "server/routes/route.h"
 #include "server/services.h"
 
@@ -140,7 +141,9 @@ class Hub::State final : public http::Service {
   std::unique_ptr<Services> services;
   std::unique_ptr<http::Server> server;
   std::unique_ptr<farm::LocalAgents> agents;
-  std::unique_ptr<db::Notices> notices;
+  std::unique_ptr<queue::Announcer> announcer;
+  std::shared_ptr<void> announcing;
+  std::unique_ptr<db::Notices> notices;  // its thread uses all of the above
   std::string administrator_token;
 
   std::mutex mutex;
@@ -198,6 +201,10 @@ Result<void> Hub::State::open() {
     notices = std::make_unique<db::Notices>(settings.database_url, [this](const std::string& topic) { take_notice(topic); });
     farm->notifier().relay([this](const std::string& topic) { notices->send(topic); });
     accounts->on_change([this] { notices->send(std::string(kTokensTopic)); });
+  }
+  if (!settings.queue_url.empty()) {
+    XI_TRY(announcer, queue::Announcer::start(*database, settings, metrics, now));
+    announcing = farm->notifier().listen("queue", [this] { announcer->wake(); });
   }
   XI_CHECK(start_agents());
   reap_from = now() + settings.farm_lease_ms;

@@ -21,6 +21,7 @@ std::string_view help_of(std::string_view name) {
       {"xinfer_job_seconds", "Time from the first lease of a job to its end."},
       {"xinfer_leases_total", "Leases given to agents."},
       {"xinfer_source_fetches_total", "Fetches of catalogue sources by outcome."},
+      {"xinfer_jobs_announced_total", "Messages that announced a waiting job."},
       {"xinfer_collected_objects_total", "Objects deleted because nothing referred to them."},
   };
   for (const Row& row : kRows)

@@ -1,6 +1,6 @@
 // Real servers for tests, each in a folder of its own on loopback: PostgreSQL, RabbitMQ, S3 (Ceph's RADOS Gateway).
 // start(): up and answering, or an error. kill(): SIGKILL to all of its processes. stop(): kill and forget.
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
@@ -81,7 +81,7 @@ export class Postgresql {
     // The lock file of a killed server names a process id that may be another program's by now.
     fs.rmSync(path.join(this.folder, 'data/postmaster.pid'), { force: true });
     this.child = spawn(...split(asUser('postgres', [`${bin}/postgres`, '-D', path.join(this.folder, 'data'), '-p', `${this.port}`, '-c', 'listen_addresses=127.0.0.1',
-      '-c', `unix_socket_directories=${this.folder}`, '-c', 'shared_buffers=32MB', '-c', 'max_connections=60'])), { cwd: '/', detached: true, stdio: ['ignore', log, log] });
+      '-c', `cluster_name=hub-${this.port}`, '-c', `unix_socket_directories=${this.folder}`, '-c', 'shared_buffers=32MB', '-c', 'max_connections=60'])), { cwd: '/', detached: true, stdio: ['ignore', log, log] });
     fs.closeSync(log);
     await until(() => this.query('SELECT 1').then(() => true, () => false), 60, 'PostgreSQL does not answer', this.log);
   }
@@ -90,16 +90,28 @@ export class Postgresql {
     const text = run(['psql', '-X', '-q', '-At', '-F', '\t', '-v', 'ON_ERROR_STOP=1', '-c', sql, this.url], { timeout: 30_000 });
     return text.split('\n').filter(Boolean).map((line) => line.split('\t'));
   }
+  // Its children lead process groups of their own; they carry the cluster's name.
+  children() {
+    const found = spawnSync('pgrep', ['-f', `^postgres: hub-${this.port}:`], { encoding: 'utf8' });
+    return found.stdout.split('\n').filter(Boolean).map(Number);
+  }
   async kill() {
+    if (!this.child) return;
     killGroup(this.child);
     await ended(this.child);
-    // Its children end by themselves once they see that it is gone; before that the shared memory is in use.
-    await until(() => !run(['sh', '-c', `pgrep -f 'postgres: .*' -u postgres -a | grep -c " ${this.port}" || true`]).trim().match(/^[1-9]/), 10, 'backends remain');
+    await until(() => {
+      const left = this.children();
+      for (const pid of left) {
+        try {
+          process.kill(pid, 'SIGKILL');
+        } catch {
+          // gone already
+        }
+      }
+      return left.length === 0;
+    }, 20, 'processes of PostgreSQL remain');
   }
-  async stop() {
-    if (this.child) killGroup(this.child);
-    if (this.child) await ended(this.child);
-  }
+  stop = () => this.kill();
 }
 
 export class Rabbitmq {

@@ -31,7 +31,7 @@ try {
 } catch (error) {
   console.error(error.message);
 } finally {
-  for (const server of Object.values(servers)) await server.stop();
+  await Promise.allSettled(Object.values(servers).map((server) => server.stop()));
   fs.rmSync(folder, { recursive: true, force: true });
 }
 process.exit(status);

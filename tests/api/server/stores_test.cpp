@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "harness.h"
+#include "queue/channel.h"
 #include "server/db/backup.h"
 #include "server/db/database.h"
 #include "server/store/blobs.h"
@@ -398,6 +399,53 @@ TEST_F(Replicas, AnAgentThatWaitsAtOneGetsWorkAskedForAtTheOther) {
   EXPECT_EQ(leased.status, 200) << leased.body;
   // No other agent gets the same job from the first hub.
   EXPECT_TRUE(lease_job(*one, agent).is_null());
+}
+
+TEST(Announcements, AWaitingJobIsAnnouncedAndAgainWhenItWaitsAgain) {
+  if (test_server("XI_TEST_RABBITMQ").empty()) GTEST_SKIP() << "XI_TEST_RABBITMQ names no server";
+  Settings settings;
+  settings.queue_url = test_server("XI_TEST_RABBITMQ");
+  settings.queue_poll_ms = 100;
+  TestHub hub(settings);
+  const auto channel = xinfer::queue::Channel::connect(settings.queue_url, 10'000).value();
+  const std::string queue = xinfer::queue::queue_of("x86-64-v3");
+  ASSERT_TRUE(channel->declare(queue));
+  ASSERT_TRUE(channel->consume({queue}));
+  const auto announced = [&](const std::string& job, int timeout_ms) {
+    for (;;) {
+      const auto next = channel->next(timeout_ms).value();
+      if (!next) return false;
+      EXPECT_TRUE(channel->acknowledge(*next));
+      if (next->message.body == job) return true;
+    }
+  };
+  const std::string developer = hub.token(Role::kDeveloper), agent = hub.token(Role::kAgent, "agents");
+  const std::string job =
+      hub.call("POST", "/v1/builds", developer, target_body(hub.upload(developer, "a model"))).json()["job"];
+  EXPECT_TRUE(announced(job, 10'000));
+  EXPECT_FALSE(announced(job, 500));  // once is enough
+  const json lease = lease_job(hub, agent);
+  ASSERT_FALSE(lease.is_null());
+  EXPECT_FALSE(announced(job, 500));
+  const json failure = {{"token", lease["token"]},
+                        {"error", {{"kind", "internal"}, {"code", "io"}, {"message", "m"}}},
+                        {"retry", true}};
+  EXPECT_EQ(hub.call("POST", "/v1/agents/jobs/" + job + "/fail", agent, failure.dump()).status, 204);
+  EXPECT_TRUE(announced(job, 10'000));
+}
+
+TEST(Announcements, WithoutABrokerWorkGoesOn) {
+  Settings settings;
+  settings.queue_url = "amqp://guest:guest@127.0.0.1:1/";  // nobody listens there
+  settings.queue_poll_ms = 100;
+  TestHub hub(settings);
+  const std::string developer = hub.token(Role::kDeveloper), agent = hub.token(Role::kAgent, "agents");
+  EXPECT_EQ(hub.call("POST", "/v1/builds", developer, target_body(hub.upload(developer, "a model"))).status, 202);
+  EXPECT_FALSE(lease_job(hub, agent).is_null());
+  for (const char* never : {"amqps://broker.example/", "http://broker.example/"}) {
+    settings.queue_url = never;
+    EXPECT_THROW(TestHub broken(settings), std::runtime_error) << never;
+  }
 }
 
 }  // namespace
