@@ -130,6 +130,8 @@ void add_build_command(CLI::App& app, Invocation& invocation) {
       ->allow_extra_args(false);
   command->add_option("--name", build_options.model_name, "Name of the model in the engine (default: the file's)");
   command->add_option("--licence", build_options.license, "Licence of the model, SPDX, for the engine's manifest");
+  command->add_option("--records", build_options.records,
+                      "Tuning records of 'xinfer-cli tune' for the GPU; they count before the ones that come with xinfer");
   auto* key = command->add_option("--key", options->key,
                                   "Secret key to sign with (default: this user's own, made at first use)");
   command->add_flag("--unsigned", options->is_unsigned, "Do not sign: such an engine loads only with --allow-unsigned")

@@ -34,6 +34,7 @@ void add_commands(CLI::App& app, Invocation& invocation);
 
 // One function per command or group.
 void add_build_command(CLI::App& app, Invocation& invocation);
+void add_tune_command(CLI::App& app, Invocation& invocation);
 void add_inspect_command(CLI::App& app, Invocation& invocation);
 void add_verify_command(CLI::App& app, Invocation& invocation);
 void add_run_command(CLI::App& app, Invocation& invocation);

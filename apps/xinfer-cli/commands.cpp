@@ -7,6 +7,7 @@ void add_commands(CLI::App& app, Invocation& invocation) {
   add_build_command(app, invocation);
   add_run_command(app, invocation);
   add_benchmark_command(app, invocation);
+  add_tune_command(app, invocation);
   add_inspect_command(app, invocation);
   add_verify_command(app, invocation);
   add_test_onnx_command(app, invocation);

@@ -4,13 +4,16 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 
 #include "base/digest.h"
+#include "base/files.h"
 #include "codegen/cpu/compile.h"
 #include "codegen/cuda/compile.h"
 #include "compiler/report.h"
+#include "compiler/tune.h"
 #include "compiler/verify_engine.h"
 #include "engine/engine.h"
 #include "ir/operator.h"
@@ -101,6 +104,35 @@ class Build {
     return output;
   }
 
+  // Every contraction of the model's schedule, measured.
+  Result<std::string> tune(std::size_t max_candidates) {
+    XI_CHECK(choose_target());
+    if (!row_->gpu) return fail(Code::kUnsupported, "{}: only GPU targets are tuned by measurement", row_->name);
+    XI_TRY(ir::Graph graph, import());
+    XI_CHECK(run_passes(graph));
+    schedule::GpuOptions gpu = gpu_options();
+    std::map<std::string, TunedContraction> by_symbol;
+    gpu.on_contraction = [&](const forge::cuda::Problem& problem, const forge::cuda::Epilogue& epilogue,
+                             const std::string& symbol) { by_symbol[symbol] = {problem, epilogue, {}}; };
+    XI_CHECK(begin("schedule"));
+    XI_TRY(const schedule::Schedule schedule, schedule::make_schedule(graph, *row_->gpu, gpu));
+    end(fmt::format("{} launches", schedule.plan.launches.size()));
+    std::vector<TunedContraction> contractions;
+    for (const engine::Launch& launch : schedule.plan.launches) {
+      auto found = by_symbol.find(schedule.plan.kernels[launch.kernel].symbol);
+      if (found == by_symbol.end()) continue;
+      for (const engine::BufferRef& ref : launch.arguments) found->second.argument_bytes.push_back(ref.bytes);
+      if (schedule.kernels[launch.kernel].scratch_bytes > 0) found->second.argument_bytes.pop_back();
+      contractions.push_back(std::move(found->second));
+      by_symbol.erase(found);
+    }
+    XI_CHECK(begin("measure"));
+    TuneMeasurement options{max_candidates, compile_options<codegen::cuda::CompileOptions>()};
+    XI_TRY(const auto records, measure_candidates(contractions, *row_->gpu, options));
+    end(fmt::format("{} contractions", contractions.size()));
+    return records.to_json();
+  }
+
  private:
   Result<void> begin(std::string_view stage) {
     if (options_.cancelled && options_.cancelled()) return fail(Code::kCancelled, "cancelled before stage {}", stage);
@@ -127,6 +159,12 @@ class Build {
     XI_TRY(target_, target::parse(text));
     XI_CHECK(target::check_buildable(*target_));
     row_ = target::find_canonical(target_->architecture());
+    if (!options_.records.empty()) {
+      XI_TRY(const std::string text, base::read_file(options_.records));
+      auto records = forge::cuda::Records::parse(text);
+      if (!records) return std::unexpected(std::move(records).error().in(options_.records.string()));
+      records_ = *std::move(records);
+    }
     report_.target = target_->to_string();
     return {};
   }
@@ -183,7 +221,7 @@ class Build {
   Result<schedule::Schedule> make_schedule(const ir::Graph& graph) {
     XI_CHECK(begin("schedule"));
     XI_TRY(schedule::Schedule schedule, row_->isa ? schedule::make_schedule(graph, *row_->isa, {options_.max_threads})
-                                                  : schedule::make_schedule(graph, *row_->gpu, {precision()}));
+                                                  : schedule::make_schedule(graph, *row_->gpu, gpu_options()));
     report_.kernels = schedule.kernels.size();
     report_.launches = schedule.plan.launches.size();
     report_.weight_bytes = schedule.weights.size();
@@ -191,6 +229,13 @@ class Build {
     for (const engine::Launch& launch : schedule.plan.launches) report_.flops += launch.flops;
     end(fmt::format("{} kernels, {} launches", report_.kernels, report_.launches));
     return schedule;
+  }
+
+  schedule::GpuOptions gpu_options() const {
+    schedule::GpuOptions options;
+    options.precision = precision();
+    if (records_) options.records = &*records_;
+    return options;
   }
 
   tensor::DType precision() const {
@@ -291,6 +336,7 @@ class Build {
   Report report_;
   std::optional<HardwareTarget> target_;
   const target::TargetInfo* row_ = nullptr;
+  std::optional<forge::cuda::Records> records_;
   std::string stage_;
   std::chrono::steady_clock::time_point started_;
 };
@@ -322,6 +368,10 @@ Result<Verification> verify(const std::filesystem::path& onnx, std::shared_ptr<c
     return fail(Code::kInvalidArgument, "the engine has {} inputs, the model {}: give the values that were fixed when it was built",
                 engine->plan().inputs.size(), original.inputs.size());
   return verify_engine(original, std::move(engine));
+}
+
+Result<std::string> tune(const std::filesystem::path& onnx, const BuildOptions& options, std::size_t max_candidates) {
+  return Build(onnx, options).tune(max_candidates);
 }
 
 Result<BuildOutput> build(const std::filesystem::path& onnx, const BuildOptions& options) { return Build(onnx, options).run(); }

@@ -30,6 +30,7 @@ struct BuildOptions {
   bool verify = true;                                 // run against the reference where this machine can
   int jobs = 0;                                       // compilers at once; 0: one per core
   int max_threads = 16;                               // that the engine's plan can use
+  std::filesystem::path records;                      // of tuning a GPU; they count before the repository's; empty: none
   std::set<std::string, std::less<>> disabled_passes;
   /// Name of a pass (or "import") after which `on_dump` is called with the graph's text; "all" for each.
   std::string dump_after;
@@ -84,6 +85,11 @@ struct BuildOutput {
 /// `input_values`: those that were fixed at the build. A machine that cannot run it is a reason in the result.
 [[nodiscard]] base::Result<Verification> verify(const std::filesystem::path& onnx, std::shared_ptr<const engine::Engine> engine,
                                                 const std::map<std::string, tensor::Tensor>& input_values = {});
+
+/// Measures candidates of every contraction of the model on this machine's GPU and returns records (JSON) of the fastest, for
+/// BuildOptions::records. Errors: those of build(); kUnavailable or kIncompatible without a device of the target.
+[[nodiscard]] base::Result<std::string> tune(const std::filesystem::path& onnx, const BuildOptions& options,
+                                             std::size_t max_candidates);
 
 /// Names of inputs whose values must be known to build, given what `options` gives already: they decide shapes or which
 /// code there is. Several rounds may be needed, since one such value can hide another.

@@ -18,7 +18,7 @@ constexpr int kChannelUnit = 8;  // of channels-last tensors: 16 bytes of 16-bit
 class CudaBackend : public Backend {
  public:
   CudaBackend(const target::GpuIsa& gpu, const GpuOptions& options)
-      : gpu_(gpu), precision_(options.precision), general_(options.general_templates) {}
+      : gpu_(gpu), options_(options), precision_(options.precision), general_(options.general_templates) {}
 
   Blocking blocking() const override { return {kChannelUnit, true}; }
   NestStyle nest_style() const override { return NestStyle::kWhole; }
@@ -62,8 +62,9 @@ class CudaBackend : public Backend {
         epilogue.operands.push_back({tail->reads[i], tail->operands[i].storage.dtype});
     }
     const std::string chosen = general_ ? std::string(forge::cuda::kGeneral)
-                                        : forge::cuda::choose(problem, gpu_, {&forge::cuda::Records::builtin(gpu_)});
+                                        : forge::cuda::choose(problem, gpu_, {options_.records, &forge::cuda::Records::builtin(gpu_)});
     XI_TRY(auto solution, forge::cuda::solve(problem, chosen, epilogue, gpu_));
+    if (options_.on_contraction) options_.on_contraction(problem, epilogue, solution.kernel.symbol);
     return ContractionKernel{std::move(solution.kernel), std::move(solution.pack_weights), std::move(solution.pack_bias),
                              solution.input_layout, solution.output_layout};
   }
@@ -79,6 +80,7 @@ class CudaBackend : public Backend {
   }
 
   const target::GpuIsa& gpu_;
+  GpuOptions options_;
   DType precision_;
   bool general_;
 };

@@ -1,11 +1,13 @@
 // From a verified, shape-inferred graph to kernels, a plan and packed weights for one kind of hardware.
 #pragma once
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "engine/plan.h"
+#include "forge/cuda/records.h"
 #include "forge/kernel.h"
 #include "ir/graph.h"
 #include "target/isa.h"
@@ -36,6 +38,10 @@ struct GpuOptions {
   tensor::DType precision = tensor::DType::kFloat32;
   /// Only the general contraction templates, which are plain C++ and take everything: to tell others' errors from these.
   bool general_templates = false;
+  /// Tuning records that count before those of the repository; null: none.
+  const forge::cuda::Records* records = nullptr;
+  /// Told of every contraction that was given a kernel, and of the kernel's symbol.
+  std::function<void(const forge::cuda::Problem&, const forge::cuda::Epilogue&, const std::string& symbol)> on_contraction;
 };
 
 /// The same for a GPU.
