@@ -17,6 +17,7 @@ using base::Result;
 struct BuildArguments : HubArguments {
   std::string onnx, model, target = "host", precision, metadata, name, output;
   std::vector<std::string> shapes;
+  std::int64_t priority = 0;
   bool no_wait = false, log = false;
 };
 
@@ -33,20 +34,33 @@ auto show_on(ProgressPrinter& printer, bool log) {
   };
 }
 
-Result<api::BuildRequest> make_request(const BuildArguments& arguments) {
-  if (arguments.onnx.empty() == arguments.model.empty())
-    return fail(Code::kInvalidArgument, "give either --onnx FILE or --model ID");
-  api::BuildRequest request;
-  std::string text = arguments.target;
-  if (!arguments.precision.empty()) text = text.substr(0, text.find(':')) + ":" + arguments.precision;
-  XI_TRY(const HardwareTarget target, target::parse(text));
-  request.target = target.architecture();
-  request.precision = target.precision();
+std::string name_of(const BuildArguments& arguments) {
+  return !arguments.name.empty() ? arguments.name : std::filesystem::path(arguments.onnx).filename().string();
+}
+
+/// "a,b:fp16" as canonical targets; `precision` for those that name none.
+Result<std::vector<HardwareTarget>> parse_targets(const std::string& text, const std::string& precision) {
+  std::vector<HardwareTarget> targets;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    std::string one = text.substr(begin, end - begin);
+    if (!precision.empty() && one.find(':') == std::string::npos) one += ":" + precision;
+    XI_TRY(HardwareTarget target, target::parse(one));
+    targets.push_back(std::move(target));
+    begin = end + 1;
+  }
+  return targets;
+}
+
+/// What one target and several have in common.
+template <class Request>
+Result<void> fill_request(const BuildArguments& arguments, Request& request) {
   request.model = arguments.model;
-  request.name = !arguments.name.empty() ? arguments.name : std::filesystem::path(arguments.onnx).filename().string();
+  request.name = name_of(arguments);
+  request.priority = arguments.priority;
   XI_TRY(request.shapes, parse_shape_options(arguments.shapes));
   XI_TRY(request.metadata, read_metadata(arguments.metadata));
-  return request;
+  return {};
 }
 
 Result<void> save_engine(hub::Client& client, const api::Engine& engine, const std::string& output,
@@ -66,8 +80,11 @@ Result<void> save_engine(hub::Client& client, const api::Engine& engine, const s
   return {};
 }
 
-Result<int> build(const BuildArguments& arguments, bool json) {
-  XI_TRY(api::BuildRequest request, make_request(arguments));
+Result<int> build_one(const BuildArguments& arguments, const HardwareTarget& target, bool json) {
+  api::BuildRequest request;
+  request.target = target.architecture();
+  request.precision = target.precision();
+  XI_CHECK(fill_request(arguments, request));
   XI_TRY(hub::Client client, hub::Client::open(arguments.options()));
   api::Build done;
   {
@@ -94,9 +111,74 @@ Result<int> build(const BuildArguments& arguments, bool json) {
   return 0;
 }
 
+std::string target_of(const api::Build& build) {
+  return build.precision == "fp32" ? build.target : build.target + ":" + build.precision;
+}
+
+void print_matrix(const api::Matrix& matrix) {
+  std::vector<std::vector<std::string>> rows = {{"TARGET", "STATE", "SIZE", "ENGINE OR BUILD"}};
+  for (const api::Build& build : matrix.builds)
+    rows.push_back({target_of(build), build.state, build.engine ? format_bytes(build.engine->size_bytes) : "",
+                    build.engine ? build.engine->digest : build.id});
+  print_table(rows);
+  for (const api::Build& build : matrix.builds)
+    if (build.error) fmt::print("{}: {}: {}\n", target_of(build), build.error->kind, build.error->message);
+  fmt::print("matrix {} is {}\n", matrix.id, matrix.state);
+}
+
+/// Waits for every build, whatever becomes of the others.
+Result<void> wait_for_all(hub::Client& client, const api::Matrix& matrix, ProgressPrinter& printer, bool log) {
+  for (const api::Build& build : matrix.builds) {
+    const auto show = [&](const hub::Progress& progress) {
+      if (!progress.log.empty() && log) fmt::print(stderr, "{}: {}\n", target_of(build), progress.log);
+      if (progress.log.empty()) printer.show(target_of(build) + ": " + progress.stage, progress.fraction);
+    };
+    auto ended = client.wait(build, show);
+    // A build that failed is for the table; a hub that does not answer is not.
+    if (!ended)
+      if (auto known = client.build(build.id); !known) return std::unexpected(std::move(known).error());
+  }
+  return {};
+}
+
+Result<int> build_matrix(const BuildArguments& arguments, const std::vector<HardwareTarget>& targets, bool json) {
+  if (!arguments.output.empty())
+    return fail(Code::kInvalidArgument,
+                "-o takes the engine of one target; those of several are fetched with `xinfer-cli hub download`");
+  api::MatrixRequest request;
+  for (const HardwareTarget& target : targets) request.targets.push_back(target.architecture() + ":" + target.precision());
+  XI_CHECK(fill_request(arguments, request));
+  XI_TRY(hub::Client client, hub::Client::open(arguments.options()));
+  api::Matrix matrix;
+  {
+    ProgressPrinter printer;
+    if (!arguments.onnx.empty()) {
+      XI_TRY(request.onnx, client.upload(arguments.onnx, show_on(printer, arguments.log)));
+    }
+    XI_TRY(matrix, client.submit_matrix(request));
+    if (!arguments.no_wait) {
+      XI_CHECK(wait_for_all(client, matrix, printer, arguments.log));
+      XI_TRY(matrix, client.matrix(matrix.id));
+    }
+  }
+  if (json) print_json(api::encode(matrix));
+  else print_matrix(matrix);
+  if (matrix.state == "failed") return base::facts(Code::kUnavailable).exit_code;
+  return matrix.state == "cancelled" ? base::facts(Code::kCancelled).exit_code : 0;
+}
+
+Result<int> build(const BuildArguments& arguments, bool json) {
+  if (arguments.onnx.empty() == arguments.model.empty())
+    return fail(Code::kInvalidArgument, "give either --onnx FILE or --model ID");
+  XI_TRY(const auto targets, parse_targets(arguments.target, arguments.precision));
+  return targets.size() == 1 ? build_one(arguments, targets.front(), json) : build_matrix(arguments, targets, json);
+}
+
 struct StatusArguments : HubArguments {
   std::string id, state;
 };
+
+bool is_matrix(const std::string& id) { return id.starts_with("matrix_"); }
 
 std::string what_of(const api::Build& build) {
   if (!build.model.empty()) return build.model;
@@ -104,8 +186,8 @@ std::string what_of(const api::Build& build) {
 }
 
 void print_build(const api::Build& build, const std::string& url) {
-  fmt::print("build     {}\nof        {}\ntarget    {}{}\nstate     {}\n", build.id, what_of(build), build.target,
-             build.precision == "fp32" ? "" : ":" + build.precision, build.state);
+  fmt::print("build     {}\nof        {}\ntarget    {}\nstate     {}\n", build.id, what_of(build), target_of(build),
+             build.state);
   if (build.state == "queued") fmt::print("before it {} in the queue\n", build.queue_position);
   if (!hub::is_final(build) && !build.progress.stage.empty()) {
     const auto& progress = build.progress;
@@ -122,6 +204,12 @@ void print_build(const api::Build& build, const std::string& url) {
 
 Result<int> status(const StatusArguments& arguments, bool json) {
   XI_TRY(hub::Client client, hub::Client::open(arguments.options()));
+  if (is_matrix(arguments.id)) {
+    XI_TRY(const api::Matrix matrix, client.matrix(arguments.id));
+    if (json) print_json(api::encode(matrix));
+    else print_matrix(matrix);
+    return 0;
+  }
   if (!arguments.id.empty()) {
     XI_TRY(const api::Build build, client.build(arguments.id));
     if (json) print_json(api::encode(build));
@@ -135,9 +223,7 @@ Result<int> status(const StatusArguments& arguments, bool json) {
   }
   std::vector<std::vector<std::string>> rows = {{"BUILD", "STATE", "TARGET", "CREATED", "OF"}};
   for (const api::Build& build : page.builds)
-    rows.push_back({build.id, build.state,
-                    build.precision == "fp32" ? build.target : build.target + ":" + build.precision,
-                    format_time(build.created_ms), what_of(build)});
+    rows.push_back({build.id, build.state, target_of(build), format_time(build.created_ms), what_of(build)});
   print_table(rows);
   if (page.total > static_cast<std::int64_t>(page.builds.size()))
     fmt::print("the newest {} of {}\n", page.builds.size(), page.total);
@@ -158,6 +244,12 @@ Result<int> logs(const StatusArguments& arguments, bool json) {
 
 Result<int> cancel(const StatusArguments& arguments, bool json) {
   XI_TRY(hub::Client client, hub::Client::open(arguments.options()));
+  if (is_matrix(arguments.id)) {
+    XI_TRY(const api::Matrix matrix, client.cancel_matrix(arguments.id));
+    if (json) print_json(api::encode(matrix));
+    else print_matrix(matrix);
+    return 0;
+  }
   XI_TRY(const api::Build build, client.cancel(arguments.id));
   if (json) print_json(api::encode(build));
   else fmt::print("build {} is {}\n", build.id, build.state);
@@ -172,15 +264,18 @@ void add_hub_build_commands(CLI::App& hub, Invocation& invocation) {
     auto* command = add_hub_command(
         hub, invocation, *arguments, "build", "Has the hub build an engine, and waits for it",
         "xinfer-cli hub build --model yolox-nano-coco --target host\n"
-        "xinfer-cli hub build --onnx model.onnx --target x86-64-v3 --shape x=1x3x224x224 -o model.engine");
+        "xinfer-cli hub build --onnx model.onnx --target x86-64-v3 --shape x=1x3x224x224 -o model.engine\n"
+        "xinfer-cli hub build --onnx model.onnx --target t4:fp16,rtx_4090:fp16,jetson_orin:fp16,x86-64-v4");
     command->add_option("--onnx", arguments->onnx, "ONNX file to upload (in parts; an interrupted upload goes on)");
     command->add_option("--model", arguments->model, "Id of a model that the hub has");
-    command->add_option("--target", arguments->target, "NAME[:PRECISION]; host: this machine's CPU")
+    command->add_option("--target", arguments->target, "NAME[:PRECISION], or several with commas; host: this machine's CPU")
         ->capture_default_str();
-    command->add_option("--precision", arguments->precision, "fp32, fp16, bf16, int8");
+    command->add_option("--precision", arguments->precision, "fp32, fp16, bf16: for targets that name none");
     command->add_option("--shape", arguments->shapes, "INPUT=SIZES, such as x=1x3x224x224; once per input");
     command->add_option("--metadata", arguments->metadata, "JSON file with pre- and post-processing, for --onnx");
     command->add_option("--name", arguments->name, "Name of the build, for people");
+    command->add_option("--priority", arguments->priority, "-100 to 100 among your own builds: higher is sooner")
+        ->check(CLI::Range(-100, 100));
     command->add_option("-o,--output", arguments->output, "Download the engine to this file");
     command->add_flag("--no-wait", arguments->no_wait, "Only request the build");
     command->add_flag("--log", arguments->log, "Show the build's log");
@@ -190,15 +285,15 @@ void add_hub_build_commands(CLI::App& hub, Invocation& invocation) {
   const auto add = [&](const char* name, const char* description, const char* examples, auto action, bool id_required) {
     auto arguments = std::make_shared<StatusArguments>();
     auto* command = add_hub_command(hub, invocation, *arguments, name, description, examples);
-    auto* id = command->add_option("build", arguments->id, "The build's id");
+    auto* id = command->add_option("build", arguments->id, "Id of a build or matrix");
     if (id_required) id->required();
     else command->add_option("--state", arguments->state, "Only builds in this state");
     command->callback(
         [=, &invocation] { invocation.action = [=, &invocation] { return action(*arguments, invocation.json); }; });
   };
-  add("status", "Shows a build, or all", "xinfer-cli hub status\nxinfer-cli hub status --state queued", status, false);
+  add("status", "Shows a build, a matrix, or all builds", "xinfer-cli hub status\nxinfer-cli hub status --state queued", status, false);
   add("logs", "Shows a build's log and follows it to its end", "xinfer-cli hub logs BUILD", logs, true);
-  add("cancel", "Cancels a build", "xinfer-cli hub cancel BUILD", cancel, true);
+  add("cancel", "Cancels a build or a matrix", "xinfer-cli hub cancel BUILD", cancel, true);
 }
 
 }  // namespace xinfer::cli

@@ -83,7 +83,13 @@ XI_API_TYPE(BuildRequest, XI_MAY(BuildRequest, model, "id of a model"),
             XI_MAY(BuildRequest, onnx, "or digest of an uploaded ONNX file"),
             XI_NEED(BuildRequest, target, "name or alias, with :PRECISION"), XI_MAY(BuildRequest, precision),
             XI_MAY(BuildRequest, shapes, "input name to dimensions"), XI_MAY(BuildRequest, name),
-            XI_MAY(BuildRequest, metadata));
+            XI_MAY(BuildRequest, metadata), XI_MAY(BuildRequest, priority, "-100 to 100, higher is sooner"));
+XI_API_TYPE(MatrixRequest, XI_MAY(MatrixRequest, model, "id of a model"),
+            XI_MAY(MatrixRequest, onnx, "or digest of an uploaded ONNX file"),
+            XI_NEED(MatrixRequest, targets, "names or aliases, with :PRECISION"),
+            XI_MAY(MatrixRequest, precision, "for targets that name none"),
+            XI_MAY(MatrixRequest, shapes, "input name to dimensions"), XI_MAY(MatrixRequest, name),
+            XI_MAY(MatrixRequest, metadata), XI_MAY(MatrixRequest, priority, "-100 to 100, higher is sooner"));
 XI_API_TYPE(Progress, XI_NEED(Progress, stage), XI_NEED(Progress, done), XI_NEED(Progress, total, "0 where unknown"));
 XI_API_TYPE(BuildError,
             XI_NEED(BuildError, kind,
@@ -96,6 +102,9 @@ XI_API_TYPE(Build, XI_NEED(Build, id), XI_NEED(Build, state, "queued, leased, su
             XI_MAY(Build, progress), XI_MAY(Build, engine), XI_MAY(Build, error), XI_MAY(Build, report),
             XI_NEED(Build, created_ms), XI_MAY(Build, started_ms), XI_MAY(Build, finished_ms));
 XI_API_TYPE(BuildPage, XI_NEED(BuildPage, builds), XI_NEED(BuildPage, total), XI_NEED(BuildPage, offset));
+XI_API_TYPE(Matrix, XI_NEED(Matrix, id),
+            XI_NEED(Matrix, state, "failed or cancelled as soon as one build is; succeeded when all have"),
+            XI_MAY(Matrix, name), XI_NEED(Matrix, builds), XI_NEED(Matrix, created_ms));
 XI_API_TYPE(Event, XI_NEED(Event, id), XI_NEED(Event, kind, "state, progress or log"), XI_NEED(Event, time_ms),
             XI_MAY(Event, text), XI_MAY(Event, progress));
 XI_API_TYPE(PushRequest, XI_NEED(PushRequest, id), XI_MAY(PushRequest, name), XI_MAY(PushRequest, task),
@@ -133,7 +142,8 @@ void for_each_type(F&& f) {
     (f.template operator()<T>(), ...);
   }(std::type_identity<std::tuple<ErrorBody, ErrorReply, ImageInput, Metadata, Source, Engine, Model, ModelPage,
                                   EngineList, SourceConfirmed, Target, TargetList, PublicKey, KeyList, UploadRequest,
-                                  Upload, Blob, BuildRequest, Progress, BuildError, Build, BuildPage, Event,
+                                  Upload, Blob, BuildRequest, MatrixRequest, Progress, BuildError, Build, BuildPage, Matrix,
+                                  Event,
                                   PushRequest, TokenRequest, Token, TokenList, LeaseRequest, Lease, Heartbeat,
                                   HeartbeatReply, SignRequest, Signature, Completion, Failure, Health>>{});
 }

@@ -167,6 +167,17 @@ struct BuildRequest {
   Shapes shapes;                     // empty: the model's default
   std::string name;                  // for people
   std::optional<Metadata> metadata;  // for uploaded files; goes into the engine's manifest
+  std::int64_t priority = 0;         // -100 to 100, among the organisation's own jobs: higher is sooner
+};
+/// The same for several targets at once.
+struct MatrixRequest {
+  std::string model, onnx;
+  std::vector<std::string> targets;  // each as in BuildRequest
+  std::string precision;             // for targets that name none
+  Shapes shapes;
+  std::string name;
+  std::optional<Metadata> metadata;
+  std::int64_t priority = 0;
 };
 struct Progress {
   std::string stage;                 // fetch, import, optimise, schedule, compile, verify, upload, …
@@ -194,6 +205,14 @@ struct Build {
 struct BuildPage {
   std::vector<Build> builds;
   std::int64_t total = 0, offset = 0;
+};
+/// The builds of one request for several targets, sorted by target.
+struct Matrix {
+  std::string id;
+  std::string state;  // failed or cancelled as soon as one build is; succeeded when all have
+  std::string name;
+  std::vector<Build> builds;
+  std::int64_t created_ms = 0;
 };
 /// One server-sent event of a build. `id` grows; Last-Event-ID resumes after it.
 struct Event {

@@ -110,6 +110,18 @@ Result<api::Build> Client::cancel(const std::string& id) {
   return parse<api::Build>(send("DELETE", "/v1/builds/" + escape(id), {}, false));
 }
 
+Result<api::Matrix> Client::submit_matrix(const api::MatrixRequest& request) {
+  return parse<api::Matrix>(send("POST", "/v1/matrices", api::encode(request)));
+}
+
+Result<api::Matrix> Client::matrix(const std::string& id) {
+  return parse<api::Matrix>(send("GET", "/v1/matrices/" + escape(id)));
+}
+
+Result<api::Matrix> Client::cancel_matrix(const std::string& id) {
+  return parse<api::Matrix>(send("DELETE", "/v1/matrices/" + escape(id), {}, false));
+}
+
 Result<api::Build> Client::follow(const std::string& id, const std::function<void(const api::Event&)>& on_event) {
   for (;;) {
     bool ended = false;

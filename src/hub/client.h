@@ -43,6 +43,9 @@ class Client {
   [[nodiscard]] base::Result<api::Build> build(const std::string& id);
   [[nodiscard]] base::Result<api::BuildPage> builds(const std::string& state, std::int64_t offset, std::int64_t limit);
   [[nodiscard]] base::Result<api::Build> cancel(const std::string& id);
+  [[nodiscard]] base::Result<api::Matrix> submit_matrix(const api::MatrixRequest& request);
+  [[nodiscard]] base::Result<api::Matrix> matrix(const std::string& id);
+  [[nodiscard]] base::Result<api::Matrix> cancel_matrix(const std::string& id);
   /// Reports each event until the build has ended; the build as it is then.
   [[nodiscard]] base::Result<api::Build> follow(const std::string& id,
                                                 const std::function<void(const api::Event&)>& on_event);

@@ -70,11 +70,13 @@ struct Settings {
 
   std::int64_t pages_size = 100;       // largest page
   std::int64_t builds_queued = 1'000;  // per organisation
+  std::int64_t builds_matrix = 64;     // targets of one request
   std::int64_t builds_inputs = 64;     // inputs with shapes in a request
 
   std::int64_t farm_lease_ms = 20'000;
   std::int64_t farm_attempts = 3;
   std::int64_t farm_long_poll_ms = 25'000;
+  std::int64_t farm_usage_half_life_ms = 2 * 60'000;
   std::int64_t farm_reap_ms = 1'000;
   std::int64_t farm_log_lines = 5'000;       // kept of one job
   std::int64_t farm_log_line_bytes = 4'096;  // the rest is cut

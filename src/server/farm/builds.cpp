@@ -72,16 +72,16 @@ api::Build to_build(const BuildRow& row, const JobRow& job) {
 
 Result<void> insert_job(soci::session& sql, const JobSpec& spec, const std::string& id, const std::string& key,
                         long long now) {
-  const long long ready = spec.ready, defaults = spec.default_shapes;
+  const long long priority = spec.priority, ready = spec.ready, defaults = spec.default_shapes;
   const std::string shapes = encode_shapes(spec.shapes), metadata = spec.metadata ? api::encode(*spec.metadata) : "";
   sql << "INSERT INTO jobs (id, organisation, build_key, state, priority, ready, model, default_shapes, onnx, target, "
          "build_precision, shapes, metadata, "
          "licence, attempts, lease_token, agent, lease_expires_ms, stage, stage_done, stage_total, engine, "
          "engine_bytes, report, error, last_event, "
-         "log_lines, created_ms, started_ms, finished_ms) VALUES (:id, :org, :key, 'queued', 0, :ready, :model, "
+         "log_lines, created_ms, started_ms, finished_ms) VALUES (:id, :org, :key, 'queued', :priority, :ready, :model, "
          ":defaults, :onnx, :target, :prec, :shapes, "
          ":metadata, :licence, 0, '', '', 0, '', 0, 0, '', 0, '', '', 0, 0, :now, 0, 0)",
-      soci::use(id), soci::use(spec.organisation), soci::use(key), soci::use(ready), soci::use(spec.model),
+      soci::use(id), soci::use(spec.organisation), soci::use(key), soci::use(priority), soci::use(ready), soci::use(spec.model),
       soci::use(defaults), soci::use(spec.onnx), soci::use(spec.target), soci::use(spec.precision), soci::use(shapes),
       soci::use(metadata), soci::use(spec.licence), soci::use(now);
   add_event(sql, id, "state", now, "queued");
@@ -129,46 +129,132 @@ void name_engine(api::Engine& engine) {
                                            : fmt::format("{}-{}-{}.engine", model, engine.target, engine.precision);
 }
 
-Result<Submitted> Farm::submit(const JobSpec& spec, const std::string& organisation, const std::string& requester,
-                               const std::string& name) {
+namespace {
+
+struct Requester {
+  const std::string &organisation, &token, &name, &matrix;
+};
+
+// One more waiter: on the finished job of an identical request, on the one in flight, or on a new one.
+Result<Submitted> add_waiter(soci::session& sql, const JobSpec& spec, const Requester& who, const Settings& settings,
+                             long long now) {
   Submitted submitted;
   submitted.build = "build_" + base::random_hex(8);
   const std::string key = build_key(spec);
-  const long long now = now_();
-  bool created = false;
-  XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
-    JobRow job;
-    const bool found = load_job(sql, job,
-                                "WHERE j.organisation = :a AND j.build_key = :b AND j.state IN ('queued', 'leased', "
-                                "'succeeded') ORDER BY j.created_ms DESC LIMIT 1",
-                                spec.organisation, key);
-    if (found) {
-      submitted.job = job.id;
-      submitted.cached = job.state == "succeeded";
-    } else {
-      long long queued = 0;
-      sql << "SELECT COUNT(*) FROM jobs WHERE organisation = :o AND state = 'queued'", soci::into(queued),
-          soci::use(spec.organisation);
-      if (queued >= settings_.builds_queued)
-        return base::fail(Code::kLimit,
-                          "{} builds are waiting already, as many as builds.queued allows: try again later", queued);
-      submitted.job = "job_" + base::random_hex(8);
-      submitted.fetch = !spec.ready;
-      created = true;
-      XI_CHECK(insert_job(sql, spec, submitted.job, key, now));
+  JobRow job;
+  const bool found = load_job(sql, job,
+                              "WHERE j.organisation = :a AND j.build_key = :b AND j.state IN ('queued', 'leased', "
+                              "'succeeded') ORDER BY j.created_ms DESC LIMIT 1",
+                              spec.organisation, key);
+  if (found) {
+    submitted.job = job.id;
+    submitted.cached = job.state == "succeeded";
+    if (job.state == "queued" && spec.priority > job.priority) {
+      const long long priority = spec.priority;  // who waits most urgently decides
+      sql << "UPDATE jobs SET priority = :p WHERE id = :j", soci::use(priority), soci::use(job.id);
     }
-    const long long cached = submitted.cached;
-    sql << "INSERT INTO builds (id, job, organisation, requester, name, cached, created_ms, cancelled_ms) VALUES (:i, "
-           ":j, :o, :r, :n, :c, :t, 0)",
-        soci::use(submitted.build), soci::use(submitted.job), soci::use(organisation), soci::use(requester),
-        soci::use(name), soci::use(cached), soci::use(now);
+  } else {
+    long long queued = 0;
+    sql << "SELECT COUNT(*) FROM jobs WHERE organisation = :o AND state = 'queued'", soci::into(queued),
+        soci::use(spec.organisation);
+    if (queued >= settings.builds_queued)
+      return base::fail(Code::kLimit, "{} builds are waiting already, as many as builds.queued allows: try again later",
+                        queued);
+    submitted.job = "job_" + base::random_hex(8);
+    submitted.created = true;
+    submitted.fetch = !spec.ready;
+    XI_CHECK(insert_job(sql, spec, submitted.job, key, now));
+  }
+  const long long cached = submitted.cached;
+  sql << "INSERT INTO builds (id, job, organisation, requester, name, cached, created_ms, cancelled_ms, matrix) VALUES "
+         "(:i, :j, :o, :r, :n, :c, :t, 0, :m)",
+      soci::use(submitted.build), soci::use(submitted.job), soci::use(who.organisation), soci::use(who.token),
+      soci::use(who.name), soci::use(cached), soci::use(now), soci::use(who.matrix);
+  return submitted;
+}
+
+}  // namespace
+
+Result<Submitted> Farm::submit(const JobSpec& spec, const std::string& organisation, const std::string& requester,
+                               const std::string& name) {
+  const std::string none;
+  XI_TRY(auto submitted, submit_all({&spec, 1}, organisation, requester, name, none));
+  return std::move(submitted.front());
+}
+
+Result<Farm::Matrix> Farm::submit_matrix(std::span<const JobSpec> specs, const std::string& organisation,
+                                         const std::string& requester, const std::string& name) {
+  Matrix matrix;
+  matrix.id = "matrix_" + base::random_hex(8);
+  XI_TRY(matrix.builds, submit_all(specs, organisation, requester, name, matrix.id));
+  return matrix;
+}
+
+Result<std::vector<Submitted>> Farm::submit_all(std::span<const JobSpec> specs, const std::string& organisation,
+                                                const std::string& requester, const std::string& name,
+                                                const std::string& matrix) {
+  std::vector<Submitted> all;
+  const long long now = now_();
+  XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
+    all.clear();
+    for (const JobSpec& spec : specs) {
+      XI_TRY(Submitted one, add_waiter(sql, spec, {organisation, requester, name, matrix}, settings_, now));
+      all.push_back(std::move(one));
+    }
     return {};
   }));
-  metrics_.count("xinfer_builds_requested_total", submitted.cached ? "answer=\"store\""
-                                                  : created        ? "answer=\"new\""
-                                                                   : "answer=\"joined\"");
-  if (created && spec.ready) notifier_.notify("queue");
-  return submitted;
+  bool work = false;
+  for (const Submitted& one : all) {
+    metrics_.count("xinfer_builds_requested_total", one.cached    ? "answer=\"store\""
+                                                    : one.created ? "answer=\"new\""
+                                                                  : "answer=\"joined\"");
+    work |= one.created && !one.fetch;
+  }
+  if (work) notifier_.notify("queue");
+  return all;
+}
+
+namespace {
+
+// Of all its builds: failed or cancelled as soon as one is, succeeded when all have.
+std::string matrix_state(const std::vector<api::Build>& builds) {
+  const auto any = [&](std::string_view state) {
+    return std::ranges::any_of(builds, [&](const api::Build& build) { return build.state == state; });
+  };
+  for (const char* state : {"failed", "cancelled", "leased", "queued"})
+    if (any(state)) return state;
+  return "succeeded";
+}
+
+}  // namespace
+
+Result<api::Matrix> Farm::matrix(const std::string& organisation, const std::string& id) {
+  return database_.read([&](soci::session& sql) -> Result<api::Matrix> {
+    api::Matrix matrix;
+    matrix.id = id;
+    std::vector<BuildRow> rows;
+    BuildRow row;
+    soci::statement list = (sql.prepare << "SELECT id, job, name, cached, created_ms, cancelled_ms FROM builds WHERE "
+                                           "matrix = :m AND organisation = :o",
+                            soci::into(row.id), soci::into(row.job), soci::into(row.name), soci::into(row.cached),
+                            soci::into(row.created_ms), soci::into(row.cancelled_ms), soci::use(id),
+                            soci::use(organisation));
+    list.execute();
+    while (list.fetch()) rows.push_back(row);
+    if (rows.empty() || id.empty()) return base::fail(Code::kNotFound, "no matrix \"{}\"", id.substr(0, 100));
+    for (const BuildRow& entry : rows) {
+      JobRow job;
+      if (!load_job(sql, job, "WHERE j.id = :a", entry.job))
+        return base::fail(Code::kInternal, "build {} has no job", entry.id);
+      job.report.clear();  // each build has its own
+      matrix.builds.push_back(to_build(entry, job));
+    }
+    std::ranges::sort(matrix.builds, {}, [](const api::Build& build) { return std::tie(build.target, build.precision); });
+    matrix.state = matrix_state(matrix.builds);
+    matrix.name = rows.front().name;
+    matrix.created_ms = rows.front().created_ms;
+    return matrix;
+  });
 }
 
 Result<api::Build> Farm::build(const std::string& organisation, const std::string& id) {
@@ -243,7 +329,7 @@ Result<void> Farm::cancel(const std::string& organisation, const std::string& id
     long long others = 0;
     sql << "SELECT COUNT(*) FROM builds WHERE job = :j AND cancelled_ms = 0", soci::into(others), soci::use(job);
     if (others == 0) {
-      set_state(sql, job, "cancelled", now);  // the agent learns it from its next heartbeat
+      set_state(sql, job, "cancelled", now, settings_.farm_usage_half_life_ms);  // the agent learns it from its next heartbeat
       metrics_.count("xinfer_jobs_finished_total", "state=\"cancelled\"");
     }
     return {};

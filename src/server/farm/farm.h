@@ -1,17 +1,20 @@
 // The build farm: jobs, who waits for them, leases, and what the agents report. The database row is the truth about a job.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "api/types.h"
 #include "base/error.h"
 #include "server/db/database.h"
+#include "server/farm/fair_share.h"
 #include "server/metrics.h"
 #include "server/settings.h"
 
@@ -26,13 +29,15 @@ struct JobSpec {
   std::string target, precision;
   api::Shapes shapes;
   std::optional<api::Metadata> metadata;
+  std::int64_t priority = 0;
   bool ready = true;  // the ONNX file is in the store
 };
 
 struct Submitted {
   std::string build, job;
   bool cached = false;  // an engine of an identical request is in the store
-  bool fetch = false;   // the job waits for its ONNX file
+  bool created = false;  // a new job
+  bool fetch = false;   // it waits for its ONNX file
 };
 
 struct BuildQuery {
@@ -79,6 +84,15 @@ class Farm {
   /// One more waiter: on the finished job of an identical request, on the one in flight, or on a new one.
   [[nodiscard]] base::Result<Submitted> submit(const JobSpec& spec, const std::string& organisation,
                                                const std::string& requester, const std::string& name);
+  struct Matrix {
+    std::string id;
+    std::vector<Submitted> builds;  // in the order of the specs
+  };
+  /// One request for several engines: all of it is accepted or nothing.
+  [[nodiscard]] base::Result<Matrix> submit_matrix(std::span<const JobSpec> specs, const std::string& organisation,
+                                                   const std::string& requester, const std::string& name);
+  /// kNotFound when the organisation has no such matrix.
+  [[nodiscard]] base::Result<api::Matrix> matrix(const std::string& organisation, const std::string& id);
   [[nodiscard]] base::Result<api::Build> build(const std::string& organisation, const std::string& id);
   [[nodiscard]] base::Result<api::BuildPage> builds(const std::string& organisation, const BuildQuery& query);
   /// The waiter leaves; the job goes on while another waits. kConflict once it has ended.
@@ -127,13 +141,22 @@ class Farm {
   /// Architectures that agents asked work for within the last minute.
   std::vector<std::string> live_targets() const;
 
+  /// The rules of fair shares, with what builds take these days.
+  FairShare shares() const;
+
  private:
+  [[nodiscard]] base::Result<std::vector<Submitted>> submit_all(std::span<const JobSpec> specs,
+                                                                const std::string& organisation,
+                                                                const std::string& requester, const std::string& name,
+                                                                const std::string& matrix);
   void seen(const api::LeaseRequest& request);
+  void learn_build_time(std::int64_t build_ms);
   db::Database& database_;
   const Settings& settings_;
   Metrics& metrics_;
   std::function<std::int64_t()> now_;
   Notifier notifier_;
+  std::atomic<double> expected_ms_{FairShare().expected_ms};
   mutable std::mutex seen_mutex_;
   std::map<std::string, std::int64_t> seen_;  // target -> when
 };

@@ -92,10 +92,12 @@ std::vector<std::string> Farm::live_targets() const {
   return live;
 }
 
-// Next: the organisation with the least running work for its weight, then priority, then age.
-Result<std::optional<api::Lease>> Farm::lease(const api::LeaseRequest& request) {
+namespace {
+
+// `'a', 'b'` for an SQL list. Only names of architectures pass, so nothing needs quoting.
+Result<std::string> target_list(const std::vector<std::string>& names) {
   std::string targets;
-  for (const std::string& target : request.targets) {
+  for (const std::string& target : names) {
     if (target.empty() || target.size() > 40 ||
         target.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") != std::string::npos)
       return std::unexpected(base::Error{Code::kInvalidArgument,
@@ -104,21 +106,62 @@ Result<std::optional<api::Lease>> Farm::lease(const api::LeaseRequest& request) 
   }
   if (targets.empty())
     return std::unexpected(base::Error{Code::kInvalidArgument, "say which architectures you build for", "targets"});
+  return targets;
+}
+
+// The organisation whose turn it is among those with a job for these targets; empty when there is none.
+std::string next_organisation(soci::session& sql, const std::string& targets, const FairShare& shares, long long now) {
+  std::vector<std::string> organisations;
+  std::vector<Claim> claims;
+  std::string organisation;
+  long long weight = 0, quota = 0, running = 0, used_at = 0, priority = 0, since = 0;
+  double used = 0;
+  soci::statement rows =
+      (sql.prepare << "SELECT o.id, o.weight, o.running_quota, o.used_ms, o.used_at_ms, q.priority, q.since, "
+                      "COALESCE(r.running, 0) FROM (SELECT organisation, MAX(priority) AS priority, MIN(created_ms) AS "
+                      "since FROM jobs WHERE state = 'queued' AND ready = 1 AND target IN (" +
+                          targets +
+                          ") GROUP BY organisation) q JOIN organisations o ON o.id = q.organisation LEFT JOIN (SELECT "
+                          "organisation, COUNT(*) AS running FROM jobs WHERE state = 'leased' GROUP BY organisation) r "
+                          "ON r.organisation = o.id ORDER BY o.id",
+       soci::into(organisation), soci::into(weight), soci::into(quota), soci::into(used), soci::into(used_at),
+       soci::into(priority), soci::into(since), soci::into(running));
+  rows.execute();
+  while (rows.fetch()) {
+    organisations.push_back(organisation);
+    claims.push_back({weight, quota, running, {used, used_at}, priority, since});
+  }
+  const auto chosen = shares.choose(claims, now);
+  return chosen ? organisations[*chosen] : std::string();
+}
+
+}  // namespace
+
+FairShare Farm::shares() const {
+  return {settings_.farm_usage_half_life_ms, expected_ms_.load(std::memory_order_relaxed)};
+}
+
+// A running mean of what builds take: the charge for those that run.
+void Farm::learn_build_time(std::int64_t build_ms) {
+  constexpr double kNew = 0.1;
+  const double before = expected_ms_.load(std::memory_order_relaxed);
+  expected_ms_.store(before + kNew * (static_cast<double>(build_ms) - before), std::memory_order_relaxed);
+}
+
+Result<std::optional<api::Lease>> Farm::lease(const api::LeaseRequest& request) {
+  XI_TRY(const std::string targets, target_list(request.targets));
   seen(request);
   const long long now = now_();
   std::optional<api::Lease> lease;
   std::string job;
   XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
     JobRow row;
-    const std::string ready = "queued";
-    if (!load_job(sql, row,
-                  "JOIN organisations o ON o.id = j.organisation LEFT JOIN (SELECT organisation, COUNT(*) AS running "
-                  "FROM jobs WHERE state = 'leased' "
-                  "GROUP BY organisation) r ON r.organisation = j.organisation WHERE j.state = :a AND j.ready = 1 AND "
-                  "j.target IN (" +
-                      targets +
-                      ") ORDER BY COALESCE(r.running, 0) * 1.0 / o.weight, j.priority DESC, j.created_ms, j.id LIMIT 1",
-                  ready))
+    const std::string organisation = next_organisation(sql, targets, shares(), now);
+    if (organisation.empty() ||
+        !load_job(sql, row,
+                  "WHERE j.organisation = :a AND j.state = 'queued' AND j.ready = 1 AND j.target IN (" + targets +
+                      ") ORDER BY j.priority DESC, j.created_ms, j.id LIMIT 1",
+                  organisation))
       return {};
     lease.emplace();
     lease->job = job = row.id;
@@ -139,9 +182,10 @@ Result<std::optional<api::Lease>> Farm::lease(const api::LeaseRequest& request) 
     const long long expires = now + settings_.farm_lease_ms;
     const long long started = row.started_ms != 0 ? row.started_ms : now;
     sql << "UPDATE jobs SET state = 'leased', attempts = attempts + 1, lease_token = :l, agent = :a, lease_expires_ms "
-           "= :e, started_ms = :s, stage = '', "
+           "= :e, started_ms = :s, leased_ms = :n, stage = '', "
            "stage_done = 0, stage_total = 0 WHERE id = :j",
-        soci::use(lease->token), soci::use(request.agent), soci::use(expires), soci::use(started), soci::use(row.id);
+        soci::use(lease->token), soci::use(request.agent), soci::use(expires), soci::use(started), soci::use(now),
+        soci::use(row.id);
     add_event(sql, row.id, "state", now, "leased");
     add_event(sql, row.id, "log", now,
               fmt::format("attempt {} by agent {}", lease->attempt, cut_line(request.agent, 100)));
@@ -208,11 +252,12 @@ Result<Farm::Leased> Farm::check_lease(const std::string& job, const std::string
 
 Result<void> Farm::complete(const std::string& job, const api::Completion& completion, std::int64_t engine_bytes) {
   const long long now = now_(), bytes = engine_bytes;
-  long long started = 0;
+  long long started = 0, leased = 0;
   XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
     JobRow row;
     XI_CHECK(load_leased(sql, row, job, completion.token));
     started = row.started_ms;
+    leased = row.leased_ms;
     sql << "UPDATE jobs SET engine = :e, engine_bytes = :b, report = :r WHERE id = :j", soci::use(completion.engine),
         soci::use(bytes), soci::use(completion.report.text), soci::use(job);
     // The result belongs to the job's organisation, and to each that waits for it.
@@ -221,9 +266,10 @@ Result<void> Farm::complete(const std::string& job, const api::Completion& compl
            "UNION SELECT organisation FROM builds WHERE job = :j2) x WHERE true ON CONFLICT (digest, organisation) DO "
            "NOTHING",
         soci::use(completion.engine), soci::use(now), soci::use(job), soci::use(job);
-    set_state(sql, job, "succeeded", now);
+    set_state(sql, job, "succeeded", now, settings_.farm_usage_half_life_ms);
     return {};
   }));
+  learn_build_time(now - leased);
   metrics_.count("xinfer_jobs_finished_total", "state=\"succeeded\"");
   metrics_.observe_seconds("xinfer_job_seconds", "", static_cast<double>(now - started) / 1000);
   notifier_.notify(job);
@@ -244,7 +290,8 @@ Result<void> Farm::fail_attempt(const std::string& job, const api::Failure& fail
     // An agent that stops and hands its job back in good order has not tried it.
     if (requeued && handed_back)
       sql << "UPDATE jobs SET attempts = attempts - 1 WHERE id = :j", soci::use(job);
-    set_state(sql, job, requeued ? "queued" : "failed", now, api::encode(failure.error));
+    set_state(sql, job, requeued ? "queued" : "failed", now, settings_.farm_usage_half_life_ms,
+              api::encode(failure.error));
     return {};
   }));
   if (!requeued) metrics_.count("xinfer_jobs_finished_total", "state=\"failed\"");
@@ -257,21 +304,21 @@ namespace {
 
 // Ends the leases selected by `where`; a job without attempts left is poison: it has lost as many agents as it may.
 std::vector<std::string> end_leases(soci::session& sql, const std::string& where, const std::string& value,
-                                    long long now, std::int64_t attempts, Metrics& metrics) {
+                                    long long now, const Settings& settings, Metrics& metrics) {
   std::vector<std::string> jobs;
   for (;;) {
     JobRow row;
     if (!load_job(sql, row, "WHERE j.state = 'leased' AND " + where + " LIMIT 1", value)) break;
     add_event(sql, row.id, "log", now, fmt::format("attempt {} lost: agent {} went silent", row.attempts, row.agent));
-    if (row.attempts < attempts) {
-      set_state(sql, row.id, "queued", now);
+    if (row.attempts < settings.farm_attempts) {
+      set_state(sql, row.id, "queued", now, settings.farm_usage_half_life_ms);
     } else {
       const api::BuildError error{
           "lost_agent", "unavailable",
           fmt::format("the job lost its agent {} times; it is given up. The model may crash the agent: see the log",
                       row.attempts),
           ""};
-      set_state(sql, row.id, "failed", now, api::encode(error));
+      set_state(sql, row.id, "failed", now, settings.farm_usage_half_life_ms, api::encode(error));
       metrics.count("xinfer_jobs_finished_total", "state=\"failed\"");
     }
     jobs.push_back(row.id);
@@ -285,7 +332,7 @@ Result<void> Farm::agent_died(const std::string& agent) {
   const long long now = now_();
   std::vector<std::string> jobs;
   XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
-    jobs = end_leases(sql, "j.agent = :a", agent, now, settings_.farm_attempts, metrics_);
+    jobs = end_leases(sql, "j.agent = :a", agent, now, settings_, metrics_);
     return {};
   }));
   for (const std::string& job : jobs) notifier_.notify(job);
@@ -305,7 +352,7 @@ Result<std::int64_t> Farm::reap() {
   if (expired == 0) return 0;
   std::vector<std::string> jobs;
   XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
-    jobs = end_leases(sql, "j.lease_expires_ms < CAST(:a AS BIGINT)", limit, now, settings_.farm_attempts, metrics_);
+    jobs = end_leases(sql, "j.lease_expires_ms < CAST(:a AS BIGINT)", limit, now, settings_, metrics_);
     return {};
   }));
   metrics_.count("xinfer_lease_expiries_total", "", static_cast<double>(jobs.size()));
@@ -347,7 +394,7 @@ Result<void> Farm::source_failed(const std::string& onnx, const api::BuildError&
     for (;;) {
       JobRow row;
       if (!load_job(sql, row, "WHERE j.state = 'queued' AND j.ready = 0 AND j.onnx = :a LIMIT 1", onnx)) return {};
-      set_state(sql, row.id, "failed", now, api::encode(error));
+      set_state(sql, row.id, "failed", now, settings_.farm_usage_half_life_ms, api::encode(error));
       jobs.push_back(row.id);
     }
   }));

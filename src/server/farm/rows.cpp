@@ -1,14 +1,16 @@
 #include "server/farm/rows.h"
 
+#include "server/farm/fair_share.h"
+
 namespace xinfer::server::farm {
 namespace {
 
 const std::string kColumns =
     "SELECT j.id, j.organisation, j.build_key, j.state, j.model, j.onnx, j.target, j.build_precision, j.shapes, "
     "j.metadata, j.licence, j.lease_token, "
-    "j.agent, j.stage, j.engine, j.report, j.error, j.ready, j.default_shapes, j.attempts, j.lease_expires_ms, "
+    "j.agent, j.stage, j.engine, j.report, j.error, j.ready, j.default_shapes, j.priority, j.attempts, j.lease_expires_ms, "
     "j.stage_done, j.stage_total, "
-    "j.engine_bytes, j.last_event, j.log_lines, j.created_ms, j.started_ms, j.finished_ms FROM jobs j ";
+    "j.engine_bytes, j.last_event, j.log_lines, j.created_ms, j.started_ms, j.leased_ms, j.finished_ms FROM jobs j ";
 
 template <class... Uses>
 bool load(soci::session& sql, JobRow& row, const std::string& tail, Uses&&... uses) {
@@ -22,12 +24,29 @@ bool load(soci::session& sql, JobRow& row, const std::string& tail, Uses&&... us
                             &row.stage, &row.engine, &row.report, &row.error})
     add(*text);
   for (long long* number :
-       {&row.ready, &row.default_shapes, &row.attempts, &row.lease_expires_ms, &row.stage_done, &row.stage_total,
-        &row.engine_bytes, &row.last_event, &row.log_lines, &row.created_ms, &row.started_ms, &row.finished_ms})
+       {&row.ready, &row.default_shapes, &row.priority, &row.attempts, &row.lease_expires_ms, &row.stage_done,
+        &row.stage_total, &row.engine_bytes, &row.last_event, &row.log_lines, &row.created_ms, &row.started_ms,
+        &row.leased_ms, &row.finished_ms})
     add(*number);
   (statement.exchange(soci::use(uses)), ...);
   statement.define_and_bind();
   return statement.execute(true);
+}
+
+// The organisation pays for the attempt, however it ends: what it used was not there for others.
+void charge(soci::session& sql, const std::string& job, long long now, std::int64_t half_life_ms) {
+  std::string organisation;
+  long long began = 0, at = 0;
+  Usage usage;
+  sql << "SELECT o.id, o.used_ms, o.used_at_ms, j.leased_ms FROM jobs j JOIN organisations o ON o.id = j.organisation "
+         "WHERE j.id = :j AND j.state = 'leased'",
+      soci::into(organisation), soci::into(usage.used_ms), soci::into(at), soci::into(began), soci::use(job);
+  if (!sql.got_data()) return;
+  usage.at_ms = at;
+  usage.add(static_cast<double>(now - began), now, half_life_ms);
+  at = usage.at_ms;
+  sql << "UPDATE organisations SET used_ms = :u, used_at_ms = :t WHERE id = :o", soci::use(usage.used_ms),
+      soci::use(at), soci::use(organisation);
 }
 
 }  // namespace
@@ -54,7 +73,8 @@ long long add_event(soci::session& sql, const std::string& job, const std::strin
 }
 
 void set_state(soci::session& sql, const std::string& job, const std::string& state, long long now,
-               const std::string& error_json) {
+               std::int64_t usage_half_life_ms, const std::string& error_json) {
+  charge(sql, job, now, usage_half_life_ms);
   const long long finished = state == "succeeded" || state == "failed" || state == "cancelled" ? now : 0;
   sql << "UPDATE jobs SET state = :s, lease_token = '', lease_expires_ms = 0, error = :e, finished_ms = :f WHERE id = "
          ":j",

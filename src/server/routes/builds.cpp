@@ -1,4 +1,5 @@
 // Builds: requests, state, cancelling, events.
+#include <algorithm>
 #include <charconv>
 
 #include "api/codec.h"
@@ -19,6 +20,7 @@ namespace {
 
 constexpr std::size_t kRank = 16;
 constexpr std::int64_t kDimension = std::int64_t{1} << 31;
+constexpr std::int64_t kPriority = 100;
 
 std::unexpected<Error> bad(std::string where, std::string message) {
   return std::unexpected(Error{Code::kInvalidArgument, std::move(message), std::move(where)});
@@ -77,7 +79,10 @@ Result<farm::JobSpec> to_spec(Services& services, const Call& call, const api::B
   if (request.model.empty() == request.onnx.empty()) return bad("model", "give either model or onnx");
   XI_TRY(const HardwareTarget target, parse_target(request));
   XI_CHECK(check_shapes(request.shapes, services.settings));
+  if (request.priority < -kPriority || request.priority > kPriority)
+    return bad("priority", fmt::format("expected {} to {}", -kPriority, kPriority));
   farm::JobSpec spec;
+  spec.priority = request.priority;
   spec.organisation = call.principal.organisation;
   spec.target = target.architecture();
   spec.precision = target.precision();
@@ -107,6 +112,53 @@ Reply create_build(Services& services, Call& call) {
   Response response = Response::json(build.state == "succeeded" ? 200 : 202, api::encode(build));
   response.headers.emplace_back("Location", "/v1/builds/" + build.id);
   return response;
+}
+
+Reply create_matrix(Services& services, Call& call) {
+  XI_TRY(const api::MatrixRequest request, decode_body<api::MatrixRequest>(call));
+  if (request.targets.empty()) return bad("targets", "name at least one target");
+  if (static_cast<std::int64_t>(request.targets.size()) > services.settings.builds_matrix)
+    return bad("targets", fmt::format("more than builds.matrix = {}", services.settings.builds_matrix));
+  std::vector<farm::JobSpec> specs;
+  for (std::size_t i = 0; i < request.targets.size(); ++i) {
+    const std::string& target = request.targets[i];
+    const bool named = target.find(':') != std::string::npos;
+    auto spec = to_spec(services, call,
+                        {request.model, request.onnx, target, named ? "" : request.precision, request.shapes,
+                         request.name, request.metadata, request.priority});
+    if (!spec) {
+      if (spec.error().where == "target") spec.error().where = fmt::format("targets[{}]", i);
+      return std::unexpected(std::move(spec).error());
+    }
+    const auto same = [&](const farm::JobSpec& other) {
+      return other.target == spec->target && other.precision == spec->precision;
+    };
+    if (!std::ranges::any_of(specs, same)) specs.push_back(std::move(*spec));
+  }
+  XI_TRY(const farm::Farm::Matrix made,
+         services.farm.submit_matrix(specs, call.principal.organisation, call.principal.token_id,
+                                     request.name.substr(0, 200)));
+  for (const farm::Submitted& one : made.builds)
+    if (one.fetch) services.wake_fetcher();
+  XI_TRY(const api::Matrix matrix, services.farm.matrix(call.principal.organisation, made.id));
+  Response response = Response::json(matrix.state == "succeeded" ? 200 : 202, api::encode(matrix));
+  response.headers.emplace_back("Location", "/v1/matrices/" + matrix.id);
+  return response;
+}
+
+Reply get_matrix(Services& services, Call& call) {
+  XI_TRY(const api::Matrix matrix, services.farm.matrix(call.principal.organisation, call.path["id"]));
+  return Response::json(200, api::encode(matrix));
+}
+
+Reply cancel_matrix(Services& services, Call& call) {
+  XI_TRY(const api::Matrix matrix, services.farm.matrix(call.principal.organisation, call.path["id"]));
+  for (const api::Build& build : matrix.builds)
+    if (build.state == "queued" || build.state == "leased")
+      if (auto done = services.farm.cancel(call.principal.organisation, build.id);
+          !done && done.error().code != Code::kConflict)  // it has ended meanwhile
+        return std::unexpected(done.error());
+  return get_matrix(services, call);
 }
 
 Reply list_builds(Services& services, Call& call) {
