@@ -2,13 +2,13 @@
 
 #include <curl/curl.h>
 
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "place.h"
 #include "server/db/backup.h"
 #include "server/settings.h"
 #include "server/store/blobs.h"
@@ -26,31 +26,6 @@ struct Arguments {
   bool check = false, dry_run = false;
 };
 
-std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-struct Place {
-  Settings settings;
-  std::string database_url;
-};
-
-Result<Place> find(const Arguments& arguments) {
-  Place place;
-  if (!arguments.config.empty()) {
-    XI_TRY(place.settings, load_settings(arguments.config));
-  }
-  XI_CHECK(apply_environment(place.settings));
-  place.database_url = place.settings.database_url;
-  if (place.database_url.empty()) {
-    if (arguments.data.empty())
-      return base::fail(Code::kInvalidArgument, "give --data DIR, or database.url in --config FILE");
-    place.database_url = "sqlite:" + (fs::path(arguments.data) / "hub.sqlite").string();
-  }
-  return place;
-}
-
 Result<std::unique_ptr<store::ObjectStore>> open_objects(const Place& place, const Arguments& arguments) {
   if (place.settings.store_url.empty() && arguments.data.empty())
     return base::fail(Code::kInvalidArgument, "give --data DIR, or store.url in --config FILE");
@@ -59,7 +34,7 @@ Result<std::unique_ptr<store::ObjectStore>> open_objects(const Place& place, con
 }
 
 Result<int> migrate(const Arguments& arguments) {
-  XI_TRY(const Place place, find(arguments));
+  XI_TRY(const Place place, find_place(arguments.data, arguments.config));
   XI_TRY(const auto database, db::Database::connect(place.database_url));
   if (arguments.check) {
     XI_TRY(const auto have, database->versions());
@@ -78,7 +53,7 @@ void print(const store::Copied& copied) {
 }
 
 Result<int> backup(const Arguments& arguments) {
-  XI_TRY(const Place place, find(arguments));
+  XI_TRY(const Place place, find_place(arguments.data, arguments.config));
   XI_TRY(const auto database, db::Database::connect(place.database_url));
   XI_TRY(const db::BackupTotals totals, db::backup(*database, arguments.file));
   std::printf("%lld rows of %lld tables in %s\n", static_cast<long long>(totals.rows),
@@ -96,7 +71,7 @@ Result<int> backup(const Arguments& arguments) {
 }
 
 Result<int> restore(const Arguments& arguments) {
-  XI_TRY(const Place place, find(arguments));
+  XI_TRY(const Place place, find_place(arguments.data, arguments.config));
   XI_TRY(const auto database, db::Database::connect(place.database_url));
   XI_TRY(const db::BackupTotals totals, db::restore(*database, arguments.file));
   std::printf("%lld rows of %lld tables restored\n", static_cast<long long>(totals.rows),
@@ -121,7 +96,7 @@ Result<int> restore(const Arguments& arguments) {
 }
 
 Result<int> collect(const Arguments& arguments) {
-  XI_TRY(const Place place, find(arguments));
+  XI_TRY(const Place place, find_place(arguments.data, arguments.config));
   XI_TRY(const auto database, db::Database::open(place.database_url));
   XI_TRY(const auto objects, open_objects(place, arguments));
   store::Blobs blobs(*database, *objects, now_ms);

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "admin_commands.h"
 #include "base/error.h"
 #include "data_commands.h"
 #include "server/hub.h"
@@ -82,6 +83,7 @@ int main(int argc, char** argv) {
   CLI::App* settings_command = app.add_subcommand("settings", "List every setting and limit");
   int status = 0;
   hub_app::add_data_commands(app, status);
+  hub_app::add_admin_commands(app, status);
   CLI11_PARSE(app, argc, argv);
   if (*settings_command) return print_settings();
   return *serve_command ? serve(arguments) : status;

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "base/digest.h"
+#include "server/accounts/organisations.h"
 
 namespace xinfer::server::accounts {
 
@@ -157,14 +158,7 @@ Result<api::Token> Accounts::create_token(const api::TokenRequest& request) {
   if (request.expires_ms != 0 && request.expires_ms <= state_->now_ms())
     return std::unexpected(base::Error{Code::kInvalidArgument, "that time is over", "expires_ms"});
   const std::string organisation = role == Role::kAgent ? std::string(kAgentOrganisation) : request.organisation;
-  const bool reserved =
-      organisation == kPublicOrganisation || (organisation == kAgentOrganisation && role != Role::kAgent);
-  const bool plain = organisation.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
-  if (organisation.empty() || organisation.size() > 60 || !plain || reserved)
-    return std::unexpected(
-        base::Error{Code::kInvalidArgument,
-                    "an organisation's id has lower-case letters, digits and '-', and is not \"public\" or \"agents\"",
-                    "organisation"});
+  if (role != Role::kAgent) XI_CHECK(check_organisation_id(organisation));
   api::Token made;
   XI_TRY(made.token, create_token(role, organisation, request.name.substr(0, 200), request.expires_ms));
   const std::shared_lock lock(state_->mutex);

@@ -37,6 +37,7 @@ struct Migration {
 };
 constexpr Migration kMigrations[] = {
     {1, migrations::k0001InitialSql},
+    {2, migrations::k0002FairShareSql},
     {3, migrations::k0003StoreSql},
 };
 

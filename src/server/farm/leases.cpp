@@ -114,8 +114,7 @@ std::string next_organisation(soci::session& sql, const std::string& targets, co
   std::vector<std::string> organisations;
   std::vector<Claim> claims;
   std::string organisation;
-  long long weight = 0, quota = 0, running = 0, used_at = 0, priority = 0, since = 0;
-  double used = 0;
+  long long weight = 0, quota = 0, running = 0, used = 0, used_at = 0, priority = 0, since = 0;
   soci::statement rows =
       (sql.prepare << "SELECT o.id, o.weight, o.running_quota, o.used_ms, o.used_at_ms, q.priority, q.since, "
                       "COALESCE(r.running, 0) FROM (SELECT organisation, MAX(priority) AS priority, MIN(created_ms) AS "
@@ -129,7 +128,7 @@ std::string next_organisation(soci::session& sql, const std::string& targets, co
   rows.execute();
   while (rows.fetch()) {
     organisations.push_back(organisation);
-    claims.push_back({weight, quota, running, {used, used_at}, priority, since});
+    claims.push_back({weight, quota, running, {static_cast<double>(used), used_at}, priority, since});
   }
   const auto chosen = shares.choose(claims, now);
   return chosen ? organisations[*chosen] : std::string();

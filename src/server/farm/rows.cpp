@@ -1,5 +1,7 @@
 #include "server/farm/rows.h"
 
+#include <cmath>
+
 #include "server/farm/fair_share.h"
 
 namespace xinfer::server::farm {
@@ -36,16 +38,16 @@ bool load(soci::session& sql, JobRow& row, const std::string& tail, Uses&&... us
 // The organisation pays for the attempt, however it ends: what it used was not there for others.
 void charge(soci::session& sql, const std::string& job, long long now, std::int64_t half_life_ms) {
   std::string organisation;
-  long long began = 0, at = 0;
-  Usage usage;
+  long long began = 0, used = 0, at = 0;
   sql << "SELECT o.id, o.used_ms, o.used_at_ms, j.leased_ms FROM jobs j JOIN organisations o ON o.id = j.organisation "
          "WHERE j.id = :j AND j.state = 'leased'",
-      soci::into(organisation), soci::into(usage.used_ms), soci::into(at), soci::into(began), soci::use(job);
+      soci::into(organisation), soci::into(used), soci::into(at), soci::into(began), soci::use(job);
   if (!sql.got_data()) return;
-  usage.at_ms = at;
+  Usage usage{static_cast<double>(used), at};
   usage.add(static_cast<double>(now - began), now, half_life_ms);
+  used = std::llround(usage.used_ms);
   at = usage.at_ms;
-  sql << "UPDATE organisations SET used_ms = :u, used_at_ms = :t WHERE id = :o", soci::use(usage.used_ms),
+  sql << "UPDATE organisations SET used_ms = :u, used_at_ms = :t WHERE id = :o", soci::use(used),
       soci::use(at), soci::use(organisation);
 }
 
