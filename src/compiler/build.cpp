@@ -52,6 +52,14 @@ Result<void> refuse_string_outputs(const ir::Graph& graph) {
   return {};
 }
 
+// Sums of products of integers are computed exactly as floats, which 16-bit floats cannot hold.
+Result<void> refuse_integer_products(const ir::Graph& graph) {
+  for (const ir::Node& node : graph.nodes)
+    if (node.op.find("QLinear") != std::string::npos || node.op.ends_with("Integer"))
+      return fail(Code::kUnsupported, "{} sums integers, which 16-bit floats cannot hold: build this quantised model in fp32", node.op);
+  return {};
+}
+
 Result<void> require_static_inputs(const ir::Graph& graph) {
   std::string problems, options;
   for (ir::ValueId id : graph.inputs) {
@@ -178,6 +186,7 @@ class Build {
     XI_TRY(ir::Graph graph, onnx::import_model(path_, import_options));
     XI_CHECK(require_static_inputs(graph));
     XI_CHECK(refuse_string_outputs(graph));
+    if (precision() != tensor::DType::kFloat32) XI_CHECK(refuse_integer_products(graph));
     report_.nodes_imported = graph.nodes.size();
     dump("import", graph);
     end(fmt::format("{} nodes", graph.nodes.size()));

@@ -27,6 +27,8 @@ constexpr double kMinCosine = 0.9999, kMinCosineQuantised = 0.995;
 // small in norm and nowhere large beside the largest element is rounding; a wrong kernel is off by far more.
 constexpr double kAmplifiedNorm = 5e-3, kAmplifiedLargest = 2e-2;
 constexpr double kMinEqualIntegers = 0.99, kMinEqualQuantised = 0.9;
+// An engine that stores 16-bit floats: direction and size must be right; near zero only the size counts.
+constexpr double kMinCosineFloat16 = 0.999, kMinCosineBfloat16 = 0.99, kSmallLower = 1e-3;
 
 // SplitMix64 (Steele, Lea, Flood 2014).
 std::uint64_t next(std::uint64_t& state) {
@@ -76,7 +78,9 @@ std::vector<Tensor> random_inputs(const ir::Graph& graph, std::uint64_t seed) {
   return inputs;
 }
 
-Verification::Output compare(std::string name, const Tensor& actual, const Tensor& expected, bool quantised) {
+Verification::Output compare(std::string name, const Tensor& actual, const Tensor& expected, Exactness exactness) {
+  const bool quantised = exactness == Exactness::kQuantised;
+  const bool lower = exactness == Exactness::kFloat16 || exactness == Exactness::kBfloat16;
   Verification::Output result{std::move(name), 0, 0, 1, true};
   if (actual.dtype() != expected.dtype() || actual.shape() != expected.shape() || actual.dtype() == DType::kString) {
     result.matches = actual.dtype() == expected.dtype() && actual.shape() == expected.shape() &&
@@ -114,7 +118,12 @@ Verification::Output compare(std::string name, const Tensor& actual, const Tenso
   }
   if (norm_a > 0 && norm_b > 0) result.cosine = dot / std::sqrt(norm_a * norm_b);
   const double share = count == 0 ? 0 : static_cast<double>(outliers) / static_cast<double>(count);
-  if (!real) result.matches = share <= 1 - (quantised ? kMinEqualQuantised : kMinEqualIntegers);
+  if (!real) result.matches = share <= 1 - (quantised || lower ? kMinEqualQuantised : kMinEqualIntegers);
+  else if (lower) {
+    const double least = exactness == Exactness::kFloat16 ? kMinCosineFloat16 : kMinCosineBfloat16;
+    const bool finite = std::isfinite(norm_error);
+    result.matches = finite && (result.cosine >= least || result.max_abs_error <= kSmallLower * std::max(1.0, largest));
+  }
   else if (quantised) result.matches = result.cosine >= kMinCosineQuantised || share <= kOutliers;
   else {
     const bool amplified =
@@ -125,7 +134,8 @@ Verification::Output compare(std::string name, const Tensor& actual, const Tenso
 }
 
 Result<Verification> verify_engine(const ir::Graph& original, std::shared_ptr<const engine::Engine> engine) {
-  const std::string& architecture = engine->manifest().architecture;
+  const engine::Manifest manifest = engine->manifest();
+  const std::string& architecture = manifest.architecture;
   auto machine = runtime::machine_name(architecture);
   if (!machine) return not_run("not verified on device: this machine does not run " + architecture);
   if (is_random(original)) return not_run("not verified: the model draws random numbers");
@@ -140,12 +150,17 @@ Result<Verification> verify_engine(const ir::Graph& original, std::shared_ptr<co
   XI_TRY(const std::vector<Tensor> actual, runtime::run_once(std::move(engine), pointers));
   if (actual.size() != expected->size())
     return fail(Code::kInternal, "the engine has {} outputs, the model {}", actual.size(), expected->size());
+  const std::string& precision = manifest.precision;
+  const Exactness exactness = is_quantised(original)  ? Exactness::kQuantised
+                              : precision == "fp16" ? Exactness::kFloat16
+                              : precision == "bf16" ? Exactness::kBfloat16
+                                                    : Exactness::kFull;
   Verification verification;
   verification.ran = true;
   verification.device = *machine;
   for (std::size_t i = 0; i < actual.size(); ++i)
     verification.outputs.push_back(
-        compare(original.value(original.outputs[i]).name, actual[i], *(*expected)[i].tensor, is_quantised(original)));
+        compare(original.value(original.outputs[i]).name, actual[i], *(*expected)[i].tensor, exactness));
   return verification;
 }
 

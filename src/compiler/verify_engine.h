@@ -17,7 +17,11 @@ std::vector<tensor::Tensor> random_inputs(const ir::Graph& graph, std::uint64_t 
 [[nodiscard]] base::Result<Verification> verify_engine(const ir::Graph& original,
                                                        std::shared_ptr<const engine::Engine> engine);
 
+/// How near an output can be expected to be: float32 throughout, 16-bit floats between kernels, or quantised integers.
+enum class Exactness { kFull, kFloat16, kBfloat16, kQuantised };
+
 /// Error figures of one output and whether it is near enough. Both have the same type, else it does not match.
-Verification::Output compare(std::string name, const tensor::Tensor& actual, const tensor::Tensor& expected, bool quantised);
+Verification::Output compare(std::string name, const tensor::Tensor& actual, const tensor::Tensor& expected,
+                             Exactness exactness = Exactness::kFull);
 
 }  // namespace xinfer::compiler

@@ -34,13 +34,15 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Program> 
 Session::~Session() {
   if (!program_->device()->make_current()) return;
   drop_graph();
+  if (launched_) program_->device()->driver().cuEventDestroy_v2(launched_);
   if (stream_) program_->device()->driver().cuStreamDestroy_v2(stream_);
 }
 
 void Session::drop_graph() {
   if (!graph_) return;
   const Functions& driver = program_->device()->driver();
-  driver.cuStreamSynchronize(last_stream_);  // it may be running still
+  driver.cuStreamSynchronize(stream_);  // it may be running still
+  if (launched_) driver.cuEventSynchronize(launched_);
   driver.cuGraphExecDestroy(graph_);
   graph_ = nullptr;
 }
@@ -201,9 +203,12 @@ Result<void> Session::make_graph() {
 }
 
 Result<void> Session::launch_graph(StreamHandle stream) {
-  last_stream_ = stream;
   const Functions& driver = program_->device()->driver();
-  return check(driver, driver.cuGraphLaunch(graph_, stream), "cuGraphLaunch");
+  XI_CHECK(check(driver, driver.cuGraphLaunch(graph_, stream), "cuGraphLaunch"));
+  if (stream == stream_) return {};
+  constexpr unsigned kDisableTiming = 2;
+  if (!launched_) XI_CHECK(check(driver, driver.cuEventCreate(&launched_, kDisableTiming), "cuEventCreate"));
+  return check(driver, driver.cuEventRecord(launched_, stream), "cuEventRecord");
 }
 
 Result<void> Session::enqueue(StreamHandle stream) {

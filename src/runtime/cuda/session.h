@@ -71,7 +71,7 @@ class Session {
   std::vector<std::uint32_t> first_argument_;  // per launch
   StreamHandle stream_ = nullptr;
   GraphExecHandle graph_ = nullptr;
-  StreamHandle last_stream_ = nullptr;  // where the graph was launched last
+  EventHandle launched_ = nullptr;  // behind the graph's last launch on a stream of the caller's, which may be gone by now
   bool bindings_changed_ = true;
   int runs_with_these_bindings_ = 0;  // a graph pays from the second on
 };

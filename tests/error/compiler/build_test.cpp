@@ -56,6 +56,19 @@ TEST(BuildErrors, AnOutputOfStrings) {
   EXPECT_EQ(error.text(), "output 'y' is string[]: engines give tensors of numbers only");
 }
 
+TEST(BuildErrors, IntegerSumsInSixteenBitFloats) {
+  auto model = onnx::make_model();
+  onnx::add_input(model, "a", {"2", "3"}, 2);
+  onnx::add_input(model, "b", {"3", "2"}, 2);
+  onnx::add_node(model, "MatMulInteger", {"a", "b"}, {"y"});
+  onnx::add_output(model, "y");
+  BuildOptions options;
+  options.target = "h100:fp16";
+  const base::Error error = refused(model, options);
+  EXPECT_EQ(error.code, Code::kUnsupported);
+  EXPECT_EQ(error.text(), "MatMulInteger sums integers, which 16-bit floats cannot hold: build this quantised model in fp32");
+}
+
 TEST(BuildErrors, UnknownPass) {
   BuildOptions options;
   options.input_shapes["x"] = {1, 3, 2, 2};
