@@ -52,6 +52,18 @@ std::string size_of(const engine::Launch& launch) {
                      grid.cluster > 1 ? fmt::format(", clusters of {}", grid.cluster) : "");
 }
 
+// What the report says of the engine's verification: on which device, or why not.
+std::string verification_of(const engine::Engine& engine) {
+  const Json report = embedded(engine.manifest().report);
+  if (!report.contains("verification")) return "";
+  const Json& verification = report["verification"];
+  if (!verification.value("ran", false)) return verification.value("reason", "no");
+  double largest = 0;
+  for (const auto& output : verification.value("outputs", Json::array()))
+    largest = std::max(largest, output.value("max_abs_error", 0.0));
+  return fmt::format("on {}: largest error {:.3g}", verification.value("device", "the build's machine"), largest);
+}
+
 Json describe(const engine::Engine& engine) {
   const auto& manifest = engine.manifest();
   const auto& plan = engine.plan();
@@ -96,6 +108,7 @@ void print(const engine::Engine& engine, bool launches) {
        fmt::format("{}:{} ({}){}", manifest.architecture, manifest.precision, row ? row->display_name : "unknown",
                    runs_here(engine) ? "" : ", does not run on this machine"));
   line("toolchain", manifest.toolchain);
+  line("verified", verification_of(engine));
   line("signed by", engine.signer().empty() ? "nobody" : signer_of(engine));
   line("digest", engine.digest());
   line("file", fmt::format("format {}, {} bytes: code {}, weights {}", engine.format_version(), engine.file_bytes(),
