@@ -37,9 +37,7 @@ arguments=(--file "$source/deploy/containers/Containerfile" --build-arg BASE=loc
 if [ -z "${XI_CONTAINERS_FROM_SOURCE:-}" ]; then
   mkdir -p "$work/context/programs"
   for program in ignition-hub ignition-agent xinfer-cli; do install -s -t "$work/context/programs" "$bin/$program"; done
-  printf 'FROM scratch\nCOPY programs /programs\n' >"$work/context/Containerfile"
-  build --tag localhost/programs:1 "$work/context"
-  arguments+=(--build-arg PROGRAMS=localhost/programs:1)
+  arguments+=(--build-context "programs=$work/context")
 fi
 for target in hub agent-cpu cli; do
   build "${arguments[@]}" --target "$target" --tag "localhost/$target:1" "$source"
