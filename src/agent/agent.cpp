@@ -10,11 +10,13 @@
 #include "agent/announcements.h"
 #include "agent/build_job.h"
 #include "agent/hub_link.h"
+#include "agent/job_folder.h"
 #include "agent/lease_keeper.h"
 #include "api/codec.h"
 #include "base/digest.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/trace.h"
 #include "codegen/cuda/nvrtc.h"
 #include "engine/layout.h"
 #include "target/registry.h"
@@ -73,8 +75,8 @@ Result<void> sign_engine(HubLink& link, const api::Lease& lease, const fs::path&
 class Attempt {
  public:
   Attempt(const AgentOptions& options, const std::atomic<int>& stop, HubLink& link, const api::Lease& lease,
-          LeaseKeeper& keeper)
-      : options_(options), stop_(stop), link_(link), lease_(lease), keeper_(keeper), scratch_("xinfer-job") {}
+          LeaseKeeper& keeper, JobFolder scratch)
+      : options_(options), stop_(stop), link_(link), lease_(lease), keeper_(keeper), scratch_(std::move(scratch)) {}
 
   // What went wrong, or nothing. `retry` tells whether another attempt may do better.
   std::optional<api::BuildError> run(bool& retry) {
@@ -159,24 +161,31 @@ class Attempt {
   HubLink& link_;
   const api::Lease& lease_;
   LeaseKeeper& keeper_;
-  base::TemporaryFolder scratch_;
+  JobFolder scratch_;
   std::string report_;
   std::optional<api::BuildError> error_;
 };
 
 Result<void> work_on(const AgentOptions& options, const std::atomic<int>& stop, HubLink& link,
                      const api::Lease& lease) {
+  const auto trace = base::parse_trace(lease.trace);
+  const std::string trace_id = trace ? trace->id : std::string();
   base::log(LogLevel::kInfo, "job leased",
-            {{"job", lease.job}, {"attempt", std::to_string(lease.attempt)}, {"target", lease.target}});
+            {{"job", lease.job}, {"attempt", std::to_string(lease.attempt)}, {"target", lease.target}, {"trace", trace_id}});
+  link.set_trace(trace);
   XI_TRY(HubLink beat, HubLink::open(options.hub, options.token, {}, 1));
+  beat.set_trace(trace);
   LeaseKeeper keeper(std::move(beat), lease);
-  bool retry = false;
-  const auto error = Attempt(options, stop, link, lease, keeper).run(retry);
+  bool retry = true;
+  std::optional<api::BuildError> error;
+  if (auto scratch = JobFolder::make(options.work))
+    error = Attempt(options, stop, link, lease, keeper, std::move(*scratch)).run(retry);
+  else error = to_build_error(scratch.error(), "internal");
   if (!error) {
-    base::log(LogLevel::kInfo, "job succeeded", {{"job", lease.job}});
+    base::log(LogLevel::kInfo, "job succeeded", {{"job", lease.job}, {"trace", trace_id}});
     return {};
   }
-  base::log(LogLevel::kWarning, "job failed", {{"job", lease.job}, {"kind", error->kind}, {"error", error->message}});
+  base::log(LogLevel::kWarning, "job failed", {{"job", lease.job}, {"kind", error->kind}, {"error", error->message}, {"trace", trace_id}});
   if (keeper.ended()) return {};  // nobody waits for an answer
   keeper.flush();
   const auto told = link.fail(lease.job, {lease.token, *error, retry});
@@ -191,6 +200,8 @@ Result<void> run_agent(const AgentOptions& given, const std::atomic<int>& stop) 
   AgentOptions options = given;
   if (options.sandbox) XI_CHECK(check_sandbox());
   if (options.targets.empty()) options.targets = buildable_targets();
+  if (const int stale = remove_stale_job_folders(options.work))
+    base::log(LogLevel::kInfo, "removed folders of agents that were killed", {{"folders", std::to_string(stale)}});
   // Waiting for a job ends at the first signal; what a job needs of the hub goes on until the second.
   XI_TRY(HubLink waiting, HubLink::open(options.hub, options.token, [&stop] { return stop >= kDrain; }, 1));
   XI_TRY(HubLink working, HubLink::open(options.hub, options.token, {}));

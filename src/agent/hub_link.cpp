@@ -21,6 +21,10 @@ Result<HubLink> HubLink::open(const std::string& url, const std::string& token, 
   return HubLink(std::move(http));
 }
 
+void HubLink::set_trace(const std::optional<base::Trace>& trace) {
+  http_.set_traceparent(trace ? trace->next().header() : std::string());
+}
+
 Result<std::string> HubLink::post(const std::string& path, const std::string& body, bool repeatable) {
   hub::Request request;
   request.method = "POST";

@@ -7,6 +7,7 @@
 
 #include "api/types.h"
 #include "base/error.h"
+#include "base/trace.h"
 #include "hub/http.h"
 
 namespace xinfer::agent {
@@ -16,6 +17,9 @@ class HubLink {
  public:
   [[nodiscard]] static base::Result<HubLink> open(const std::string& url, const std::string& token,
                                                   std::function<bool()> cancelled, int attempts = 5);
+
+  /// What follows belongs to this trace; nothing: to none.
+  void set_trace(const std::optional<base::Trace>& trace);
 
   [[nodiscard]] base::Result<std::optional<api::Lease>> lease(const api::LeaseRequest& request);
   /// The job's ONNX file into `file`, its digest checked.

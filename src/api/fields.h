@@ -98,9 +98,12 @@ XI_API_TYPE(BuildError,
 XI_API_TYPE(Build, XI_NEED(Build, id), XI_NEED(Build, state, "queued, leased, succeeded, failed or cancelled"),
             XI_MAY(Build, model), XI_MAY(Build, onnx), XI_NEED(Build, target), XI_NEED(Build, precision),
             XI_MAY(Build, name), XI_MAY(Build, shapes), XI_NEED(Build, job, "identical builds share one"),
+            XI_MAY(Build, trace, "id of the trace of the request that made the job"),
             XI_NEED(Build, cached, "answered from the store"), XI_NEED(Build, attempts), XI_MAY(Build, queue_position),
             XI_MAY(Build, progress), XI_MAY(Build, engine), XI_MAY(Build, error), XI_MAY(Build, report),
             XI_NEED(Build, created_ms), XI_MAY(Build, started_ms), XI_MAY(Build, finished_ms));
+XI_API_TYPE(StageTime, XI_NEED(StageTime, name), XI_NEED(StageTime, milliseconds));
+XI_API_TYPE(BuildReport, XI_MAY(BuildReport, stages));
 XI_API_TYPE(BuildPage, XI_NEED(BuildPage, builds), XI_NEED(BuildPage, total), XI_NEED(BuildPage, offset));
 XI_API_TYPE(Matrix, XI_NEED(Matrix, id),
             XI_NEED(Matrix, state, "failed or cancelled as soon as one build is; succeeded when all have"),
@@ -120,7 +123,7 @@ XI_API_TYPE(TokenList, XI_NEED(TokenList, tokens));
 XI_API_TYPE(LeaseRequest, XI_NEED(LeaseRequest, agent), XI_NEED(LeaseRequest, targets), XI_MAY(LeaseRequest, wait_ms));
 XI_API_TYPE(Lease, XI_NEED(Lease, job), XI_NEED(Lease, token), XI_NEED(Lease, attempt), XI_NEED(Lease, ttl_ms),
             XI_NEED(Lease, onnx), XI_NEED(Lease, onnx_bytes), XI_NEED(Lease, target), XI_NEED(Lease, precision),
-            XI_MAY(Lease, model), XI_MAY(Lease, licence), XI_NEED(Lease, cache_scope), XI_MAY(Lease, shapes),
+            XI_MAY(Lease, model), XI_MAY(Lease, licence), XI_NEED(Lease, cache_scope), XI_MAY(Lease, trace), XI_MAY(Lease, shapes),
             XI_MAY(Lease, metadata));
 XI_API_TYPE(Heartbeat, XI_NEED(Heartbeat, token), XI_MAY(Heartbeat, progress), XI_MAY(Heartbeat, log));
 XI_API_TYPE(HeartbeatReply, XI_NEED(HeartbeatReply, cancelled), XI_NEED(HeartbeatReply, ttl_ms));
@@ -142,7 +145,7 @@ void for_each_type(F&& f) {
     (f.template operator()<T>(), ...);
   }(std::type_identity<std::tuple<ErrorBody, ErrorReply, ImageInput, Metadata, Source, Engine, Model, ModelPage,
                                   EngineList, SourceConfirmed, Target, TargetList, PublicKey, KeyList, UploadRequest,
-                                  Upload, Blob, BuildRequest, MatrixRequest, Progress, BuildError, Build, BuildPage, Matrix,
+                                  Upload, Blob, BuildRequest, MatrixRequest, Progress, BuildError, Build, StageTime, BuildReport, BuildPage, Matrix,
                                   Event,
                                   PushRequest, TokenRequest, Token, TokenList, LeaseRequest, Lease, Heartbeat,
                                   HeartbeatReply, SignRequest, Signature, Completion, Failure, Health>>{});

@@ -193,6 +193,7 @@ struct Build {
   std::string model, onnx, target, precision, name;
   Shapes shapes;
   std::string job;      // identical builds share one
+  std::string trace;    // id of the trace of the request that made the job
   bool cached = false;  // answered from the store
   std::int64_t attempts = 0;
   std::int64_t queue_position = 0;  // jobs before this one; 0 when not queued
@@ -201,6 +202,14 @@ struct Build {
   std::optional<BuildError> error;
   std::optional<RawJson> report;
   std::int64_t created_ms = 0, started_ms = 0, finished_ms = 0;
+};
+/// What the hub reads of a build's report.
+struct StageTime {
+  std::string name;
+  double milliseconds = 0;
+};
+struct BuildReport {
+  std::vector<StageTime> stages;
 };
 struct BuildPage {
   std::vector<Build> builds;
@@ -263,6 +272,7 @@ struct Lease {
   std::int64_t onnx_bytes = 0;
   std::string target, precision, model, licence;
   std::string cache_scope;  // kernel caches are shared within it only
+  std::string trace;        // traceparent of the request; may be empty
   Shapes shapes;
   std::optional<Metadata> metadata;
 };

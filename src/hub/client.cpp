@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "api/codec.h"
+#include "base/trace.h"
 #include "base/digest.h"
 #include "base/files.h"
 #include "hub/cache.h"
@@ -59,6 +60,9 @@ Result<Client> Client::open(const HubOptions& options) {
   http.cancelled = options.cancelled;
   const bool has_token = !http.token.empty();
   XI_TRY(Http connection, Http::open(url, std::move(http)));
+  // Goes on with the caller's trace where there is one, as in a CI job; else begins one.
+  const auto outer = base::parse_trace(environment("TRACEPARENT"));
+  connection.set_traceparent(outer ? outer->next().header() : base::new_trace().header());
   return Client(std::move(connection), has_token);
 }
 

@@ -123,6 +123,7 @@ int ask_cancelled(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
 struct Http::State {
   std::string base_url;
   HttpOptions options;
+  std::string traceparent;
   CURL* curl = nullptr;
   ~State() { curl_easy_cleanup(curl); }
 
@@ -156,6 +157,7 @@ void Http::State::set_options(const Request& request, Sink& sink, HeaderList& he
     curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
     curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, options.token.c_str());
   }
+  if (!traceparent.empty()) add_header(headers, "traceparent: " + traceparent);
   for (const auto& [name, value] : request.headers) add_header(headers, name + ": " + value);
   add_header(headers, "Expect:");
   if (request.method == "HEAD") {
@@ -215,6 +217,7 @@ Http::Http(Http&&) noexcept = default;
 Http& Http::operator=(Http&&) noexcept = default;
 Http::~Http() = default;
 const std::string& Http::base_url() const { return state_->base_url; }
+void Http::set_traceparent(std::string header) { state_->traceparent = std::move(header); }
 
 Result<Http> Http::open(std::string base_url, HttpOptions options) {
   static const CurlLibrary library;  // curl wants one initialisation before any use; a local static is thread-safe

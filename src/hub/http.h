@@ -51,6 +51,8 @@ class Http {
   ~Http();
 
   const std::string& base_url() const;
+  /// The header `traceparent` of what is sent from now on; empty: none.
+  void set_traceparent(std::string header);
 
   /// The answer of status 200 to 399; others as the error that the server names. `where` is method and path.
   [[nodiscard]] base::Result<Response> send(const Request& request);

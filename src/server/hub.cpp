@@ -15,6 +15,7 @@
 #include "base/digest.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/trace.h"
 #include "server/catalog/sources.h"
 #include "server/db/notices.h"
 #include "server/farm/feeds.h"
@@ -315,8 +316,10 @@ void Hub::State::finished(const http::Request& request, int status, double secon
   metrics.count("xinfer_http_requests_total", fmt::format("{},status=\"{}\"", route, status));
   metrics.observe_seconds("xinfer_http_request_seconds", route, seconds);
   metrics.count("xinfer_http_sent_bytes_total", "", static_cast<double>(sent_bytes));
+  const auto trace = base::parse_trace(request.header("traceparent"));
   base::log(base::LogLevel::kDebug, "request",
             {{"request", request.id},
+             {"trace", trace ? trace->id : std::string()},
              {"method", request.method},
              {"path", request.path},
              {"status", std::to_string(status)},

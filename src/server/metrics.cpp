@@ -19,6 +19,7 @@ std::string_view help_of(std::string_view name) {
       {"xinfer_builds_requested_total", "Build requests by how they were answered."},
       {"xinfer_jobs_finished_total", "Jobs by their end."},
       {"xinfer_job_seconds", "Time from the first lease of a job to its end."},
+      {"xinfer_build_stage_seconds", "Build time by stage, of builds that succeeded."},
       {"xinfer_leases_total", "Leases given to agents."},
       {"xinfer_source_fetches_total", "Fetches of catalogue sources by outcome."},
       {"xinfer_jobs_announced_total", "Messages that announced a waiting job."},

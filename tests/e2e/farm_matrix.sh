@@ -50,10 +50,12 @@ graph { name: "m"
   output { name: "y" type { tensor_type { elem_type: 1 shape { dim { dim_value: 4 } dim { dim_value: 8 } } } } }
 }
 TEXT
-out=$("$bin/xinfer-cli" hub build --onnx "$work/m.onnx" --target x86-64-v3,x86-64-v4,armv8-a) || fail "the matrix failed: $out"
+trace=0af7651916cd43dd8448eb211c80319c
+out=$(TRACEPARENT=00-$trace-b7ad6b7169203331-01 "$bin/xinfer-cli" hub build --onnx "$work/m.onnx" --target x86-64-v3,x86-64-v4,armv8-a) || fail "the matrix failed: $out"
 [ "$(grep -c succeeded <<<"$out")" = 4 ] || fail "three rows and the sum: $out" # the last line says it of the whole
 matrix=$(grep -o 'matrix_[0-9a-f]*' <<<"$out")
 "$bin/xinfer-cli" hub status "$matrix" --json | grep -q '"state": *"succeeded"' || fail "status of a matrix"
+[ "$(grep -c "job succeeded.*trace=$trace" "$work/hub.log")" = 3 ] || fail "the agents do not carry the trace on"
 "$bin/xinfer-cli" hub build --onnx "$work/m.onnx" --target x86-64-v3,nonsense 2>"$work/error" && fail "an unknown target was taken"
 grep -q nonsense "$work/error" || fail "$(cat "$work/error")"
 

@@ -39,6 +39,7 @@ constexpr Migration kMigrations[] = {
     {1, migrations::k0001InitialSql},
     {2, migrations::k0002FairShareSql},
     {3, migrations::k0003StoreSql},
+    {4, migrations::k0004TraceSql},
 };
 
 // Statements end with ";" at the end of a line; comment lines are dropped.

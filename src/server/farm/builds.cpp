@@ -5,6 +5,7 @@
 
 #include "api/codec.h"
 #include "base/digest.h"
+#include "base/trace.h"
 #include "server/farm/farm.h"
 #include "server/farm/rows.h"
 
@@ -54,6 +55,7 @@ api::Build to_build(const BuildRow& row, const JobRow& job) {
   build.target = job.target;
   build.precision = job.precision;
   build.shapes = decode_shapes(job.shapes);
+  if (const auto trace = base::parse_trace(job.trace)) build.trace = trace->id;
   build.attempts = job.attempts;
   build.progress = {job.stage, job.stage_done, job.stage_total};
   build.created_ms = row.created_ms;
@@ -78,12 +80,12 @@ Result<void> insert_job(soci::session& sql, const JobSpec& spec, const std::stri
          "build_precision, shapes, metadata, "
          "licence, attempts, lease_token, agent, lease_expires_ms, stage, stage_done, stage_total, engine, "
          "engine_bytes, report, error, last_event, "
-         "log_lines, created_ms, started_ms, finished_ms) VALUES (:id, :org, :key, 'queued', :priority, :ready, :model, "
+         "log_lines, created_ms, started_ms, finished_ms, trace) VALUES (:id, :org, :key, 'queued', :priority, :ready, :model, "
          ":defaults, :onnx, :target, :prec, :shapes, "
-         ":metadata, :licence, 0, '', '', 0, '', 0, 0, '', 0, '', '', 0, 0, :now, 0, 0)",
+         ":metadata, :licence, 0, '', '', 0, '', 0, 0, '', 0, '', '', 0, 0, :now, 0, 0, :trace)",
       soci::use(id), soci::use(spec.organisation), soci::use(key), soci::use(priority), soci::use(ready), soci::use(spec.model),
       soci::use(defaults), soci::use(spec.onnx), soci::use(spec.target), soci::use(spec.precision), soci::use(shapes),
-      soci::use(metadata), soci::use(spec.licence), soci::use(now);
+      soci::use(metadata), soci::use(spec.licence), soci::use(now), soci::use(spec.trace);
   add_event(sql, id, "state", now, "queued");
   return {};
 }

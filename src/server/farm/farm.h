@@ -30,6 +30,7 @@ struct JobSpec {
   api::Shapes shapes;
   std::optional<api::Metadata> metadata;
   std::int64_t priority = 0;
+  std::string trace;  // traceparent of the request
   bool ready = true;  // the ONNX file is in the store
 };
 
@@ -71,7 +72,10 @@ class Notifier {
 
 struct Totals {
   std::map<std::string, std::int64_t> jobs_by_state;
-  std::map<std::string, std::int64_t> queued_by_target;
+  struct Waiting {
+    std::int64_t jobs = 0, oldest_ms = 0;  // age
+  };
+  std::map<std::string, Waiting> queued_by_target;
   std::int64_t oldest_queued_ms = 0;  // age
 };
 

@@ -172,6 +172,7 @@ Result<std::optional<api::Lease>> Farm::lease(const api::LeaseRequest& request) 
     lease->precision = row.precision;
     lease->model = row.model;
     lease->licence = row.licence;
+    lease->trace = row.trace;
     lease->cache_scope = base::sha256("cache " + row.organisation).substr(0, 16);
     if (auto carrier = api::decode<api::BuildRequest>(row.shapes, api::Unknown::kIgnore))
       lease->shapes = std::move(carrier->shapes);
@@ -249,6 +250,15 @@ Result<Farm::Leased> Farm::check_lease(const std::string& job, const std::string
   });
 }
 
+namespace {
+
+// Agents name the stages; a metric's label takes no more than a plain word of theirs.
+bool is_stage_name(const std::string& name) {
+  return !name.empty() && name.size() <= 20 && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string::npos;
+}
+
+}  // namespace
+
 Result<void> Farm::complete(const std::string& job, const api::Completion& completion, std::int64_t engine_bytes) {
   const long long now = now_(), bytes = engine_bytes;
   long long started = 0, leased = 0;
@@ -270,6 +280,11 @@ Result<void> Farm::complete(const std::string& job, const api::Completion& compl
   }));
   learn_build_time(now - leased);
   metrics_.count("xinfer_jobs_finished_total", "state=\"succeeded\"");
+  if (const auto report = api::decode<api::BuildReport>(completion.report.text, api::Unknown::kIgnore))
+    for (const api::StageTime& stage : report->stages)
+      if (is_stage_name(stage.name))
+        metrics_.observe_seconds("xinfer_build_stage_seconds", fmt::format("stage=\"{}\"", stage.name),
+                                 stage.milliseconds / 1000);
   metrics_.observe_seconds("xinfer_job_seconds", "", static_cast<double>(now - started) / 1000);
   notifier_.notify(job);
   return {};
@@ -432,7 +447,7 @@ Result<Totals> Farm::totals() {
     Totals totals;
     for (const char* state : {"queued", "leased", "succeeded", "failed", "cancelled"}) totals.jobs_by_state[state] = 0;
     std::string name;
-    long long count = 0;
+    long long count = 0, since = 0;
     {
       soci::statement rows =
           (sql.prepare << "SELECT state, COUNT(*) FROM jobs GROUP BY state", soci::into(name), soci::into(count));
@@ -440,10 +455,10 @@ Result<Totals> Farm::totals() {
       while (rows.fetch()) totals.jobs_by_state[name] = count;
     }
     {
-      soci::statement rows = (sql.prepare << "SELECT target, COUNT(*) FROM jobs WHERE state = 'queued' GROUP BY target",
-                              soci::into(name), soci::into(count));
+      soci::statement rows = (sql.prepare << "SELECT target, COUNT(*), MIN(created_ms) FROM jobs WHERE state = 'queued' GROUP BY target",
+                              soci::into(name), soci::into(count), soci::into(since));
       rows.execute();
-      while (rows.fetch()) totals.queued_by_target[name] = count;
+      while (rows.fetch()) totals.queued_by_target[name] = {count, now - since};
     }
     long long oldest = 0;
     sql << "SELECT COALESCE(MIN(created_ms), 0) FROM jobs WHERE state = 'queued'", soci::into(oldest);

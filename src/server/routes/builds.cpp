@@ -4,6 +4,7 @@
 
 #include "api/codec.h"
 #include "base/digest.h"
+#include "base/trace.h"
 #include "server/farm/feeds.h"
 #include "server/routes/route.h"
 #include "server/services.h"
@@ -83,6 +84,8 @@ Result<farm::JobSpec> to_spec(Services& services, const Call& call, const api::B
     return bad("priority", fmt::format("expected {} to {}", -kPriority, kPriority));
   farm::JobSpec spec;
   spec.priority = request.priority;
+  const auto trace = base::parse_trace(call.request.header("traceparent"));
+  spec.trace = (trace ? trace->next() : base::new_trace()).header();
   spec.organisation = call.principal.organisation;
   spec.target = target.architecture();
   spec.precision = target.precision();

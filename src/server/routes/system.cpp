@@ -46,12 +46,18 @@ Reply get_metrics(Services& services, Call&) {
     help = {};
   }
   std::int64_t queued = 0;
-  for (const auto& [target, count] : totals.queued_by_target) queued += count;
+  for (const auto& [target, count] : totals.queued_by_target) queued += count.jobs;
   text += gauge_line("xinfer_queue_depth", "", static_cast<double>(queued), "Jobs that wait.");
   help = "Jobs that wait, by target.";
   for (const auto& [target, count] : totals.queued_by_target) {
     text += gauge_line("xinfer_queue_depth_by_target", fmt::format("target=\"{}\"", label_value(target)),
-                       static_cast<double>(count), help);
+                       static_cast<double>(count.jobs), help);
+    help = {};
+  }
+  help = "Age of the oldest job that waits, by target.";
+  for (const auto& [target, count] : totals.queued_by_target) {
+    text += gauge_line("xinfer_queue_age_seconds_by_target", fmt::format("target=\"{}\"", label_value(target)),
+                       static_cast<double>(count.oldest_ms) / 1000, help);
     help = {};
   }
   text += gauge_line("xinfer_queue_age_seconds", "", static_cast<double>(totals.oldest_queued_ms) / 1000,
