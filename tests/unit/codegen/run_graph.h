@@ -7,9 +7,9 @@
 #include <cstring>
 
 #include "codegen/cpu/compile.h"
-#include "cuda_on_host.h"
 #include "forge/reference/reference.h"
 #include "ir/operator.h"
+#include "run_cuda.h"
 #include "schedule/schedule.h"
 #include "target/registry.h"
 

@@ -1,4 +1,4 @@
-// The irregular kernel templates against the reference functions.
+// The irregular kernel templates against the reference functions: on CPUs, and as the text for GPUs run on this one.
 #include "forge/cpu/irregular.h"
 
 #include <gtest/gtest.h>
@@ -6,6 +6,8 @@
 #include <cmath>
 #include <random>
 
+#include "../codegen/cuda_on_host.h"
+#include "forge/cuda/irregular.h"
 #include "forge/reference/reference.h"
 #include "ir/operator.h"
 #include "run_kernel.h"
@@ -194,11 +196,29 @@ Tensor make(const Input& input, std::mt19937& random) {
   return tensor;
 }
 
+// A GPU's kernel, a thread after the other.
+base::Result<void> run_gpu_kernel(const ir::Node& node, const ir::Graph& graph, std::vector<Buffer*> buffers) {
+  XI_TRY(auto made, cuda::irregular_kernel(node, graph, *target::find_canonical("sm_90a")->gpu));
+  if (!made) return base::fail(base::Code::kInternal, "no kernel");
+  std::vector<void*> pointers;
+  for (Buffer* b : buffers) pointers.push_back(b->data());
+  Buffer scratch(made->scratch_bytes);
+  if (made->scratch_bytes > 0) pointers.push_back(scratch.data());
+  const std::size_t count = pointers.size();
+  XI_TRY(auto loaded, cuda::testing::HostKernels::compile({&*made, 1}, {&count, 1}, XI_SOURCE_DIR, XI_BINARY_DIR));
+  loaded.launch(0, pointers.data(), made->grid, made->threads);
+  for (Buffer* b : buffers)
+    if (!b->intact()) return base::fail(base::Code::kInternal, "{}: wrote behind a buffer", made->choice);
+  if (!scratch.intact()) return base::fail(base::Code::kInternal, "{}: wrote behind its scratch", made->choice);
+  return {};
+}
+
 class Irregular : public ::testing::TestWithParam<std::tuple<std::string, int>> {};
 
 TEST_P(Irregular, MatchesTheReference) {
   const auto& [isa_name, index] = GetParam();
-  if (auto missing = testing::missing_for(isa_name); !missing.empty()) GTEST_SKIP() << missing;
+  const bool gpu = isa_name == "sm_90a";
+  if (auto missing = testing::missing_for(gpu ? "x86-64-v3" : isa_name); !missing.empty()) GTEST_SKIP() << missing;
   const Problem problem = problems()[static_cast<std::size_t>(index)];
   std::mt19937 random(static_cast<unsigned>(index));
   ir::Graph graph;
@@ -239,13 +259,18 @@ TEST_P(Irregular, MatchesTheReference) {
     graph.value(node.outputs[i]).type = (*types)[i];
     buffers.emplace_back((*expected)[i].tensor->size_bytes());
   }
-  auto kernel = irregular_kernel(node, graph, testing::isa_named(isa_name));
-  ASSERT_TRUE(kernel) << kernel.error().text();
-  ASSERT_TRUE(kernel->has_value());
   std::vector<Buffer*> pointers;
   for (Buffer& buffer : buffers) pointers.push_back(&buffer);
-  auto ran = testing::run_kernel(**kernel, testing::isa_named(isa_name), pointers);
-  ASSERT_TRUE(ran) << ran.error().text();
+  if (gpu) {
+    auto ran = run_gpu_kernel(node, graph, pointers);
+    ASSERT_TRUE(ran) << ran.error().text();
+  } else {
+    auto kernel = irregular_kernel(node, graph, testing::isa_named(isa_name));
+    ASSERT_TRUE(kernel) << kernel.error().text();
+    ASSERT_TRUE(kernel->has_value());
+    auto ran = testing::run_kernel(**kernel, testing::isa_named(isa_name), pointers);
+    ASSERT_TRUE(ran) << ran.error().text();
+  }
 
   std::size_t at = values.size();
   for (std::size_t o = 0; o < node.outputs.size(); ++o) {
@@ -264,7 +289,7 @@ TEST_P(Irregular, MatchesTheReference) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Irregular,
-                         ::testing::Combine(::testing::Values("x86-64-v3", "x86-64-v4"),
+                         ::testing::Combine(::testing::Values("x86-64-v3", "x86-64-v4", "sm_90a"),
                                             ::testing::Range(0, static_cast<int>(problems().size()))),
                          testing::case_name);
 
