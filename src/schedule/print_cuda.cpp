@@ -103,7 +103,13 @@ class CudaPrinter {
   bool is_packable(E offset, E var, std::int64_t count) const;
   double cost() const;
   // Groups of several warps meet at the block's barriers, so they have a block of their own.
-  std::int64_t threads() const { return group_ > 32 ? group_ : kThreads; }
+  std::int64_t threads() const {
+    if (group_ > 32) return group_;
+    // Small work in small blocks, so that more multiprocessors take part.
+    std::int64_t count = kThreads;
+    while (count > 64 && product(outer_) / pack_ * group_ < count * gpu_.multiprocessors) count /= 2;
+    return count;
+  }
 
   NestBuilder& builder_;
   const Nest& nest_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <charconv>
 #include <numeric>
 
 namespace xinfer {
@@ -25,6 +26,7 @@ using base::fail;
 
 namespace {
 
+constexpr int kJetsonOrin = 87;
 constexpr std::array<std::string_view, 4> kPrecisions = {"fp32", "fp16", "bf16", "int8"};
 
 const std::array<CpuIsa, 3>& isas() {
@@ -226,8 +228,15 @@ base::Result<void> check_buildable(const HardwareTarget& target) {
 
 bool runs_on(std::string_view engine, std::string_view machine) {
   if (engine == machine) return true;
-  const TargetInfo* row = find_canonical(machine);
-  return row && std::ranges::find(row->runs, engine) != row->runs.end();
+  if (const TargetInfo* row = find_canonical(machine)) return std::ranges::find(row->runs, engine) != row->runs.end();
+  // A device newer than this version: CUDA's own rule, for what is neither a Jetson's nor for one architecture alone.
+  auto capability = [](std::string_view name) {
+    int number = 0;
+    auto [end, problem] = std::from_chars(name.data() + std::min<std::size_t>(3, name.size()), name.data() + name.size(), number);
+    return name.starts_with("sm_") && problem == std::errc() && end == name.data() + name.size() ? number : 0;
+  };
+  const int needed = capability(engine), there = capability(machine);
+  return needed > 0 && needed != kJetsonOrin && needed / 10 == there / 10 && needed < there;
 }
 
 }  // namespace xinfer::target

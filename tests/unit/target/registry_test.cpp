@@ -65,6 +65,13 @@ TEST(Registry, CompatibilityOrder) {
   EXPECT_TRUE(runs_on("sm_86", "sm_89"));
   EXPECT_FALSE(runs_on("sm_80", "sm_87"));
   EXPECT_FALSE(runs_on("sm_90a", "sm_100"));
+  // Devices that the registry does not know: later minor revisions run what is there.
+  EXPECT_TRUE(runs_on("sm_100", "sm_103"));
+  EXPECT_TRUE(runs_on("sm_120", "sm_121"));
+  EXPECT_FALSE(runs_on("sm_100", "sm_121"));
+  EXPECT_FALSE(runs_on("sm_90a", "sm_91"));
+  EXPECT_FALSE(runs_on("sm_87", "sm_88"));
+  EXPECT_FALSE(runs_on("x86-64-v3", "sm_103"));
 }
 
 TEST(HardwareTarget, TextFormRoundTrips) {
