@@ -15,7 +15,7 @@ using Clock = std::chrono::steady_clock;
 
 struct Options {
   std::string file;
-  std::vector<std::string> inputs;
+  std::vector<std::string> inputs, shapes;
   int num_threads = 0, iterations = 0, warmup = 0;
   double seconds = 2;
   bool per_layer = false;
@@ -84,11 +84,14 @@ base::Result<int> benchmark(const Options& options, bool json) {
   core::InferenceEngine engine(options.file, engine_options);
   double load_ms = milliseconds_since(start);
   XI_TRY(auto inputs, read_inputs(engine, options.inputs));
+  XI_TRY(const auto shapes, parse_shape_options(options.shapes));
   auto session = engine.create_session();
   unsigned seed = 1;
   for (const auto& input : engine.inputs()) {
     auto given = inputs.find(input.name);
-    session.set_input(input.name, given == inputs.end() ? random_input(input, seed++) : given->second);
+    auto shape = shapes.find(input.name);
+    session.set_input(input.name, given != inputs.end() ? given->second
+                                                        : random_input(input, seed++, shape == shapes.end() ? nullptr : &shape->second));
   }
   auto times = measure(session, options);
   double mean = std::accumulate(times.begin(), times.end(), 0.0) / static_cast<double>(times.size());
@@ -160,6 +163,9 @@ void add_benchmark_command(CLI::App& app, Invocation& invocation) {
   command->add_flag("--per-layer", options->per_layer, "Also the median time of every kernel launch");
   command->add_option("--input", options->inputs, "NAME=FILE as in run; other inputs are seeded random numbers")
       ->type_name("NAME=FILE")
+      ->allow_extra_args(false);
+  command->add_option("--shape", options->shapes, "Sizes of an input of an engine for many sizes, image=4x3x224x224 (default: its optimum)")
+      ->type_name("NAME=SIZES")
       ->allow_extra_args(false);
   options->trust.add_to(*command);
   command->callback([options, &invocation] {

@@ -73,7 +73,7 @@ base::Result<nlohmann::ordered_json> build_one(Options& options, const std::stri
 }
 
 base::Result<int> build(Options options, bool json) {
-  XI_TRY(options.build.input_shapes, parse_shape_options(options.shapes));
+  XI_TRY(options.build.input_ranges, parse_range_options(options.shapes));
   XI_TRY(options.build.input_values, read_named_tensors(options.values));
   options.build.verify = !options.no_verify;
   options.build.disabled_passes.insert(options.disabled_passes.begin(), options.disabled_passes.end());
@@ -120,7 +120,8 @@ void add_build_command(CLI::App& app, Invocation& invocation) {
       ->allow_extra_args(false)
       ->capture_default_str();
   command->add_option("--precision", build_options.precision, "fp32, fp16, bf16 or int8")->capture_default_str();
-  command->add_option("--shape", options->shapes, "Sizes of an input with symbolic dimensions, image=1x3x224x224")
+  command->add_option("--shape", options->shapes, "Sizes of an input, image=1x3x224x224; minimum:optimum:maximum for one engine of many sizes, "
+                      "image=1:1:8x3x224x224")
       ->type_name("NAME=SIZES")
       ->allow_extra_args(false);
   command

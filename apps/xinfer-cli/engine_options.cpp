@@ -1,8 +1,10 @@
 #include "engine_options.h"
 
+#include <cctype>
 #include <charconv>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <random>
 
 #include "base/digest.h"
@@ -70,6 +72,60 @@ base::Result<std::map<std::string, tensor::Shape>> parse_shape_options(const std
   return shapes;
 }
 
+namespace {
+
+// What a dimension gets that is only named: a batch, an image's side, a length.
+tensor::Symbol default_range(std::string name, std::size_t axis, std::size_t rank) {
+  if (axis == 0) return {std::move(name), 1, 1, 8};
+  return rank >= 4 ? tensor::Symbol{std::move(name), 64, 224, 640} : tensor::Symbol{std::move(name), 1, 128, 512};
+}
+
+// One dimension of --shape.
+std::optional<tensor::Symbol> parse_range(std::string_view text) {
+  std::vector<std::int64_t> numbers;
+  while (true) {
+    std::int64_t number = -1;
+    auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (problem != std::errc() || number < 0 || number >= tensor::kUnbounded) return std::nullopt;
+    numbers.push_back(number);
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    if (text.empty()) break;
+    if (text.front() != ':') return std::nullopt;
+    text.remove_prefix(1);
+  }
+  if (numbers.size() == 1) return tensor::Symbol{{}, numbers[0], numbers[0], numbers[0]};
+  if (numbers.size() == 2) return tensor::Symbol{{}, numbers[0], numbers[1], numbers[1]};
+  return numbers.size() == 3 ? std::optional(tensor::Symbol{{}, numbers[0], numbers[1], numbers[2]}) : std::nullopt;
+}
+
+}  // namespace
+
+base::Result<std::map<std::string, std::vector<tensor::Symbol>>> parse_range_options(const std::vector<std::string>& texts) {
+  std::map<std::string, std::vector<tensor::Symbol>> ranges;
+  for (const auto& text : texts) {
+    auto equals = text.rfind('=');
+    if (equals == std::string::npos || equals == 0)
+      return fail(Code::kInvalidArgument, "--shape {}: NAME=SIZExSIZE is needed, as in image=1x3x224x224 or image=1:1:8x3x224x224", text);
+    const std::string_view sizes = std::string_view(text).substr(equals + 1);
+    std::vector<std::string_view> parts;
+    if (sizes != "scalar" && !sizes.empty())
+      for (std::size_t begin = 0; begin <= sizes.size();) {
+        const std::size_t end = std::min(sizes.find_first_of("x,", begin), sizes.size());
+        parts.push_back(sizes.substr(begin, end - begin));
+        begin = end + 1;
+      }
+    std::vector<tensor::Symbol>& dims = ranges[text.substr(0, equals)];
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const bool named = !parts[i].empty() && (std::isalpha(static_cast<unsigned char>(parts[i][0])) || parts[i][0] == '_');
+      auto range = named ? default_range(tensor::symbol_name(parts[i]), i, parts.size()) : parse_range(parts[i]);
+      if (!range)
+        return fail(Code::kInvalidArgument, "--shape {}: '{}' is no list of sizes like 1x3x224x224, ranges like 1:1:8x3x224x224 or names like Nx3x224x224", text, sizes);
+      dims.push_back(*range);
+    }
+  }
+  return ranges;
+}
+
 base::Result<std::map<std::string, tensor::Tensor>> read_named_tensors(const std::vector<std::string>& arguments) {
   std::map<std::string, tensor::Tensor> tensors;
   for (const auto& argument : arguments) {
@@ -87,9 +143,16 @@ std::string format_shape(const std::vector<std::int64_t>& shape) {
   return shape.empty() ? "scalar" : fmt::format("{}", fmt::join(shape, "x"));
 }
 
-core::Tensor random_input(const core::TensorDescription& input, unsigned seed) {
-  core::Shape shape = input.shape;
-  for (auto& size : shape) size = size < 0 ? 1 : size;
+std::string format_shape(const core::TensorDescription& tensor) {
+  std::vector<std::string> sizes;
+  for (std::size_t i = 0; i < tensor.shape.size(); ++i)
+    sizes.push_back(tensor.shape[i] >= 0 ? std::to_string(tensor.shape[i])
+                                         : fmt::format("{}:{}:{}", tensor.min_shape[i], tensor.opt_shape[i], tensor.max_shape[i]));
+  return sizes.empty() ? "scalar" : fmt::format("{}", fmt::join(sizes, "x"));
+}
+
+core::Tensor random_input(const core::TensorDescription& input, unsigned seed, const core::Shape* wanted) {
+  const core::Shape shape = wanted ? *wanted : input.opt_shape;
   core::Tensor tensor(shape, input.dtype);
   tensor::Tensor values(static_cast<tensor::DType>(input.dtype), shape);
   std::mt19937 generator(seed);

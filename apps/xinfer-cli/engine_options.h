@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "engine/trust.h"
+#include "tensor/size.h"
 #include "tensor/tensor.h"
 #include "xinfer/core/inference_engine.h"
 
@@ -23,6 +24,10 @@ struct TrustOptions {
   [[nodiscard]] base::Result<core::EngineOptions> engine_options(int num_threads) const;
 };
 
+/// "image=1:4:8x3xHxW" to a range of each dimension by input name: a size, minimum:optimum:maximum, or a letter for the
+/// default range under that name.
+[[nodiscard]] base::Result<std::map<std::string, std::vector<tensor::Symbol>>> parse_range_options(
+    const std::vector<std::string>& texts);
 /// "image=1x3x224x224" to a shape by name.
 [[nodiscard]] base::Result<std::map<std::string, tensor::Shape>> parse_shape_options(
     const std::vector<std::string>& texts);
@@ -31,9 +36,12 @@ struct TrustOptions {
     const std::vector<std::string>& arguments);
 /// "224x224" or "[1,3,224]" as "1x3x224x224"; "scalar" for a scalar.
 std::string format_shape(const std::vector<std::int64_t>& shape);
+/// The same with the range of each size that is known only while running, "1:1:8x3x224x224".
+std::string format_shape(const core::TensorDescription& tensor);
 
 /// Values for an input: seeded uniform numbers in [-1, 1], 0 or 1 for integers and bool.
-core::Tensor random_input(const core::TensorDescription& input, unsigned seed);
+/// Of the shape that the engine is made to be fast at, unless `shape` says another.
+core::Tensor random_input(const core::TensorDescription& input, unsigned seed, const core::Shape* shape = nullptr);
 /// Reads NAME=FILE (.npy, .pb, .jpg, .jpeg, .png; NAME= may be left out for the only input) in the input's type and shape.
 [[nodiscard]] base::Result<std::map<std::string, core::Tensor>> read_inputs(const core::InferenceEngine& engine,
                                                                             const std::vector<std::string>& arguments);

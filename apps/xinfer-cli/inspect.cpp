@@ -23,10 +23,28 @@ struct Options {
 
 using Json = nlohmann::ordered_json;
 
-Json to_json(const std::vector<engine::TensorInfo>& infos) {
+// Sizes that are known only while running, with their range.
+std::string ranged_shape(const engine::Plan& plan, const engine::TensorInfo& info) {
+  std::vector<std::string> sizes;
+  for (std::size_t i = 0; i < info.shape.size(); ++i) {
+    const auto size = info.shape[i] < 0 ? engine::find_size(plan, info.symbols[i]) : std::nullopt;
+    sizes.push_back(!size             ? std::to_string(info.shape[i])
+                    : size->as_symbol() ? fmt::format("{}={}:{}:{}", size->text(), size->min(), size->opt(), size->max())
+                                        : fmt::format("({})", size->text()));
+  }
+  return sizes.empty() ? "scalar" : fmt::format("{}", fmt::join(sizes, "x"));
+}
+
+Json to_json(const engine::Plan& plan, const std::vector<engine::TensorInfo>& infos) {
   Json list = Json::array();
-  for (const auto& info : infos)
-    list.push_back({{"name", info.name}, {"dtype", tensor::name(info.dtype)}, {"shape", info.shape}});
+  for (const auto& info : infos) {
+    Json item = {{"name", info.name}, {"dtype", tensor::name(info.dtype)}, {"shape", info.shape}};
+    for (std::size_t i = 0; i < info.shape.size(); ++i) {
+      const auto size = info.shape[i] < 0 ? engine::find_size(plan, info.symbols[i]) : std::nullopt;
+      if (size) item["ranges"].push_back({{"dimension", i}, {"size", size->text()}, {"min", size->min()}, {"opt", size->opt()}, {"max", size->max()}});
+    }
+    list.push_back(std::move(item));
+  }
   return list;
 }
 
@@ -86,8 +104,8 @@ Json describe(const engine::Engine& engine) {
           {"kernels", plan.kernels.size()},
           {"launches", plan.launches.size()},
           {"flops", flops},
-          {"inputs", to_json(plan.inputs)},
-          {"outputs", to_json(plan.outputs)},
+          {"inputs", to_json(plan, plan.inputs)},
+          {"outputs", to_json(plan, plan.outputs)},
           {"metadata", embedded(manifest.metadata)},
           {"report", embedded(manifest.report)}};
 }
@@ -116,9 +134,9 @@ void print(const engine::Engine& engine, bool launches) {
   line("plan", fmt::format("{} launches of {} kernels, {:.3f} GFLOP, arena {} bytes", plan.launches.size(),
                            plan.kernels.size(), flops / 1e9, plan.arena_bytes));
   for (const auto& input : plan.inputs)
-    line("input", fmt::format("{} {} {}", input.name, tensor::name(input.dtype), format_shape(input.shape)));
+    line("input", fmt::format("{} {} {}", input.name, tensor::name(input.dtype), ranged_shape(plan, input)));
   for (const auto& output : plan.outputs)
-    line("output", fmt::format("{} {} {}", output.name, tensor::name(output.dtype), format_shape(output.shape)));
+    line("output", fmt::format("{} {} {}", output.name, tensor::name(output.dtype), ranged_shape(plan, output)));
   if (launches)
     for (std::size_t i = 0; i < plan.launches.size(); ++i)
       fmt::print("{:4}  {:>8.3f} MFLOP  {}  {}  [{}]\n", i, plan.launches[i].flops / 1e6, size_of(plan.launches[i]),

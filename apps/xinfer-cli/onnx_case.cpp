@@ -80,7 +80,7 @@ using InputShapes = std::map<std::string, tensor::Shape>;
 
 base::Result<std::vector<Value>> run_reference(const std::filesystem::path& model, const InputShapes& shapes,
                                                const std::vector<Value>& inputs) {
-  XI_TRY(ir::Graph graph, onnx::import_model(model, {shapes, {}, {}}));
+  XI_TRY(ir::Graph graph, onnx::import_model(model, {.input_shapes = shapes}));
   return forge::reference::evaluate(graph, inputs);
 }
 

@@ -32,16 +32,44 @@ using base::Result;
 
 constexpr std::string_view kVersion = "xinfer 0.1.0";
 
-// A size per dimension that the user can start from.
+// A size or range per dimension that the user can start from.
 std::string example_shape(const ir::ValueType& type) {
   if (!type.dims) return "1x3x224x224";
   std::string text;
   for (std::size_t i = 0; i < type.dims->size(); ++i) {
     const ir::Dim& dim = (*type.dims)[i];
-    const std::int64_t guess = i == 0 ? 1 : type.dims->size() == 4 ? (i == 1 ? 3 : 224) : 128;
-    text += (i == 0 ? "" : "x") + std::to_string(dim.is_static() ? dim.value : guess);
+    const std::string_view range = i == 0 ? "1:1:8" : type.dims->size() >= 4 ? (i == 1 ? "3" : "64:224:640") : "1:128:512";
+    text += (i == 0 ? "" : "x") + (dim.is_static() ? std::to_string(dim.value) : std::string(range));
   }
   return text;
+}
+
+constexpr std::int64_t kMaxMultiple = 64;
+
+// Whether some size is unknown although those of all inputs are numbers or ranges.
+bool has_open_size(const ir::Graph& graph) {
+  const bool ranged = std::ranges::any_of(graph.inputs, [&](ir::ValueId id) { return !graph.value(id).type.is_static(); });
+  return ranged && std::ranges::any_of(graph.values, [](const ir::Value& value) { return !value.constant && value.type.dims && !value.type.is_known(); });
+}
+
+// Whether every dimension has a size or a range.
+bool is_bounded(const ir::ValueType& type) {
+  return type.is_known() && std::ranges::all_of(*type.dims, [](const ir::Dim& dim) { return dim.size().max() < tensor::kUnbounded; });
+}
+
+// A range whose smallest sizes leave nothing of some value would fail while running.
+Result<void> require_positive_sizes(const ir::Graph& graph) {
+  for (const ir::Value& value : graph.values) {
+    if (!value.type.is_known()) continue;
+    for (const ir::Dim& dim : *value.type.dims) {
+      if (dim.is_static() || dim.size().min() >= 0) continue;
+      std::string ranges;
+      for (const tensor::Symbol& symbol : dim.size().symbols()) ranges += fmt::format("{}{} from {}", ranges.empty() ? "" : ", ", symbol.name, symbol.min);
+      return fail(Code::kInvalidArgument, "'{}' would have size {}, down to {} with {}: give a range that begins higher", value.name,
+                  dim.size().text(), dim.size().min(), ranges);
+    }
+  }
+  return {};
 }
 
 Result<void> refuse_string_outputs(const ir::Graph& graph) {
@@ -60,18 +88,18 @@ Result<void> refuse_integer_products(const ir::Graph& graph) {
   return {};
 }
 
-Result<void> require_static_inputs(const ir::Graph& graph) {
+Result<void> require_bounded_inputs(const ir::Graph& graph) {
   std::string problems, options;
   for (ir::ValueId id : graph.inputs) {
     const ir::Value& value = graph.value(id);
     if (value.type.kind != ir::ValueType::Kind::kTensor || value.type.dtype == ir::DType::kString)
       return fail(Code::kUnsupported, "input '{}' is {}: engines take tensors of numbers only", value.name, ir::to_string(value.type));
-    if (value.type.is_static()) continue;
+    if (is_bounded(value.type)) continue;
     problems += fmt::format("{}'{}' is {}", problems.empty() ? "" : ", ", value.name, ir::to_string(value.type));
     options += fmt::format(" --shape {}={}", value.name, example_shape(value.type));
   }
   if (problems.empty()) return {};
-  return fail(Code::kInvalidArgument, "sizes of inputs are not fixed: input {}. Give them, for example:{}", problems, options);
+  return fail(Code::kInvalidArgument, "sizes of inputs are not fixed: input {}. Give each a size or a range minimum:optimum:maximum, for example:{}", problems, options);
 }
 
 Result<void> require_known_shapes(const ir::Graph& graph) {
@@ -99,9 +127,16 @@ class Build {
 
   Result<BuildOutput> run() {
     XI_CHECK(choose_target());
-    XI_TRY(const ir::Graph original, import());
+    XI_TRY(ir::Graph original, import());
     ir::Graph graph = original;
     XI_CHECK(run_passes(graph));
+    // Sizes that fit together only in certain multiples: the smallest is found by trying.
+    while (has_open_size(graph) && multiple_ < kMaxMultiple) {
+      multiple_ *= 2;
+      XI_TRY(original, import());
+      graph = original;
+      XI_CHECK(run_passes(graph));
+    }
     XI_TRY(schedule::Schedule schedule, make_schedule(graph));
     XI_TRY(std::string code, compile(schedule));
     engine::Contents contents = assemble(std::move(schedule), std::move(code));
@@ -155,6 +190,7 @@ class Build {
   void end(std::string detail) {
     progress(1);
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - started_;
+    std::erase_if(report_.stages, [&](const Report::Stage& stage) { return stage.name == stage_; });  // done again
     report_.stages.push_back({stage_, took.count(), std::move(detail)});
   }
   void dump(std::string_view stage, const ir::Graph& graph) const {
@@ -182,9 +218,11 @@ class Build {
     XI_TRY(report_.model_digest, base::sha256_file(path_));
     onnx::ImportOptions import_options;
     import_options.input_shapes = options_.input_shapes;
+    import_options.input_ranges = options_.input_ranges;
+    import_options.multiple = multiple_;
     import_options.input_values = options_.input_values;
     XI_TRY(ir::Graph graph, onnx::import_model(path_, import_options));
-    XI_CHECK(require_static_inputs(graph));
+    XI_CHECK(require_bounded_inputs(graph));
     XI_CHECK(refuse_string_outputs(graph));
     if (precision() != tensor::DType::kFloat32) XI_CHECK(refuse_integer_products(graph));
     report_.nodes_imported = graph.nodes.size();
@@ -210,6 +248,7 @@ class Build {
     for (const passes::PassRun& run : runs)
       if (run.changed) slow.push_back(fmt::format("{} {:.0f} ms", run.name, run.milliseconds));
     XI_CHECK(require_known_shapes(graph));
+    XI_CHECK(require_positive_sizes(graph));
     XI_CHECK(require_number_outputs(graph));
     report_.nodes_scheduled = graph.nodes.size();
     end(fmt::format("{} nodes; {}", graph.nodes.size(), fmt::join(slow, ", ")));
@@ -346,6 +385,7 @@ class Build {
   std::optional<HardwareTarget> target_;
   const target::TargetInfo* row_ = nullptr;
   std::optional<forge::cuda::Records> records_;
+  std::int64_t multiple_ = 1;  // of all sizes that are known only while running
   std::string stage_;
   std::chrono::steady_clock::time_point started_;
 };
@@ -355,6 +395,7 @@ class Build {
 Result<std::vector<std::string>> find_shape_inputs(const std::filesystem::path& onnx, const BuildOptions& options) {
   onnx::ImportOptions import_options;
   import_options.input_shapes = options.input_shapes;
+  import_options.input_ranges = options.input_ranges;
   import_options.input_values = options.input_values;
   XI_TRY(ir::Graph graph, onnx::import_model(onnx, import_options));
   passes::PipelineOptions pipeline;
@@ -368,7 +409,17 @@ Result<Verification> verify(const std::filesystem::path& onnx, std::shared_ptr<c
                             const std::map<std::string, tensor::Tensor>& input_values) {
   onnx::ImportOptions import_options;
   import_options.input_values = input_values;
-  for (const auto& input : engine->plan().inputs) import_options.input_shapes[input.name] = input.shape;
+  for (const auto& input : engine->plan().inputs) {
+    std::vector<tensor::Symbol>& ranges = import_options.input_ranges[input.name];
+    ranges = tensor::fixed_ranges(input.shape);
+    for (std::size_t i = 0; i < ranges.size(); ++i) {
+      const auto size = input.shape[i] < 0 ? engine::find_size(engine->plan(), input.symbols[i]) : std::nullopt;
+      if (!size || size->symbols().size() != 1) continue;
+      const tensor::Symbol symbol = size->symbols()[0];
+      ranges[i] = {symbol.name, size->min(), size->opt(), size->max()};
+      import_options.multiple = std::max(import_options.multiple, size->max() / std::max<std::int64_t>(symbol.max, 1));
+    }
+  }
   XI_TRY(const std::string digest, base::sha256_file(onnx));
   if (digest != engine->manifest().model_digest)
     return fail(Code::kInvalidArgument, "the engine was built from another file than {}: their digests differ", onnx.string());

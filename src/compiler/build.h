@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "engine/engine.h"
+#include "tensor/size.h"
 #include "tensor/tensor.h"
 
 namespace xinfer::compiler {
@@ -19,6 +20,8 @@ struct BuildOptions {
   std::string target = "host";     // canonical name or alias: "x86-64-v3", "host", "rtx_4090"; may carry ":precision"
   std::string precision = "fp32";  // used when `target` carries none
   std::map<std::string, tensor::Shape> input_shapes;  // sizes for symbolic dimensions, by input name
+  /// The same with a range for each dimension (onnx::ImportOptions): one engine serves all sizes in it.
+  std::map<std::string, std::vector<tensor::Symbol>> input_ranges;
   /// Inputs whose value is fixed: they become constants, and the engine does not have them. For inputs that decide shapes
   /// or branches, which an engine of static shapes must know.
   std::map<std::string, tensor::Tensor> input_values;

@@ -9,11 +9,13 @@
 
 namespace xinfer::compiler {
 
-/// Random inputs of the graph's (static) input types; the same for equal seeds everywhere.
-std::vector<tensor::Tensor> random_inputs(const ir::Graph& graph, std::uint64_t seed);
+/// Random inputs of the graph's input types, with `sizes` for their symbols; the same for equal seeds everywhere.
+std::vector<tensor::Tensor> random_inputs(const ir::Graph& graph, std::uint64_t seed, const tensor::Size::Values& sizes = {});
 
 /// `original`: the graph as imported, before any pass, from which the engine was built. A machine that cannot run it, or a
-/// reference that cannot be evaluated, is a reason in the result. Errors: kInternal (the engine does not load or run).
+/// reference that cannot be evaluated, is a reason in the result. Symbols are at their optimum, minimum, maximum and one
+/// value in between, as far as the reference can be evaluated in reasonable time. Errors: kInternal (the engine does not
+/// load or run).
 [[nodiscard]] base::Result<Verification> verify_engine(const ir::Graph& original,
                                                        std::shared_ptr<const engine::Engine> engine);
 

@@ -19,7 +19,8 @@ base::Result<std::uint64_t> capacity(const Plan& plan, const TensorInfo& info, s
   for (std::size_t i = 0; i < info.shape.size(); ++i) {
     std::int64_t size = info.shape[i];
     if (size < 0) {
-      auto max = i < info.symbols.size() ? find_symbol_max(plan, info.symbols[i]) : -1;
+      auto formula = i < info.symbols.size() ? find_size(plan, info.symbols[i]) : std::nullopt;
+      const std::int64_t max = formula ? formula->max() : -1;
       if (max < 0) return fail(Code::kCorrupt, "{} '{}': the size of dimension {} is not defined", kind, info.name, i);
       size = max;
     }
@@ -67,10 +68,12 @@ base::Result<void> check_grid(const Grid& grid, bool gpu_code) {
 
 }  // namespace
 
-std::int64_t find_symbol_max(const Plan& plan, std::string_view name) {
-  for (const auto& symbol : plan.symbols)
-    if (!name.empty() && symbol.name == name) return symbol.max;
-  return -1;
+std::optional<tensor::Size> find_size(const Plan& plan, std::string_view formula) {
+  return tensor::Size::parse(formula, [&](std::string_view name) -> std::optional<tensor::Symbol> {
+    for (const auto& symbol : plan.symbols)
+      if (symbol.name == name) return tensor::Symbol{symbol.name, symbol.min, symbol.opt, symbol.max};
+    return std::nullopt;
+  });
 }
 
 base::Result<std::uint64_t> capacity_bytes(const Plan& plan, const TensorInfo& info) {
@@ -79,6 +82,9 @@ base::Result<std::uint64_t> capacity_bytes(const Plan& plan, const TensorInfo& i
 
 base::Result<void> check(const Plan& plan, std::uint64_t code_bytes, std::uint64_t weights_bytes) {
   Extents extents{plan.arena_bytes, weights_bytes, {}, {}};
+  for (const auto& symbol : plan.symbols)
+    if (symbol.name != tensor::symbol_name(symbol.name) || symbol.min < 0 || symbol.min > symbol.max || symbol.max > kMaxElements)
+      return fail(Code::kCorrupt, "the symbol '{}' has an impossible name or range", symbol.name);
   for (const auto& info : plan.inputs) {
     XI_TRY(std::uint64_t bytes, capacity(plan, info, "input"));
     extents.inputs.push_back(bytes);
@@ -98,6 +104,8 @@ base::Result<void> check(const Plan& plan, std::uint64_t code_bytes, std::uint64
     if (auto ok = check_grid(launch.grid, plan.kernels[launch.kernel].code_bytes > 0); !ok)
       return std::unexpected(std::move(ok).error().in(where));
     if (launch.num_tasks < 0 || launch.num_tasks > std::numeric_limits<std::uint32_t>::max())
+      return std::unexpected(base::Error{Code::kCorrupt, "has an impossible number of tasks", where});
+    if (auto tasks = launch.tasks.empty() ? tensor::Size(0) : find_size(plan, launch.tasks); !tasks || tasks->max() > launch.num_tasks || tasks->min() < 0)
       return std::unexpected(base::Error{Code::kCorrupt, "has an impossible number of tasks", where});
     if (launch.scratch_bytes > plan.scratch_bytes)
       return std::unexpected(base::Error{Code::kCorrupt, "needs more scratch memory than the plan has", where});

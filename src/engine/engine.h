@@ -48,8 +48,8 @@ std::string write(const Contents& contents, std::string_view secret_key);
 
 /// Bytes that an input or output may take, with every symbol at its maximum. kCorrupt for an undefined size.
 [[nodiscard]] base::Result<std::uint64_t> capacity_bytes(const Plan& plan, const TensorInfo& info);
-/// The maximum of a symbol by name, -1 when the plan has no such symbol.
-std::int64_t find_symbol_max(const Plan& plan, std::string_view name);
+/// A formula over the plan's symbols; nothing where it is none or names others.
+std::optional<tensor::Size> find_size(const Plan& plan, std::string_view formula);
 
 /// A verified engine. Immutable; share it between sessions through shared_ptr. Thread-safe.
 class Engine {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tensor/size.h"
 #include "tensor/tensor.h"
 
 namespace xinfer::engine {
@@ -36,12 +37,13 @@ struct Grid {
 struct Launch {
   std::uint32_t kernel = 0;  // index into Plan::kernels
   std::vector<BufferRef> arguments;
-  std::int64_t num_tasks = 1;
+  std::int64_t num_tasks = 1;  // at most
   std::uint64_t scratch_bytes = 0;  // per thread
   std::string name;                 // the model's nodes that it computes, "Conv_12+Relu_13"
   std::string choice;               // which template or loop nest, with its tunables: for reports
   double flops = 0, bytes = 0;      // work and traffic by formula, for reports
   Grid grid;                        // of GPU kernels
+  std::string tasks;                // a formula over the symbols (tensor::Size::text) where num_tasks depends on them
 };
 
 /// An entry point in the code section.
@@ -55,7 +57,7 @@ struct TensorInfo {
   std::string name;
   tensor::DType dtype = tensor::DType::kUndefined;
   tensor::Shape shape;               // -1 where a symbol
-  std::vector<std::string> symbols;  // per dimension, empty where static
+  std::vector<std::string> symbols;  // per dimension, empty where static: of inputs a name, of outputs a formula of names
 };
 
 /// A size that is known only while running: the kernels' symbols[i] is Plan::symbols[i]. A kernel writes it before any
@@ -63,6 +65,8 @@ struct TensorInfo {
 struct Symbol {
   std::string name;
   std::int64_t max = 0;
+  std::int64_t min = 0;
+  std::int64_t opt = 0;  // what the engine is made to be fast at
 };
 
 struct Plan {

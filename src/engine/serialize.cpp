@@ -75,7 +75,7 @@ std::string serialize_plan(const Plan& plan) {
   flatbuffers::FlatBufferBuilder builder;
   Offsets<format::Symbol> symbols;
   for (const auto& symbol : plan.symbols)
-    symbols.push_back(format::CreateSymbol(builder, builder.CreateString(symbol.name), symbol.max));
+    symbols.push_back(format::CreateSymbol(builder, builder.CreateString(symbol.name), symbol.max, symbol.min, symbol.opt));
   Offsets<format::Kernel> kernels;
   for (const auto& kernel : plan.kernels)
     kernels.push_back(format::CreateKernel(builder, builder.CreateString(kernel.symbol), kernel.code_offset, kernel.code_bytes));
@@ -86,11 +86,13 @@ std::string serialize_plan(const Plan& plan) {
       arguments.emplace_back(static_cast<std::uint8_t>(ref.space), ref.index, ref.offset, ref.bytes);
     auto buffers = builder.CreateVectorOfStructs(arguments);
     auto name = builder.CreateString(launch.name), choice = builder.CreateString(launch.choice);
+    flatbuffers::Offset<flatbuffers::String> tasks;
+    if (!launch.tasks.empty()) tasks = builder.CreateString(launch.tasks);
     const Grid& grid = launch.grid;
     const format::Grid stored(grid.blocks, grid.threads, grid.cluster, grid.shared_bytes, grid.overlaps);
     launches.push_back(format::CreateLaunch(builder, launch.kernel, buffers, launch.num_tasks, launch.scratch_bytes,
                                             name, choice, launch.flops, launch.bytes,
-                                            grid.blocks > 0 ? &stored : nullptr));
+                                            grid.blocks > 0 ? &stored : nullptr, tasks));
   }
   auto symbol_vector = builder.CreateVector(symbols);
   auto kernel_vector = builder.CreateVector(kernels);
@@ -115,7 +117,7 @@ base::Result<void> parse_plan(std::span<const std::byte> bytes, Plan& plan) {
   plan.arena_bytes = section->arena_bytes();
   plan.scratch_bytes = section->scratch_bytes();
   each(section->symbols(),
-       [&](const format::Symbol& item) { plan.symbols.push_back({text(item.name()), item.max()}); });
+       [&](const format::Symbol& item) { plan.symbols.push_back({text(item.name()), item.max(), item.min(), item.opt()}); });
   each(section->kernels(),
        [&](const format::Kernel& item) {
     plan.kernels.push_back({text(item.symbol()), item.code_offset(), item.code_bytes()});
@@ -135,6 +137,7 @@ base::Result<void> parse_plan(std::span<const std::byte> bytes, Plan& plan) {
     launch.bytes = item.bytes();
     if (const auto* grid = item.grid())
       launch.grid = {grid->blocks(), grid->threads(), grid->cluster(), grid->shared_bytes(), grid->overlaps()};
+    launch.tasks = text(item.tasks());
     plan.launches.push_back(std::move(launch));
   });
   return {};

@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "tensor/dtype.h"
@@ -12,6 +13,13 @@ namespace xinfer::forge {
 /// vector's lanes, and lanes past C hold unspecified finite-or-not values that no kernel may let reach a real lane. On GPUs
 /// c is C rounded up to a multiple of 8, so that blocked means channels last; channels past C are zero.
 enum class Layout : std::uint8_t { kPlain, kBlocked };
+
+/// A size that is known only while running; the number beside it in the problem is what to be fast at.
+struct RunTimeSize {
+  std::string text;      // a C expression of type int64_t over `symbols` (tensor::Size::c_text); empty: the number holds
+  std::int64_t max = 0;
+  explicit operator bool() const { return !text.empty(); }
+};
 
 /// One convolution, all sizes resolved (auto_pad, output_shape and the like are the caller's). Spatial arrays are depth,
 /// height, width; unused leading ones have size 1, kernel 1, stride 1, dilation 1, no padding.
@@ -27,6 +35,9 @@ struct ConvProblem {
   bool plain_input = false;      // the input comes in kPlain and converting it costs (a model input)
   bool plain_output = false;     // the output is wanted in kPlain and converting it costs (a model output)
   tensor::DType dtype = tensor::DType::kFloat32;  // of input, weights and output; the CPU has float32 only
+  /// Of the CPU. A batch that is known only while running is 1 here, and the launch's tasks are repeated.
+  std::array<RunTimeSize, 3> run_in, run_out;
+  bool is_fixed() const { return !run_in[0] && !run_in[1] && !run_in[2]; }
 };
 
 /// C[..., m, n] = A[..., m, k] B[..., k, n] (+ bias[n]), batched with broadcasting.
@@ -38,6 +49,11 @@ struct MatMulProblem {
   bool constant_b = false;                        // B is a constant without batch dimensions (or all 1): it is packed
   bool bias = false;                              // [n], floating dtypes only
   tensor::DType dtype = tensor::DType::kFloat32;  // float64 and integers: plain loops, no bias, no epilogue
+  /// Of the CPU. With batch sizes among them, num_tasks is that of one entry.
+  RunTimeSize run_m, run_n, run_k;
+  std::vector<RunTimeSize> run_batch_a, run_batch_b;  // as long as the numbers, or empty
+  bool has_run_batch() const { return !run_batch_a.empty() || !run_batch_b.empty(); }
+  bool is_fixed() const { return !run_m && !run_n && !run_k && !has_run_batch(); }
 };
 
 /// All sizes resolved (auto_pad, ceil_mode: `out` says). Spatial arrays as in ConvProblem. Global pools: kernel = in.
@@ -54,6 +70,8 @@ struct PoolProblem {
   bool column_major_indices = false;  // ONNX storage_order = 1
   Layout layout = Layout::kPlain;     // of input and output: the caller's choice; kBlocked takes no indices
   tensor::DType dtype = tensor::DType::kFloat32;  // kMax: any number; kAverage, kLp: floating
+  std::array<RunTimeSize, 3> run_in, run_out;     // as in ConvProblem
+  bool is_fixed() const { return !run_in[0] && !run_in[1] && !run_in[2]; }
 };
 
 }  // namespace xinfer::forge

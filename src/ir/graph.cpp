@@ -36,6 +36,22 @@ bool ValueType::is_static() const {
   return kind == Kind::kTensor && dims && std::all_of(dims->begin(), dims->end(), [](const Dim& d) { return d.is_static(); });
 }
 
+bool ValueType::is_known() const {
+  return kind == Kind::kTensor && dims && std::all_of(dims->begin(), dims->end(), [](const Dim& d) { return d.is_known(); });
+}
+
+std::vector<tensor::Size> ValueType::sizes() const {
+  std::vector<tensor::Size> sizes;
+  for (const Dim& dim : *dims) sizes.push_back(dim.size());
+  return sizes;
+}
+
+Shape ValueType::max_shape() const {
+  Shape shape;
+  for (const Dim& dim : *dims) shape.push_back(dim.size().max());
+  return shape;
+}
+
 Shape ValueType::shape() const {
   Shape shape;
   for (const Dim& dim : *dims) shape.push_back(dim.value);
@@ -51,7 +67,7 @@ std::string to_string(const ValueType& type) {
     for (std::size_t i = 0; i < type.dims->size(); ++i) {
       const Dim& dim = (*type.dims)[i];
       if (i != 0) text += ',';
-      text += dim.is_static() ? std::to_string(dim.value) : dim.symbol.empty() ? "_" : dim.symbol;
+      text += dim.is_known() ? dim.size().text() : "_";
     }
     text += ']';
   }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "tensor/size.h"
 #include "tensor/tensor.h"
 
 namespace xinfer::ir {
@@ -23,16 +24,22 @@ using tensor::DType;
 using tensor::Shape;
 using tensor::Tensor;
 
-/// A dimension: a number, or a named symbol with the range of values it may take. An empty name is "unknown".
+/// A dimension: a number, a formula over symbols with ranges, or unknown.
 struct Dim {
   std::int64_t value = -1;  // >= 0 when static
-  std::string symbol;
-  std::int64_t min = 0, max = std::numeric_limits<std::int64_t>::max();
+  tensor::Size formula;     // of a dimension that is known only while running; a number in all others
 
   Dim() = default;
   Dim(std::int64_t size) : value(size) {}
-  explicit Dim(std::string name) : symbol(std::move(name)) {}
+  /// A formula that is a number makes a static dimension.
+  Dim(const tensor::Size& size) {
+    if (size.is_number()) value = size.number();
+    else formula = size;
+  }
+  explicit Dim(const std::string& symbol) : Dim(tensor::Size(tensor::Symbol{.name = tensor::symbol_name(symbol)})) {}
   bool is_static() const { return value >= 0; }
+  bool is_known() const { return is_static() || !formula.is_number(); }
+  tensor::Size size() const { return is_static() ? tensor::Size(value) : formula; }  // of a known one
   bool operator==(const Dim&) const = default;
 };
 
@@ -45,7 +52,10 @@ struct ValueType {
 
   static ValueType of(DType dtype, const Shape& shape);
   bool is_static() const;  // tensor whose dimensions are all numbers
+  bool is_known() const;   // tensor whose dimensions are all numbers or formulas
   Shape shape() const;     // of a static type
+  std::vector<tensor::Size> sizes() const;  // of a known type
+  Shape max_shape() const;                  // of a known type, all symbols at their maximum
   bool operator==(const ValueType&) const = default;
 };
 /// "float32[1,3,N,224]", "float32[?]" for unknown rank, "seq(float32)".
@@ -58,6 +68,8 @@ struct Value {
   std::string name;  // as in the model; unique within the graph
   ValueType type;
   std::shared_ptr<const Tensor> constant;  // initialisers and folded values; shared, never modified
+  /// The elements of a small tensor of whole numbers that follow from shapes alone, row-major. Set by inference.
+  std::shared_ptr<const std::vector<tensor::Size>> elements;
 };
 
 class Graph;

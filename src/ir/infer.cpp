@@ -53,6 +53,7 @@ class Inference {
       Value& value = graph.value(node.outputs[i]);
       if (value.constant == nullptr) value.type = std::move(types[i]);
     }
+    infer_elements(graph, node);
     return {};
   }
 

@@ -64,6 +64,11 @@ std::span<const OperatorInfo> operators();
 /// The same for one node whose inputs have types; captures of its subgraphs keep theirs.
 [[nodiscard]] base::Result<void> infer_node_types(Graph& graph, Node& node);
 
+/// The symbol that the node's kernel counts while running: how many elements NonZero, Compress, … give.
+std::string counted_symbol(const Graph& graph, const Node& node);
+/// Fills in Value::elements of the node's outputs (or clears it): numbers that follow from shapes. Part of the above.
+void infer_elements(Graph& graph, const Node& node);
+
 /// Checks structure: unique producers, topological order, arity, attribute names and kinds, known operators.
 /// All problems are reported in one error, one line each.
 [[nodiscard]] base::Result<void> verify(const Graph& graph);

@@ -1,7 +1,8 @@
 // Text to graph: the inverse of print.cpp, for golden tests and for people who write small graphs by hand.
 //
-//   graph    := "graph" string "{" (metadata | input | capture | constant | node)* "output" value,* "}"
+//   graph    := "graph" string "{" (metadata | symbol | input | capture | constant | node)* "output" value,* "}"
 //   metadata := "metadata" string "=" string
+//   symbol   := "symbol" name "=" minimum ":" optimum ":" maximum
 //   input    := "input" value ":" type
 //   capture  := "capture" value ":" type "=" value
 //   constant := "constant" value "=" literal
@@ -66,6 +67,18 @@ class Parser {
              (c == ':' && i + 1 < text_.size() && !std::isspace(static_cast<unsigned char>(text_[i + 1])));
     };
     while (position_ < text_.size() && is_word(position_)) ++position_;
+    return text_.substr(begin, position_ - begin);
+  }
+  // A dimension's text: up to the ',' or ']' that does not belong to it.
+  std::string_view until_comma_or_bracket() {
+    skip();
+    const std::size_t begin = position_;
+    int depth = 0;
+    for (; position_ < text_.size() && text_[position_] != ']' && text_[position_] != '\n'; ++position_) {
+      if (text_[position_] == '(') ++depth;
+      if (text_[position_] == ')') --depth;
+      if (text_[position_] == ',' && depth <= 0) break;
+    }
     return text_.substr(begin, position_ - begin);
   }
   bool accept_keyword(std::string_view keyword) {
@@ -136,12 +149,18 @@ class Parser {
     std::vector<Dim> dims;
     while (!accept("]")) {
       if (!dims.empty()) XI_CHECK(expect(","));
-      const std::string_view size = word();
-      std::int64_t value = -1;
-      auto [end, error] = std::from_chars(size.data(), size.data() + size.size(), value);
+      const std::string_view size = until_comma_or_bracket();
       if (size.empty()) return fail(Code::kInvalidArgument, "a dimension expected");
-      if (error == std::errc{} && end == size.data() + size.size()) dims.emplace_back(value);
-      else dims.push_back(size == "_" ? Dim() : Dim(std::string(size)));
+      if (size == "_") {
+        dims.emplace_back();
+        continue;
+      }
+      auto formula = tensor::Size::parse(size, [&](std::string_view name) {
+        auto known = symbols_.find(std::string(name));
+        return known == symbols_.end() ? tensor::Symbol{.name = std::string(name)} : known->second;
+      });
+      if (!formula || (formula->is_number() && formula->number() < 0)) return fail(Code::kInvalidArgument, "'{}' is no dimension", size);
+      dims.emplace_back(*formula);
     }
     return dims;
   }
@@ -250,6 +269,20 @@ class Parser {
       XI_TRY(scope.graph.metadata[key], string());
       return {};
     }
+    if (accept_keyword("symbol")) {
+      tensor::Symbol symbol{.name = std::string(word())};
+      XI_CHECK(expect("="));
+      const std::string_view range = word();
+      const std::size_t first = range.find(':'), second = range.rfind(':');
+      if (first == second) return fail(Code::kInvalidArgument, "'{}' is no range minimum:optimum:maximum", range);
+      XI_TRY(symbol.min, number<std::int64_t>(range.substr(0, first)));
+      XI_TRY(symbol.opt, number<std::int64_t>(range.substr(first + 1, second - first - 1)));
+      XI_TRY(symbol.max, number<std::int64_t>(range.substr(second + 1)));
+      if (symbol.min < 0 || symbol.min > symbol.opt || symbol.opt > symbol.max)
+        return fail(Code::kInvalidArgument, "'{}' is no range minimum:optimum:maximum", range);
+      symbols_[symbol.name] = symbol;
+      return {};
+    }
     if (accept_keyword("input")) {
       XI_TRY(const ValueId id, typed(scope));
       scope.graph.inputs.push_back(id);
@@ -354,6 +387,7 @@ class Parser {
   std::string_view text_;
   const std::map<std::string, std::shared_ptr<const Tensor>>& constants_;
   std::size_t position_ = 0;
+  std::map<std::string, tensor::Symbol> symbols_;
 };
 
 }  // namespace

@@ -52,10 +52,23 @@ class Printer {
  public:
   explicit Printer(std::int64_t max_literal) : max_literal_(max_literal) {}
 
+  // Ranges of the symbols in the graph's types, where they have one.
+  void symbols(const Graph& graph, const std::string& indent) {
+    std::map<std::string, tensor::Symbol> found;
+    for (const Value& value : graph.values)
+      if (value.type.dims)
+        for (const Dim& dim : *value.type.dims)
+          for (tensor::Symbol& symbol : dim.formula.symbols()) found.emplace(symbol.name, symbol);
+    for (const auto& [name, symbol] : found)
+      if (symbol.max != tensor::kUnbounded)
+        text += indent + fmt::format("symbol {} = {}:{}:{}\n", name, symbol.min, symbol.opt, symbol.max);
+  }
+
   void graph(const Graph& graph, const std::string& indent) {
     text += "graph " + in_quotes(graph.name) + " {\n";
     const std::string inner = indent + "  ";
     for (const auto& [key, value] : graph.metadata) text += inner + "metadata " + in_quotes(key) + " = " + in_quotes(value) + "\n";
+    symbols(graph, inner);
     for (ValueId id : graph.inputs) text += inner + "input " + typed(graph, id) + "\n";
     for (const auto& [id, outside] : graph.captures)
       text += inner + "capture " + typed(graph, id) + " = " + value_name(outside) + "\n";

@@ -34,6 +34,11 @@ struct Scope {
   int graph_depth = 0, function_depth = 0;
 };
 
+// "?" and the like stand for sizes that have nothing to do with each other.
+bool is_name(const std::string& text) {
+  return std::ranges::any_of(text, [](unsigned char c) { return std::isalnum(c) != 0; });
+}
+
 Result<ValueType> read_type(const proto::TypeProto& message, int depth = 0) {
   if (depth > kMaxTypeDepth) return fail(Code::kLimit, "types nest deeper than {}", kMaxTypeDepth);
   ValueType type;
@@ -55,7 +60,7 @@ Result<ValueType> read_type(const proto::TypeProto& message, int depth = 0) {
   type.dims.emplace();
   for (const auto& dim : dims) {
     if (dim.has_dim_value() && dim.dim_value() >= 0) type.dims->emplace_back(dim.dim_value());
-    else type.dims->push_back(dim.has_dim_param() ? Dim(dim.dim_param()) : Dim());
+    else type.dims->push_back(is_name(dim.dim_param()) ? Dim(dim.dim_param()) : Dim());
   }
   return type;
 }
@@ -179,35 +184,67 @@ class Builder {
     return tensor;
   }
 
+  // "1:4:32", or "4".
+  static std::string range_text(const tensor::Symbol& range) {
+    return range.min == range.max ? std::to_string(range.min) : fmt::format("{}:{}:{}", range.min, range.opt, range.max);
+  }
+  static std::string shape_text(const std::vector<tensor::Symbol>& dims) {
+    std::vector<std::string> texts;
+    for (const tensor::Symbol& range : dims) texts.push_back(range_text(range));
+    return fmt::format("[{}]", fmt::join(texts, ","));
+  }
+
+  Dim ranged(tensor::Symbol range) const {
+    const std::int64_t m = state_.options.multiple;
+    if (m == 1 || range.min == range.max || range.min % m != 0 || range.opt % m != 0 || range.max % m != 0) return tensor::Size(range);
+    range.min /= m, range.opt /= m, range.max /= m;
+    return tensor::Size(range) * m;
+  }
+
+  // One name has one range in the whole model.
+  static Result<void> bind(std::map<std::string, tensor::Symbol>& bound, const std::string& name, const tensor::Symbol& range) {
+    auto [entry, fresh] = bound.emplace(name, range);
+    if (fresh || range_text(entry->second) == range_text(range)) return {};
+    return fail(Code::kInvalidArgument, "the given shapes need '{}' to be both {} and {}", name, range_text(entry->second), range_text(range));
+  }
+
   Result<void> apply_input_shapes(Scope& scope) {
-    const auto& wanted = state_.options.input_shapes;
-    std::map<std::string, std::int64_t> symbols;
-    for (const auto& [name, shape] : wanted) {
+    std::map<std::string, std::vector<tensor::Symbol>> wanted = state_.options.input_ranges;
+    for (const auto& [name, shape] : state_.options.input_shapes)
+      wanted[name] = tensor::fixed_ranges(shape);
+    std::map<std::string, tensor::Symbol> bound, named;  // by the model's names and by the user's
+    for (auto& [name, ranges] : wanted) {
       const auto input = std::find_if(scope.graph.inputs.begin(), scope.graph.inputs.end(),
                                       [&](ValueId id) { return scope.graph.value(id).name == name; });
       if (input == scope.graph.inputs.end())
         return fail(Code::kInvalidArgument, "a shape is given for '{}', which is not an input; the inputs are {}", name, input_names(scope.graph));
       ValueType& type = scope.graph.value(*input).type;
-      if (std::any_of(shape.begin(), shape.end(), [](std::int64_t size) { return size < 0; }))
-        return fail(Code::kInvalidArgument, "the shape {} given for input '{}' has a negative size", tensor::to_string(shape), name);
-      bool fits = !type.dims || type.dims->size() == shape.size();
-      for (std::size_t i = 0; fits && type.dims && i < shape.size(); ++i) {
-        const Dim& dim = (*type.dims)[i];
-        if (dim.value > 0 && dim.value != shape[i]) fits = false;
-        if (dim.symbol.empty()) continue;
-        auto [bound, fresh] = symbols.emplace(dim.symbol, shape[i]);
-        if (!fresh && bound->second != shape[i])
-          return fail(Code::kInvalidArgument, "the given shapes need '{}' to be both {} and {}", dim.symbol, bound->second, shape[i]);
+      if (std::any_of(ranges.begin(), ranges.end(), [](const tensor::Symbol& range) { return range.min < 0; }))
+        return fail(Code::kInvalidArgument, "the shape {} given for input '{}' has a negative size", shape_text(ranges), name);
+      bool fits = !type.dims || type.dims->size() == ranges.size();
+      std::vector<Dim> dims;
+      for (std::size_t i = 0; fits && i < ranges.size(); ++i) {
+        const Dim dim = type.dims ? (*type.dims)[i] : Dim();
+        tensor::Symbol range = ranges[i];
+        if (range.min > range.opt || range.opt > range.max)
+          return fail(Code::kInvalidArgument, "the range {} given for input '{}' is not minimum:optimum:maximum", range_text(range), name);
+        if (dim.value > 0 && (range.min != dim.value || range.max != dim.value)) fits = false;
+        const tensor::Symbol* symbol = dim.formula.as_symbol();
+        if (range.name.empty()) range.name = symbol ? symbol->name : tensor::symbol_name(fmt::format("{}_{}", name, i));
+        if (symbol) XI_CHECK(bind(bound, symbol->name, range));
+        XI_CHECK(bind(named, range.name, range));
+        dims.push_back(ranged(range));
       }
       if (!fits)
-        return fail(Code::kInvalidArgument, "the shape {} given for input '{}' does not fit the model's {}", tensor::to_string(shape),
+        return fail(Code::kInvalidArgument, "the shape {} given for input '{}' does not fit the model's {}", shape_text(ranges),
                     name, ir::to_string(type));
-      type.dims.emplace(shape.begin(), shape.end());
+      type.dims = std::move(dims);
     }
     for (ValueId id : scope.graph.inputs)
       if (auto& dims = scope.graph.value(id).type.dims)
         for (Dim& dim : *dims)
-          if (auto bound = symbols.find(dim.symbol); !dim.symbol.empty() && bound != symbols.end()) dim = Dim(bound->second);
+          if (const tensor::Symbol* symbol = dim.formula.as_symbol())
+            if (auto range = bound.find(symbol->name); range != bound.end()) dim = ranged(range->second);
     return {};
   }
 

@@ -24,6 +24,12 @@ struct ImportLimits {
 struct ImportOptions {
   /// Sizes of graph inputs by name; they override what the model says and must agree with its fixed sizes.
   std::map<std::string, tensor::Shape> input_shapes;
+  /// The same with a range for each dimension. A range without a name keeps the model's, which every dimension of that name
+  /// follows; dimensions given the same name are one.
+  std::map<std::string, std::vector<tensor::Symbol>> input_ranges;
+  /// Ranges whose three numbers are multiples of this become this times a symbol: models that halve their sizes several times
+  /// and join what comes of it only fit together in such sizes.
+  std::int64_t multiple = 1;
   ImportLimits limits;
   /// Values of graph inputs by name: such an input becomes a constant. Numbers are converted to the input's type; a list of
   /// one also stands for a scalar.

@@ -32,7 +32,7 @@ Result<bool> decompose_gemm(Rewriter& rewriter, Node& node) {
   const double alpha = node.attributes.real("alpha", 1), beta = node.attributes.real("beta", 1);
   const bool has_bias = node.inputs.size() > 2 && node.inputs[2] != kNoValue;
   const ir::ValueType& out = rewriter.type(node.outputs[0]);
-  if (!out.is_static()) return false;
+  if (!out.dims || !(*out.dims)[1].is_static()) return false;
   const bool is_real = tensor::is_float(out.dtype);
   const std::int64_t columns = (*out.dims)[1].value;
   const Tensor* bias = has_bias ? rewriter.constant(node.inputs[2]) : nullptr;
@@ -101,11 +101,11 @@ Result<bool> decompose_affine_grid(Rewriter& rewriter, Node& node) {
 // the last axis the back ends keep the row at hand, which is better.)
 Result<bool> decompose_softmax(Rewriter& rewriter, Node& node) {
   const ir::ValueType& type = rewriter.type(node.inputs[0]);
-  if (!type.is_static() || type.dtype != tensor::DType::kFloat32) return false;
+  if (!type.is_known() || type.dtype != tensor::DType::kFloat32) return false;
   const auto rank = static_cast<std::int64_t>(type.dims->size());
   const std::int64_t given = node.attributes.integer("axis", -1), axis = given < 0 ? given + rank : given;
   std::int64_t behind = 1;
-  for (std::int64_t i = axis + 1; i < rank; ++i) behind *= (*type.dims)[static_cast<std::size_t>(i)].value;
+  for (std::int64_t i = axis + 1; i < rank; ++i) behind *= (*type.dims)[static_cast<std::size_t>(i)].size().opt();
   if (behind < 16) return false;
   const ValueId axes = rewriter.add_int64s({axis});
   XI_TRY(const ValueId top, rewriter.add("ReduceMax", {node.inputs[0], axes}));

@@ -56,7 +56,7 @@ std::optional<ChannelAffine> affine_of(const Rewriter& rewriter, const Node& nod
   if (!normalization && (!(commutes || ordered) || node.inputs.size() != 2)) return std::nullopt;
   const bool swapped = commutes && rewriter.constant(node.inputs[0]) != nullptr;
   x = node.inputs[swapped ? 1 : 0];
-  if (x == kNoValue || !rewriter.type(x).is_static() || rewriter.type(x).dims->size() < 2) return std::nullopt;
+  if (x == kNoValue || !rewriter.type(x).dims || rewriter.type(x).dims->size() < 2 || !(*rewriter.type(x).dims)[1].is_static()) return std::nullopt;
   const std::int64_t rank = static_cast<std::int64_t>(rewriter.type(x).dims->size()), channels = (*rewriter.type(x).dims)[1].value;
   if (normalization) return affine_of_normalization(rewriter, node, channels);
   const auto values = per_channel(rewriter.constant(node.inputs[swapped ? 0 : 1]), channels, rank);

@@ -47,6 +47,21 @@ bool fold_shape(Graph& graph, const Node& node) {
   return true;
 }
 
+// Results that follow from shapes and turn out to be numbers.
+bool fold_elements(Graph& graph, const Node& node) {
+  if (node.outputs.size() != 1 || node.outputs[0] == kNoValue) return false;
+  // What is constant already is the reference functions' business.
+  if (std::ranges::all_of(node.inputs, [&](ValueId id) { return id == kNoValue || graph.is_constant(id); })) return false;
+  ir::Value& value = graph.value(node.outputs[0]);
+  if (!value.elements || std::ranges::any_of(*value.elements, [](const tensor::Size& size) { return !size.is_number(); })) return false;
+  auto folded = std::make_shared<Tensor>(value.type.dtype, value.type.shape());
+  for (std::size_t i = 0; i < value.elements->size(); ++i)
+    folded->set(static_cast<std::int64_t>(i), static_cast<double>((*value.elements)[i].number()));
+  value.constant = std::move(folded);
+  value.elements.reset();
+  return true;
+}
+
 // A guess before the work is done: static types say how large the result is.
 bool too_large(const Graph& graph, const Node& node) {
   std::int64_t in = 0, out = 0;
@@ -91,7 +106,7 @@ Result<bool> spread_fill(Rewriter& rewriter, const Node& node) {
 }  // namespace
 
 Result<bool> fold_node(Graph& graph, const Node& node) {
-  if (fold_shape(graph, node)) return true;
+  if (fold_shape(graph, node) || fold_elements(graph, node)) return true;
   if (!foldable(graph, node)) return false;
   const auto function = forge::reference::find(node.op);
   if (!function) return false;

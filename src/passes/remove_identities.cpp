@@ -24,7 +24,7 @@ bool has(const Node& node, std::size_t input) { return input < node.inputs.size(
 
 bool same_type(const Rewriter& rewriter, const Node& node) {
   const ir::ValueType &in = rewriter.type(node.inputs[0]), &out = rewriter.type(node.outputs[0]);
-  return in.is_static() && in == out;
+  return in.is_known() && in == out;
 }
 
 bool is_identity_transpose(const Rewriter& rewriter, const Node& node) {

@@ -96,7 +96,7 @@ class Search {
  private:
   bool has_open_output(const Node& node) const {
     return std::any_of(node.outputs.begin(), node.outputs.end(),
-                       [&](ValueId id) { return id != kNoValue && !graph_.value(id).type.is_static(); });
+                       [&](ValueId id) { return id != kNoValue && !graph_.value(id).type.is_known(); });
   }
 
   void trace(ValueId id) {

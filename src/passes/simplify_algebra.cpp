@@ -77,7 +77,7 @@ Result<bool> drop_neutral(Rewriter& rewriter, Node& node) {
     const Tensor* tensor = rewriter.constant(node.inputs[side]);
     const ValueId x = node.inputs[1 - side];
     if (tensor == nullptr || tensor->num_elements() == 0 || tensor->dtype() == ir::DType::kString) continue;
-    if (!rewriter.type(x).is_static() || rewriter.type(x) != rewriter.type(node.outputs[0])) continue;
+    if (!rewriter.type(x).is_known() || rewriter.type(x) != rewriter.type(node.outputs[0])) continue;
     bool neutral = true;
     for (std::int64_t i = 0; neutral && i < tensor->num_elements(); ++i) neutral = tensor->as_double(i) == (one ? 1.0 : 0.0);
     if (!neutral) continue;

@@ -18,9 +18,16 @@ using runtime::value_or_raise;
 
 namespace {
 
-std::vector<TensorDescription> describe(const std::vector<engine::TensorInfo>& infos) {
+std::vector<TensorDescription> describe(const engine::Plan& plan, const std::vector<engine::TensorInfo>& infos) {
   std::vector<TensorDescription> descriptions;
-  for (const auto& info : infos) descriptions.push_back({info.name, static_cast<DataType>(info.dtype), info.shape});
+  for (const auto& info : infos) {
+    TensorDescription made{info.name, static_cast<DataType>(info.dtype), info.shape, info.shape, info.shape, info.shape};
+    for (std::size_t i = 0; i < info.shape.size(); ++i) {
+      const auto size = info.shape[i] < 0 ? engine::find_size(plan, info.symbols[i]) : std::nullopt;
+      if (size) made.min_shape[i] = size->min(), made.max_shape[i] = size->max(), made.opt_shape[i] = size->opt();
+    }
+    descriptions.push_back(std::move(made));
+  }
   return descriptions;
 }
 
@@ -200,8 +207,8 @@ namespace {
 std::shared_ptr<const Shared> make_shared_state(std::shared_ptr<const engine::Engine> engine,
                                                 const EngineOptions& options) {
   auto shared = std::make_shared<Shared>();
-  shared->inputs = describe(engine->plan().inputs);
-  shared->outputs = describe(engine->plan().outputs);
+  shared->inputs = describe(engine->plan(), engine->plan().inputs);
+  shared->outputs = describe(engine->plan(), engine->plan().outputs);
   shared->program = value_or_raise(runtime::Program::load(std::move(engine), options.device));
   shared->pool = std::make_shared<runtime::ThreadPool>(thread_count(options.num_threads));
   return shared;

@@ -55,18 +55,39 @@ base::Result<std::string> machine_name(std::string_view architecture) {
   return host.architecture();
 }
 
+base::Result<void> Program::read_sizes(const engine::Plan& plan) {
+  for (const auto& info : plan.inputs) {
+    XI_TRY(std::uint64_t bytes, engine::capacity_bytes(plan, info));
+    input_bytes_.push_back(bytes);
+    std::vector<Source>& sources = sources_.emplace_back();
+    for (std::uint32_t i = 0; i < info.shape.size(); ++i) {
+      if (info.shape[i] >= 0) continue;
+      const tensor::Size size = engine::find_size(plan, info.symbols[i]).value();
+      const auto symbols = size.symbols();
+      const auto factor = symbols.size() == 1 ? size.over(tensor::Size(symbols[0])) : std::nullopt;
+      if (!size.is_number() && (!factor || !factor->is_number() || factor->number() < 1))
+        return fail(Code::kCorrupt, "input '{}': the size {} does not say what its symbol is", info.name, size.text());
+      const auto& name = symbols.empty() ? info.symbols[i] : symbols[0].name;
+      const auto at = std::ranges::find(plan.symbols, name, &engine::Symbol::name);
+      if (at == plan.symbols.end()) return fail(Code::kCorrupt, "input '{}' has a size of an unknown symbol '{}'", info.name, name);
+      sources.push_back({i, static_cast<std::uint32_t>(at - plan.symbols.begin()), factor ? factor->number() : 1, size.min(), size.max()});
+    }
+  }
+  for (const auto& info : plan.outputs) {
+    XI_TRY(std::uint64_t bytes, engine::capacity_bytes(plan, info));
+    output_bytes_.push_back(bytes);
+    std::vector<tensor::Size>& sizes = output_sizes_.emplace_back();
+    for (std::size_t i = 0; i < info.shape.size(); ++i)
+      sizes.push_back(info.shape[i] >= 0 ? tensor::Size(info.shape[i]) : engine::find_size(plan, info.symbols[i]).value());
+  }
+  return {};
+}
+
 base::Result<std::shared_ptr<const Program>> Program::load(std::shared_ptr<const engine::Engine> engine,
                                                            int device_index) {
   std::shared_ptr<Program> program(new Program);
   const engine::Plan& plan = engine->plan();
-  for (const auto& info : plan.inputs) {
-    XI_TRY(std::uint64_t bytes, engine::capacity_bytes(plan, info));
-    program->input_bytes_.push_back(bytes);
-  }
-  for (const auto& info : plan.outputs) {
-    XI_TRY(std::uint64_t bytes, engine::capacity_bytes(plan, info));
-    program->output_bytes_.push_back(bytes);
-  }
+  XI_CHECK(program->read_sizes(plan));
   const std::string& architecture = engine->manifest().architecture;
   if (const auto* row = target::find_canonical(architecture); row && row->kind == target::Kind::kNvidia) {
     XI_TRY(program->on_device_, cuda::Program::load(engine, device_index));
@@ -81,6 +102,7 @@ base::Result<std::shared_ptr<const Program>> Program::load(std::shared_ptr<const
     const Launch& launch = plan.launches[i];
     const std::byte* entry = engine->code().data() + plan.kernels[launch.kernel].code_offset;
     program->kernels_.push_back(reinterpret_cast<engine::CpuKernel>(reinterpret_cast<std::uintptr_t>(entry)));
+    program->tasks_.push_back(launch.tasks.empty() ? tensor::Size(launch.num_tasks) : engine::find_size(plan, launch.tasks).value());
     double microseconds = estimate_microseconds(launch);
     bool shared = launch.num_tasks > 1 && microseconds >= kShareMicroseconds;
     if (shared) shareable += microseconds;

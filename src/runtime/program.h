@@ -29,6 +29,15 @@ class Program {
   const engine::Engine& engine() const { return *engine_; }
   const engine::Plan& plan() const { return engine_->plan(); }
   engine::CpuKernel kernel(std::size_t launch) const { return kernels_[launch]; }
+  /// Tasks of a launch, and sizes of an output: numbers, or formulas over the plan's symbols.
+  const tensor::Size& tasks(std::size_t launch) const { return tasks_[launch]; }
+  const std::vector<tensor::Size>& output_sizes(std::size_t index) const { return output_sizes_[index]; }
+  /// Where an input's dimension gives a symbol its value: dimension = factor * symbol.
+  struct Source {
+    std::uint32_t dimension, symbol;
+    std::int64_t factor, min, max;  // of the dimension
+  };
+  const std::vector<Source>& sources(std::size_t input) const { return sources_[input]; }
   std::span<const Phase> phases() const { return phases_; }
   /// The engine on its GPU; null for a CPU's.
   const std::shared_ptr<const cuda::Program>& on_device() const { return on_device_; }
@@ -40,8 +49,12 @@ class Program {
 
  private:
   Program() = default;
+  base::Result<void> read_sizes(const engine::Plan& plan);
   std::shared_ptr<const engine::Engine> engine_;
   std::vector<engine::CpuKernel> kernels_;  // per launch
+  std::vector<tensor::Size> tasks_;
+  std::vector<std::vector<tensor::Size>> output_sizes_;
+  std::vector<std::vector<Source>> sources_;
   std::vector<Phase> phases_;
   std::vector<std::uint64_t> input_bytes_, output_bytes_;
   std::shared_ptr<const cuda::Program> on_device_;

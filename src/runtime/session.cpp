@@ -48,6 +48,7 @@ base::Result<Session> Session::create(std::shared_ptr<const Program> program, st
   Session session(std::move(program), std::move(pool));
   const engine::Plan& plan = session.program_->plan();
   session.symbols_.resize(std::max<std::size_t>(1, plan.symbols.size()));
+  session.shapes_.assign(plan.inputs.size(), {-1});  // of no tensor
   if (const auto& on_device = session.program_->on_device()) {
     std::vector<std::uint64_t> inputs, outputs;
     for (std::size_t i = 0; i < plan.inputs.size(); ++i) inputs.push_back(session.program_->input_capacity(i));
@@ -64,6 +65,7 @@ base::Result<Session> Session::create(std::shared_ptr<const Program> program, st
   session.staged_.resize(plan.inputs.size());
   session.outputs_.resize(plan.outputs.size());
   session.own_outputs_.resize(plan.outputs.size());
+  session.tasks_.resize(plan.launches.size());
 
   const std::byte* weights = session.program_->engine().weights().data();
   for (const auto& launch : plan.launches) {
@@ -82,38 +84,82 @@ base::Result<Session> Session::create(std::shared_ptr<const Program> program, st
   return session;
 }
 
-base::Result<void> Session::check_shape(std::size_t index, std::span<const std::int64_t> shape) {
+namespace {
+
+// "[1,3,H=32 to 960,32*W=32 to 960]"
+std::string range_text(const engine::Plan& plan, const engine::TensorInfo& info) {
+  std::vector<std::string> sizes;
+  for (std::size_t i = 0; i < info.shape.size(); ++i) {
+    auto size = info.shape[i] < 0 ? engine::find_size(plan, info.symbols[i]) : std::nullopt;
+    sizes.push_back(!size ? std::to_string(info.shape[i]) : size->is_number() ? size->text() : fmt::format("{}={} to {}", size->text(), size->min(), size->max()));
+  }
+  return fmt::format("[{}]", fmt::join(sizes, ","));
+}
+
+}  // namespace
+
+base::Result<void> Session::bind_shape(std::size_t index, std::span<const std::int64_t> shape) {
+  tensor::Shape& bound = shapes_[index];
+  if (std::ranges::equal(bound, shape)) return {};
   const engine::Plan& plan = program_->plan();
   const engine::TensorInfo& info = plan.inputs[index];
   bool fits = shape.size() == info.shape.size();
-  for (std::size_t i = 0; fits && i < shape.size(); ++i) {
-    if (info.shape[i] >= 0) {
-      fits = shape[i] == info.shape[i];
-      continue;
-    }
-    auto symbol = std::ranges::find(plan.symbols, info.symbols[i], &engine::Symbol::name);
-    fits = shape[i] >= 0 && shape[i] <= symbol->max;
-    if (fits) symbols_[static_cast<std::size_t>(symbol - plan.symbols.begin())] = shape[i];
+  for (std::size_t i = 0; fits && i < shape.size(); ++i) fits = info.shape[i] < 0 || shape[i] == info.shape[i];
+  for (const Program::Source& source : fits ? program_->sources(index) : std::vector<Program::Source>{}) {
+    const std::int64_t size = shape[source.dimension];
+    fits = fits && size >= source.min && size <= source.max && size % source.factor == 0;
   }
-  if (fits) return {};
-  return fail(Code::kInvalidArgument, "input '{}' needs shape {}, got {}", info.name, tensor::to_string(info.shape),
-              tensor::to_string(shape));
+  if (!fits)
+    return fail(Code::kInvalidArgument, "input '{}' needs shape {}, got {}", info.name, range_text(plan, info), tensor::to_string(shape));
+  bound.assign(shape.begin(), shape.end());
+  reshaped_ = true;
+  return {};
+}
+
+std::int64_t Session::value_of(const std::string& name) const {
+  const auto& symbols = program_->plan().symbols;
+  auto it = std::ranges::find(symbols, name, &engine::Symbol::name);
+  if (it == symbols.end()) return 0;
+  return std::clamp<std::int64_t>(symbols_[static_cast<std::size_t>(it - symbols.begin())], 0, it->max);
+}
+
+// The symbols' values from the shapes of all inputs, which must agree.
+base::Result<void> Session::resolve_symbols() {
+  if (!reshaped_) return {};
+  const engine::Plan& plan = program_->plan();
+  std::vector<std::ptrdiff_t> from(plan.symbols.size(), -1);  // the input that decided
+  for (std::size_t index = 0; index < plan.inputs.size(); ++index)
+    for (const Program::Source& source : program_->sources(index)) {
+      const std::size_t at = source.symbol;
+      const std::int64_t value = shapes_[index][source.dimension] / source.factor;
+      if (from[at] >= 0 && symbols_[at] != value)
+        return fail(Code::kInvalidArgument, "inputs '{}' and '{}' disagree on {}: {} and {}", plan.inputs[static_cast<std::size_t>(from[at])].name,
+                    plan.inputs[index].name, plan.symbols[at].name, symbols_[at], value);
+      symbols_[at] = value, from[at] = static_cast<std::ptrdiff_t>(index);
+    }
+  for (std::size_t i = 0; i < plan.launches.size(); ++i) {
+    const tensor::Size& tasks = program_->tasks(i);
+    tasks_[i] = tasks.is_number() ? tasks.number() : tasks.evaluate([&](const std::string& name) { return value_of(name); });
+    tasks_[i] = std::clamp<std::int64_t>(tasks_[i], 0, plan.launches[i].num_tasks);
+  }
+  reshaped_ = false;
+  return {};
 }
 
 base::Result<void> Session::bind_input(std::size_t index, const void* data, std::span<const std::int64_t> shape) {
   if (on_device_ && data) {
-    XI_CHECK(check_shape(index, shape));
+    XI_CHECK(bind_shape(index, shape));
     return on_device_->bind_input(index, data);
   }
   if (!data || reinterpret_cast<std::uintptr_t>(data) % kAlignment != 0) return copy_input(index, data, shape);
-  XI_CHECK(check_shape(index, shape));
+  XI_CHECK(bind_shape(index, shape));
   dirty_ |= inputs_[index] != data;
   inputs_[index] = data;
   return {};
 }
 
 base::Result<void> Session::copy_input(std::size_t index, const void* data, std::span<const std::int64_t> shape) {
-  XI_CHECK(check_shape(index, shape));
+  XI_CHECK(bind_shape(index, shape));
   if (on_device_) return on_device_->set_input(index, data);
   if (!staged_[index].data()) {
     XI_TRY(staged_[index], Memory::allocate(program_->input_capacity(index)));
@@ -143,10 +189,11 @@ base::Result<void> Session::bind_output(std::size_t index, void* data, std::size
 }
 
 base::Result<void> Session::prepare() {
-  if (!dirty_) return {};
+  if (!dirty_ && !reshaped_) return {};
   const engine::Plan& plan = program_->plan();
   for (std::size_t i = 0; i < inputs_.size(); ++i)
     if (!inputs_[i]) return fail(Code::kInvalidArgument, "input '{}' was not set", plan.inputs[i].name);
+  XI_CHECK(resolve_symbols());
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     if (outputs_[i]) continue;
     if (!own_outputs_[i].data()) {
@@ -171,7 +218,7 @@ void Session::run_alone(std::vector<double>* microseconds) {
   const auto& launches = program_->plan().launches;
   for (std::size_t i = 0; i < launches.size(); ++i) {
     auto start = microseconds ? Clock::now() : Clock::time_point();
-    call(i, scratch_.data(), 0, launches[i].num_tasks);
+    call(i, scratch_.data(), 0, tasks_[i]);
     if (microseconds) microseconds->push_back(microseconds_since(start));
   }
 }
@@ -187,13 +234,13 @@ struct Session::Walk {
   void reset_claims(std::size_t phase) {
     auto phases = session.program_->phases();
     if (phase >= phases.size() || !phases[phase].shared) return;
-    std::int64_t tasks = session.program_->plan().launches[phases[phase].begin].num_tasks;
+    std::int64_t tasks = session.tasks_[phases[phase].begin];
     for (int t = 0; t < num_threads; ++t)
       session.claims_[t].next.store(share_begin(tasks, t, num_threads), std::memory_order_relaxed);
   }
 
   void run_shared(std::size_t launch, int self) {
-    std::int64_t tasks = session.program_->plan().launches[launch].num_tasks;
+    std::int64_t tasks = session.tasks_[launch];
     auto piece = static_cast<std::uint32_t>(std::max<std::int64_t>(1, tasks / (num_threads * 4)));
     void* scratch = session.scratch_.data() + session.scratch_stride_ * static_cast<std::uint64_t>(self);
     for (int i = 0; i < num_threads; ++i) {
@@ -218,7 +265,6 @@ struct Session::Walk {
 
   void operator()(ThreadPool::Thread& thread) {
     auto phases = session.program_->phases();
-    const auto& launches = session.program_->plan().launches;
     void* scratch = session.scratch_.data();
     const bool timed = microseconds && thread.index == 0;
     for (std::size_t p = 0; p < phases.size(); ++p) {
@@ -229,7 +275,7 @@ struct Session::Walk {
       } else if (thread.index == 0) {
         for (std::size_t i = phases[p].begin; i < phases[p].end; ++i) {
           auto start = timed ? Clock::now() : Clock::time_point();
-          session.call(i, scratch, 0, launches[i].num_tasks);
+          session.call(i, scratch, 0, session.tasks_[i]);
           if (timed) microseconds->push_back(microseconds_since(start));
         }
       }
@@ -255,15 +301,9 @@ base::Result<void> Session::run(std::vector<double>* microseconds) {
 }
 
 tensor::Shape Session::output_shape(std::size_t index) const {
-  const engine::Plan& plan = program_->plan();
-  const engine::TensorInfo& info = plan.outputs[index];
-  tensor::Shape shape = info.shape;
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    if (shape[i] >= 0) continue;
-    auto symbol = std::ranges::find(plan.symbols, info.symbols[i], &engine::Symbol::name);
-    shape[i] =
-        std::clamp<std::int64_t>(symbols_[static_cast<std::size_t>(symbol - plan.symbols.begin())], 0, symbol->max);
-  }
+  tensor::Shape shape;
+  for (const tensor::Size& size : program_->output_sizes(index))
+    shape.push_back(size.evaluate([&](const std::string& name) { return value_of(name); }));
   return shape;
 }
 

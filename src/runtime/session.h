@@ -42,7 +42,7 @@ class Session {
 
   const Program& program() const { return *program_; }
   /// Reads the input from `data` while run() runs. Copied first unless 64-byte aligned. `shape` must match the plan's; -1
-  /// there takes any size up to the symbol's maximum. Errors name the input, the expected and the given shape.
+  /// there takes any size in the symbol's range. Errors name the input, the expected and the given shape.
   [[nodiscard]] base::Result<void> bind_input(std::size_t index, const void* data, std::span<const std::int64_t> shape);
   /// Copies the input into the session.
   [[nodiscard]] base::Result<void> copy_input(std::size_t index, const void* data, std::span<const std::int64_t> shape);
@@ -50,7 +50,7 @@ class Session {
   [[nodiscard]] base::Result<void> bind_output(std::size_t index, void* data, std::size_t bytes);
 
   /// Runs the program. `microseconds`, when given, receives each launch's time. kInvalidArgument names an input that was
-  /// never bound.
+  /// never bound, or two whose sizes do not go together.
   [[nodiscard]] base::Result<void> run(std::vector<double>* microseconds = nullptr);
 
   /// Of the last run.
@@ -74,7 +74,9 @@ class Session {
 
   Session(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool)
       : program_(std::move(program)), pool_(std::move(pool)) {}
-  base::Result<void> check_shape(std::size_t index, std::span<const std::int64_t> shape);
+  base::Result<void> bind_shape(std::size_t index, std::span<const std::int64_t> shape);
+  base::Result<void> resolve_symbols();
+  std::int64_t value_of(const std::string& symbol) const;
   base::Result<void> prepare();
   void call(std::size_t launch, void* scratch, std::int64_t begin, std::int64_t end);
   void run_alone(std::vector<double>* microseconds);
@@ -90,7 +92,10 @@ class Session {
   std::vector<const void*> inputs_;            // as bound
   std::vector<Memory> staged_, own_outputs_;
   std::vector<std::byte*> outputs_;
+  std::vector<tensor::Shape> shapes_;  // of the inputs, as bound
   std::vector<std::int64_t> symbols_;
+  std::vector<std::int64_t> tasks_;  // per launch
+  bool reshaped_ = true;             // symbols and tasks are to be found again
   std::unique_ptr<Claim[]> claims_;  // per thread
   bool dirty_ = true;                // patches are to be applied
 };

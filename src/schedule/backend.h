@@ -48,7 +48,8 @@ class Backend {
   virtual DType irregular_dtype(const ir::Graph& graph, const ir::Node&, ir::ValueId value) const {
     return compute_type(graph.value(value).type.dtype);
   }
-  virtual base::Result<std::optional<forge::KernelSource>> irregular(const ir::Node& node, const ir::Graph& graph) const = 0;
+  virtual base::Result<std::optional<forge::KernelSource>> irregular(const ir::Node& node, const ir::Graph& graph,
+                                                                       const SymbolPlace& place) const = 0;
   /// `tail`: what is fused behind it, or null.
   virtual base::Result<ContractionKernel> contract(const Contraction& contraction, const FusedEpilogue* tail) const = 0;
   virtual std::optional<FusedEpilogue> fuse(const ir::Graph& graph, const Surroundings& surroundings, ir::ValueId anchor,

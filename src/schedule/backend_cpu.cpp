@@ -1,3 +1,4 @@
+#include "forge/cpu/counted.h"
 #include "forge/cpu/irregular.h"
 #include "schedule/backend.h"
 
@@ -34,7 +35,9 @@ class CpuBackend : public Backend {
   forge::KernelSource print(NestBuilder& builder, const std::vector<Nest>& nests, const Storage& output) const override {
     return print_kernel(builder, nests, output, isa_, max_threads_).kernel;
   }
-  base::Result<std::optional<forge::KernelSource>> irregular(const ir::Node& node, const ir::Graph& graph) const override {
+  base::Result<std::optional<forge::KernelSource>> irregular(const ir::Node& node, const ir::Graph& graph,
+                                                             const SymbolPlace& place) const override {
+    if (forge::cpu::is_counted(node.op)) return forge::cpu::counted_kernel(node, graph, isa_, place);
     return forge::cpu::irregular_kernel(node, graph, isa_);
   }
   base::Result<ContractionKernel> contract(const Contraction& contraction, const FusedEpilogue* tail) const override {

@@ -25,7 +25,7 @@ class CudaBackend : public Backend {
   DType stored_dtype(const ir::Graph& graph, ir::ValueId value) const override {
     const ir::ValueType& type = graph.value(value).type;
     const DType dtype = compute_type(type.dtype);
-    return dtype == DType::kFloat32 && tensor::num_elements(type.shape()) >= kLargeValue ? precision_ : dtype;
+    return dtype == DType::kFloat32 && tensor::num_elements(type.max_shape()) >= kLargeValue ? precision_ : dtype;
   }
   DType contraction_dtype(DType dtype) const override {
     return compute_type(dtype) == DType::kFloat32 ? precision_ : dtype;
@@ -43,7 +43,8 @@ class CudaBackend : public Backend {
     const bool is_mask = node.inputs.size() > 3 && value == node.inputs[3];
     return attends(graph, node) && !is_mask ? precision_ : compute_type(graph.value(value).type.dtype);
   }
-  base::Result<std::optional<forge::KernelSource>> irregular(const ir::Node& node, const ir::Graph& graph) const override {
+  base::Result<std::optional<forge::KernelSource>> irregular(const ir::Node& node, const ir::Graph& graph,
+                                                             const SymbolPlace&) const override {
     if (attends(graph, node)) return forge::cuda::attention_kernel(node, graph, precision_, gpu_);
     return forge::cuda::irregular_kernel(node, graph, gpu_);
   }

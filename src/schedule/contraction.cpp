@@ -1,5 +1,7 @@
 #include "schedule/contraction.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 
@@ -13,6 +15,7 @@ using forge::cpu::Layout;
 using forge::cpu::MatMulProblem;
 using forge::cpu::PoolProblem;
 using tensor::DType;
+using tensor::Size;
 using Ints = std::vector<std::int64_t>;
 
 forge::cpu::KernelChoice Contraction::choose(const target::CpuIsa& isa, const forge::cpu::Epilogue& epilogue) const {
@@ -40,20 +43,23 @@ void spread(const Ints& from, std::size_t rank, std::array<std::int64_t, 3>& to)
   for (std::size_t i = 0; i < rank && i < from.size(); ++i) to[3 - rank + i] = from[i];
 }
 
+using Sizes = std::vector<Size>;
+
 struct Window {
-  std::array<std::int64_t, 3> in{1, 1, 1}, out{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1};
+  std::array<Size, 3> in{1, 1, 1}, out{1, 1, 1};
+  std::array<std::int64_t, 3> kernel{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1};
   std::array<std::int64_t, 3> pad{0, 0, 0}, pad_end{0, 0, 0};
 };
 
 // The sliding window of a convolution or pool. Padding by auto_pad follows from the sizes that shape inference found.
-Result<Window> make_window(const ir::Node& node, const Ints& in, const Ints& out, const Ints& kernel, bool transposed) {
+Result<Window> make_window(const ir::Node& node, const Sizes& in, const Sizes& out, const Ints& kernel, bool transposed) {
   std::size_t rank = in.size() - 2;
   if (in.size() < 3 || rank > 3)
     return fail(Code::kUnsupported, "{} over {} spatial dimensions is not supported: 1 to 3 are", node.op,
                 in.size() - 2);
   Window w;
-  spread(Ints(in.begin() + 2, in.end()), rank, w.in);
-  spread(Ints(out.begin() + 2, out.end()), rank, w.out);
+  std::copy(in.begin() + 2, in.end(), w.in.end() - static_cast<std::ptrdiff_t>(rank));
+  std::copy(out.begin() + 2, out.end(), w.out.end() - static_cast<std::ptrdiff_t>(rank));
   spread(kernel, rank, w.kernel);
   spread(node.attributes.integers("strides"), rank, w.stride);
   spread(node.attributes.integers("dilations"), rank, w.dilation);
@@ -66,70 +72,89 @@ Result<Window> make_window(const ir::Node& node, const Ints& in, const Ints& out
   bool sized = transposed && node.attributes.has("output_shape");
   if (mode == "VALID") w.pad = w.pad_end = {0, 0, 0};
   if (mode != "SAME_UPPER" && mode != "SAME_LOWER" && !sized) return w;
-  Ints extra(3, 0);
   std::array<std::int64_t, 3> output_padding{0, 0, 0};
   spread(node.attributes.integers("output_padding"), rank, output_padding);
   for (std::size_t i = 3 - rank; i < 3; ++i) {
-    std::int64_t span = (w.kernel[i] - 1) * w.dilation[i] + 1;
-    std::int64_t total = transposed ? w.stride[i] * (w.in[i] - 1) + output_padding[i] + span - w.out[i]
-                                    : (w.out[i] - 1) * w.stride[i] + span - w.in[i];
-    total = std::max<std::int64_t>(total, 0);
+    const std::int64_t span = (w.kernel[i] - 1) * w.dilation[i] + 1;
+    const Size needed = transposed ? (w.in[i] - 1) * w.stride[i] + (output_padding[i] + span) - w.out[i]
+                                   : (w.out[i] - 1) * w.stride[i] + span - w.in[i];
+    const Size total = larger(needed, 0);
+    if (!total.is_number())
+      return fail(Code::kUnsupported, "auto_pad pads by {}, which depends on the input's size: pads must be numbers", total.text());
     bool upper = mode == "SAME_UPPER";
-    w.pad[i] = upper ? total / 2 : total - total / 2;
-    w.pad_end[i] = total - w.pad[i];
+    w.pad[i] = upper ? total.number() / 2 : total.number() - total.number() / 2;
+    w.pad_end[i] = total.number() - w.pad[i];
   }
   return w;
 }
 
 // A column of pixels lies in memory like a row of them, and rows are what the templates run along.
 void lay_down(Window& w) {
-  bool column = w.in[2] == 1 && w.out[2] == 1 && w.kernel[2] == 1 && w.pad[2] == 0 && w.pad_end[2] == 0 &&
-                w.in[0] == 1 && w.kernel[0] == 1;
-  if (!column || w.in[1] == 1) return;
-  for (auto* sizes : {&w.in, &w.out, &w.kernel, &w.stride, &w.dilation, &w.pad, &w.pad_end})
-    std::swap((*sizes)[1], (*sizes)[2]);
+  const Size one = 1;
+  bool column = w.in[2] == one && w.out[2] == one && w.kernel[2] == 1 && w.pad[2] == 0 && w.pad_end[2] == 0 &&
+                w.in[0] == one && w.kernel[0] == 1;
+  if (!column || w.in[1] == one) return;
+  std::swap(w.in[1], w.in[2]), std::swap(w.out[1], w.out[2]);
+  for (auto* sizes : {&w.kernel, &w.stride, &w.dilation, &w.pad, &w.pad_end}) std::swap((*sizes)[1], (*sizes)[2]);
+}
+
+// What kernels call a size that is known only while running.
+forge::RunTimeSize run_time(const Size& size, const SymbolPlace& place) {
+  if (size.is_number()) return {};
+  return {size.c_text([&](const std::string& name) { return fmt::format("symbols[{}]", place(name)); }), size.max()};
 }
 
 template <class Problem>
-void set_window(Problem& problem, Window w) {
+void set_window(Problem& problem, Window w, const SymbolPlace& place) {
   if constexpr (std::is_same_v<Problem, ConvProblem>)
     if (problem.spatial_rank == 2) lay_down(w);
-  problem.in = w.in, problem.out = w.out, problem.kernel = w.kernel;
+  for (std::size_t i = 0; i < 3; ++i) {
+    problem.in[i] = w.in[i].opt(), problem.out[i] = w.out[i].opt();
+    problem.run_in[i] = run_time(w.in[i], place), problem.run_out[i] = run_time(w.out[i], place);
+  }
+  problem.kernel = w.kernel;
   problem.stride = w.stride, problem.dilation = w.dilation, problem.pad = w.pad;
 }
 
-Result<Contraction> make_conv(const ir::Graph& graph, const ir::Node& node) {
+Result<Contraction> make_conv(const ir::Graph& graph, const ir::Node& node, const SymbolPlace& place) {
   bool transposed = node.op == "ConvTranspose";
   const auto& type = graph.value(node.inputs[0]).type;
   if (type.dtype != DType::kFloat32)
     return fail(Code::kUnsupported, "{} of {} is not supported: use float32", node.op, tensor::name(type.dtype));
-  Ints in = type.shape(), out = graph.value(node.outputs[0]).type.shape(),
-       weights = graph.value(node.inputs[1]).type.shape();
+  if (!(*type.dims)[1].is_static() || !graph.value(node.inputs[1]).type.is_static())
+    return fail(Code::kUnsupported, "channels and weights must have fixed sizes");
+  const Sizes in = type.sizes(), out = graph.value(node.outputs[0]).type.sizes();
+  const Ints weights = graph.value(node.inputs[1]).type.shape();
   XI_TRY(Window window, make_window(node, in, out, Ints(weights.begin() + 2, weights.end()), transposed));
   ConvProblem p;
   // A convolution over a sequence is one over an image of height 1, which has the faster templates.
   p.spatial_rank = std::max<int>(static_cast<int>(in.size()) - 2, 2);
-  p.batch = in[0], p.in_channels = in[1], p.out_channels = out[1], p.groups = node.attributes.integer("group", 1);
-  set_window(p, window);
+  p.batch = in[0].is_number() ? in[0].number() : 1;
+  p.in_channels = in[1].number(), p.out_channels = out[1].number(), p.groups = node.attributes.integer("group", 1);
+  set_window(p, window, place);
   p.transposed = transposed;
   p.bias = node.inputs.size() > 2 && node.inputs[2] != ir::kNoValue;
   p.constant_weights = graph.is_constant(node.inputs[1]) && (!p.bias || graph.is_constant(node.inputs[2]));
-  return Contraction{p, node.inputs[0], node.inputs[1], p.bias ? node.inputs[2] : ir::kNoValue};
+  Contraction made{p, node.inputs[0], node.inputs[1], p.bias ? node.inputs[2] : ir::kNoValue};
+  if (!in[0].is_number()) made.entries = in[0];
+  return made;
 }
 
-Result<Contraction> make_pool(const ir::Graph& graph, const ir::Node& node) {
-  Ints in = graph.value(node.inputs[0]).type.shape(), out = graph.value(node.outputs[0]).type.shape();
+Result<Contraction> make_pool(const ir::Graph& graph, const ir::Node& node, const SymbolPlace& place) {
+  const Sizes in = graph.value(node.inputs[0]).type.sizes(), out = graph.value(node.outputs[0]).type.sizes();
   XI_TRY(Window window, make_window(node, in, out, node.attributes.integers("kernel_shape"), false));
+  if (!in[1].is_number()) return fail(Code::kUnsupported, "channels must have a fixed size");
   PoolProblem p;
   p.kind = node.op == "MaxPool"  ? PoolProblem::Kind::kMax
            : node.op == "LpPool" ? PoolProblem::Kind::kLp
                                  : PoolProblem::Kind::kAverage;
   p.spatial_rank = std::max<int>(static_cast<int>(in.size()) - 2, 2);
-  p.batch = in[0], p.channels = in[1];
+  p.batch = in[0].is_number() ? in[0].number() : 1;
+  p.channels = in[1].number();
   p.indices = node.outputs.size() > 1 && node.outputs[1] != ir::kNoValue;
   if (p.indices) p.spatial_rank = static_cast<int>(in.size()) - 2;
   if (!p.indices) lay_down(window);
-  set_window(p, window);
+  set_window(p, window, place);
   p.pad_end = window.pad_end;
   p.count_include_pad = node.attributes.integer("count_include_pad", 0) != 0;
   p.p = static_cast<double>(node.attributes.integer("p", 2));
@@ -139,41 +164,64 @@ Result<Contraction> make_pool(const ir::Graph& graph, const ir::Node& node) {
     return fail(Code::kUnsupported, "{} of {} is not supported: use float32", node.op, tensor::name(p.dtype));
   Contraction made{p, node.inputs[0]};
   made.fuses = p.dtype == DType::kFloat32 && !p.indices;
+  if (!in[0].is_number()) made.entries = in[0];
   return made;
 }
 
-Result<Contraction> make_matmul(const ir::Graph& graph, const ir::Node& node) {
+// How many products there are: numpy's broadcasting of the batch dimensions.
+Size num_entries(const Sizes& a, const Sizes& b) {
+  Size entries = 1;
+  for (std::size_t i = 1; i <= std::max(a.size(), b.size()); ++i) {
+    const Size x = i <= a.size() ? a[a.size() - i] : Size(1), y = i <= b.size() ? b[b.size() - i] : Size(1);
+    entries *= x == Size(1) || (!x.is_number() && y.is_number() && y != Size(1)) ? y : x;
+  }
+  return entries;
+}
+
+Result<Contraction> make_matmul(const ir::Graph& graph, const ir::Node& node, const SymbolPlace& place) {
   MatMulProblem p;
-  Ints a = graph.value(node.inputs[0]).type.shape(), b = graph.value(node.inputs[1]).type.shape();
+  Sizes a = graph.value(node.inputs[0]).type.sizes(), b = graph.value(node.inputs[1]).type.sizes();
   p.transpose_a = node.attributes.integer("transA", 0) != 0;
   p.transpose_b = node.attributes.integer("transB", 0) != 0;
   if (a.size() == 1) a.insert(a.begin(), 1);
   if (b.size() == 1) b.push_back(1);
-  p.m = p.transpose_a ? a[a.size() - 1] : a[a.size() - 2];
-  p.k = p.transpose_a ? a[a.size() - 2] : a[a.size() - 1];
-  p.n = p.transpose_b ? b[b.size() - 2] : b[b.size() - 1];
-  p.batch_a.assign(a.begin(), a.end() - 2);
-  p.batch_b.assign(b.begin(), b.end() - 2);
+  Size m = p.transpose_a ? a[a.size() - 1] : a[a.size() - 2];
+  const Size k_of_b = p.transpose_b ? b[b.size() - 1] : b[b.size() - 2];
+  Size k = p.transpose_a ? a[a.size() - 2] : a[a.size() - 1];
+  if (k_of_b.is_number()) k = k_of_b;
+  const Size n = p.transpose_b ? b[b.size() - 2] : b[b.size() - 1];
+  Sizes batch_a(a.begin(), a.end() - 2), batch_b(b.begin(), b.end() - 2);
   p.dtype = graph.value(node.inputs[0]).type.dtype;
-  bool alone = std::ranges::all_of(p.batch_b, [](auto size) { return size == 1; });
+  bool alone = std::ranges::all_of(batch_b, [](const Size& size) { return size == Size(1); });
   p.constant_b = graph.is_constant(node.inputs[1]) && alone && p.dtype == DType::kFloat32;
-  if (alone && !p.transpose_a && !p.batch_a.empty()) {
+  if (alone && !p.transpose_a && !batch_a.empty()) {
     // One B for all batches: they are rows of one product.
-    p.m *= tensor::num_elements(p.batch_a);
-    p.batch_a.clear(), p.batch_b.clear();
+    m *= tensor::num_elements(batch_a);
+    batch_a.clear(), batch_b.clear();
   }
-  if (p.constant_b) p.batch_b.clear();
+  if (p.constant_b) batch_b.clear();
+  p.m = m.opt(), p.n = n.opt(), p.k = k.opt();
+  p.run_m = run_time(m, place), p.run_n = run_time(n, place), p.run_k = run_time(k, place);
+  const auto fixed = [](const Size& size) { return size.is_number(); };
+  for (const Size& size : batch_a) p.batch_a.push_back(size.opt());
+  for (const Size& size : batch_b) p.batch_b.push_back(size.opt());
   Contraction made{p, node.inputs[0], node.inputs[1]};
+  if (!std::ranges::all_of(batch_a, fixed) || !std::ranges::all_of(batch_b, fixed)) {
+    auto& problem = std::get<MatMulProblem>(made.problem);
+    for (const Size& size : batch_a) problem.run_batch_a.push_back(run_time(size, place));
+    for (const Size& size : batch_b) problem.run_batch_b.push_back(run_time(size, place));
+    made.entries = num_entries(batch_a, batch_b);
+  }
   made.fuses = p.dtype == DType::kFloat32;
   return made;
 }
 
 }  // namespace
 
-Result<Contraction> make_contraction(const ir::Graph& graph, const ir::Node& node) {
-  if (node.op == "Conv" || node.op == "ConvTranspose") return make_conv(graph, node);
-  if (node.op == "MatMul" || node.op == "Gemm") return make_matmul(graph, node);
-  return make_pool(graph, node);
+Result<Contraction> make_contraction(const ir::Graph& graph, const ir::Node& node, const SymbolPlace& place) {
+  if (node.op == "Conv" || node.op == "ConvTranspose") return make_conv(graph, node, place);
+  if (node.op == "MatMul" || node.op == "Gemm") return make_matmul(graph, node, place);
+  return make_pool(graph, node, place);
 }
 
 }  // namespace xinfer::schedule

@@ -1,6 +1,8 @@
 // Nodes that become templates of forge: their problem's sizes and the values they read.
 #pragma once
+#include <functional>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -20,6 +22,7 @@ struct Contraction {
   ir::ValueId weights = ir::kNoValue;  // of a convolution, or the matrix product's B
   ir::ValueId bias = ir::kNoValue;
   bool fuses = true;  // takes an epilogue
+  tensor::Size entries = 1;  // how often the kernel's tasks are to be run: a batch that is known only while running
 
   forge::cpu::KernelChoice choose(const target::CpuIsa& isa, const forge::cpu::Epilogue& epilogue) const;
   bool packs_weights() const;
@@ -27,7 +30,11 @@ struct Contraction {
 
 bool is_contraction(std::string_view op);
 
+/// The place of a symbol in the plan.
+using SymbolPlace = std::function<std::size_t(const std::string& name)>;
+
 /// Reads the node's attributes and shapes. kUnsupported: dtypes or ranks without a template.
-[[nodiscard]] base::Result<Contraction> make_contraction(const ir::Graph& graph, const ir::Node& node);
+[[nodiscard]] base::Result<Contraction> make_contraction(const ir::Graph& graph, const ir::Node& node,
+                                                       const SymbolPlace& place = {});
 
 }  // namespace xinfer::schedule

@@ -21,6 +21,7 @@ class AnchorSurroundings : public Surroundings {
   const ir::Node* producer(ir::ValueId value, std::size_t* output) const override {
     return outer_.producer(value, output);
   }
+  std::size_t symbol_place(const std::string& name) const override { return outer_.symbol_place(name); }
 
  private:
   const Surroundings& outer_;
@@ -160,14 +161,14 @@ std::string VectorPrinter::emit(E e) {
 std::optional<FusedEpilogue> make_epilogue(const ir::Graph& graph, const Surroundings& surroundings, Blocking blocking,
                                            const Storage& stored, bool scalar, ir::ValueId anchor, ir::ValueId result,
                                            std::size_t channel_axis) {
-  auto shape = graph.value(result).type.shape();
+  auto shape = graph.value(result).type.sizes();
   if (graph.value(result).type.dtype != DType::kFloat32) return std::nullopt;
   AnchorSurroundings around(surroundings, anchor, stored);
   NestBuilder builder(graph, around, blocking);
   ExprPool& pool = builder.pool();
   auto dims = physical_shape(shape, stored.layout, blocking);
   std::vector<E> place;
-  for (auto extent : dims) place.push_back(pool.var(std::max<std::int64_t>(extent, 1)));
+  for (const Size& extent : dims) place.push_back(pool.var(extent == Size(0) ? Size(1) : extent));
   E offset = pool.flatten(place, dims);
   std::vector<E> index = place;
   if (stored.layout == Layout::kBlocked) {
@@ -199,14 +200,14 @@ std::optional<FusedEpilogue> make_epilogue(const ir::Graph& graph, const Surroun
 std::optional<FusedEpilogue> make_vector_epilogue(const ir::Graph& graph, const Surroundings& surroundings,
                                                   const target::CpuIsa& isa, ir::ValueId anchor, ir::ValueId result,
                                                   Layout layout, std::size_t channel_axis) {
-  const auto capacity = storage_capacity(graph.value(result).type.shape(), layout, DType::kFloat32, isa);
+  const auto capacity = storage_capacity(graph.value(result).type.sizes(), layout, DType::kFloat32, isa);
   return make_epilogue(graph, surroundings, isa, {layout, DType::kFloat32, capacity}, false, anchor, result, channel_axis);
 }
 
 std::optional<FusedEpilogue> make_scalar_epilogue(const ir::Graph& graph, const Surroundings& surroundings,
                                                   Blocking blocking, DType dtype, ir::ValueId anchor, ir::ValueId result,
                                                   Layout layout, std::size_t channel_axis) {
-  const auto capacity = storage_capacity(graph.value(result).type.shape(), layout, dtype, blocking);
+  const auto capacity = storage_capacity(graph.value(result).type.sizes(), layout, dtype, blocking);
   return make_epilogue(graph, surroundings, blocking, {layout, dtype, capacity}, true, anchor, result, channel_axis);
 }
 

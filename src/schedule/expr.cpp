@@ -28,7 +28,12 @@ std::size_t hash_of(const Expr& e) {
   mix(hash, static_cast<std::size_t>(e.integer));
   mix(hash, std::bit_cast<std::size_t>(e.real));
   for (E arg : e.args) mix(hash, arg->id);
-  for (auto c : e.coefficients) mix(hash, static_cast<std::size_t>(c));
+  auto mix_size = [&](const Size& size) {
+    if (size.is_number()) mix(hash, static_cast<std::size_t>(size.number()));
+    else mix(hash, std::hash<std::string>()(size.text()));
+  };
+  mix_size(e.size);
+  for (const Size& c : e.coefficients) mix_size(c);
   for (E var : e.vars) mix(hash, var->id);
   return hash;
 }
@@ -36,7 +41,7 @@ std::size_t hash_of(const Expr& e) {
 bool equal(const Expr& a, const Expr& b) {
   return a.op == b.op && a.function == b.function && a.dtype == b.dtype && a.integer == b.integer &&
          std::bit_cast<std::uint64_t>(a.real) == std::bit_cast<std::uint64_t>(b.real) && a.args == b.args &&
-         a.coefficients == b.coefficients && a.vars == b.vars;
+         a.size == b.size && a.coefficients == b.coefficients && a.vars == b.vars;
 }
 
 bool by_id(E a, E b) { return a->id < b->id; }
@@ -44,8 +49,11 @@ bool by_id(E a, E b) { return a->id < b->id; }
 // Free variables and loads follow from the parts.
 void derive_facts(Expr& e) {
   e.has_load = e.op == Op::kLoad || e.op == Op::kRowLoad;
+  e.has_size = !e.size.is_number();
+  for (const Size& c : e.coefficients) e.has_size |= !c.is_number();
   for (E arg : e.args) {
     e.has_load |= arg->has_load;
+    e.has_size |= arg->has_size;
     for (E var : arg->free_vars)
       if (std::find(e.vars.begin(), e.vars.end(), var) == e.vars.end()) e.free_vars.push_back(var);
   }
@@ -119,42 +127,107 @@ E ExprPool::var(std::int64_t min, std::int64_t max) {
   return &stored;
 }
 
+E ExprPool::var(const Size& extent) {
+  if (extent.is_number()) return var(0, extent.number() - 1);
+  Expr made{.op = Op::kVar, .integer = static_cast<std::int64_t>(expressions_.size()), .size = extent, .min = 0, .max = extent.max() - 1};
+  made.id = static_cast<std::uint32_t>(expressions_.size());
+  made.has_size = true;
+  expressions_.push_back(std::move(made));
+  Expr& stored = expressions_.back();
+  stored.free_vars = {&stored};
+  return &stored;
+}
+
+E ExprPool::size(const Size& size) {
+  if (size.is_number()) return integer(size.number());
+  return intern({.op = Op::kSize, .size = size, .min = size.min(), .max = size.max()});
+}
+
+Size extent_of(E var) { return var->op == Op::kVar && !var->size.is_number() ? var->size : Size(var->max - var->min + 1); }
+
+namespace {
+
+Size bound_of(E e, bool upper) {
+  const std::int64_t number = upper ? e->max : e->min;
+  if (!e->has_size) {
+    if (number == kUnboundedMin) return Size(-tensor::kUnbounded);
+    return number == kUnboundedMax ? Size(tensor::kUnbounded) : Size(number);
+  }
+  switch (e->op) {
+    case Op::kSize: return e->size;
+    case Op::kVar: return upper ? e->size - 1 : Size(0);
+    case Op::kLinear: {
+      Size sum = e->size;
+      for (std::size_t i = 0; i < e->args.size(); ++i) {
+        const Size& c = e->coefficients[i];
+        if (c.min() < 0 && c.max() > 0) return Size(upper ? e->max : e->min);
+        sum += c * bound_of(e->args[i], upper == (c.min() >= 0));
+      }
+      return sum;
+    }
+    case Op::kDiv: return floor_div(bound_of(e->args[0], upper), e->size);
+    case Op::kMod: return upper ? e->size - 1 : Size(0);
+    case Op::kSelect: {
+      const Size a = bound_of(e->args[1], upper), b = bound_of(e->args[2], upper);
+      return upper ? larger(a, b) : smaller(a, b);
+    }
+    case Op::kCall:
+      if (e->function == Fn::kMin || e->function == Fn::kMax) {
+        const Size a = bound_of(e->args[0], upper), b = bound_of(e->args[1], upper);
+        return e->function == Fn::kMin ? smaller(a, b) : larger(a, b);
+      }
+      break;
+    case Op::kCast:
+      if (e->args[0]->dtype == DType::kInt64 || e->args[0]->dtype == DType::kInt32) return bound_of(e->args[0], upper);
+      break;
+    default: break;
+  }
+  if (number == kUnboundedMin) return Size(-tensor::kUnbounded);
+  return number == kUnboundedMax ? Size(tensor::kUnbounded) : Size(number);
+}
+
+}  // namespace
+
+Size lower_bound(E expr) { return bound_of(expr, false); }
+Size upper_bound(E expr) { return bound_of(expr, true); }
+
 LinearForm linear_form(E e) {
   if (e->op == Op::kInt) return {e->integer, {}};
+  if (e->op == Op::kSize) return {e->size, {}};
   if (e->op != Op::kLinear) return {0, {{e, 1}}};
-  LinearForm form{e->integer, {}};
+  LinearForm form{e->size, {}};
   for (std::size_t i = 0; i < e->args.size(); ++i) form.terms.emplace_back(e->args[i], e->coefficients[i]);
   return form;
 }
 
 // c * (x mod b) + c*b * (x div b) is c * x: undoes what flattening and unflattening of indices leaves behind.
-bool ExprPool::join_terms(std::vector<std::pair<E, std::int64_t>>& terms, std::int64_t& constant) {
+bool ExprPool::join_terms(Terms& terms, Size& constant) {
   for (std::size_t i = 0; i < terms.size(); ++i) {
     auto [mod, c] = terms[i];
     if (mod->op != Op::kMod) continue;
-    std::int64_t b = mod->integer;
+    const Size b = mod->size;
     LinearForm quotient = linear_form(div(mod->args[0], b));
     auto find = [&](E term) {
       return std::find_if(terms.begin(), terms.end(), [&](auto& t) { return t.first == term; });
     };
     bool all = !quotient.terms.empty();
-    for (auto [term, k] : quotient.terms) {
+    for (auto& [term, k] : quotient.terms) {
       auto it = find(term);
       all = all && it != terms.end() && it->second == c * b * k;
     }
     if (!all) continue;
-    for (auto [term, k] : quotient.terms) find(term)->second = 0;
+    for (auto& [term, k] : quotient.terms) find(term)->second = 0;
     terms[i].second = 0;
-    constant -= c * b * quotient.constant;  // the quotient's constant was not in the sum
+    constant = constant - c * b * quotient.constant;  // the quotient's constant was not in the sum
     LinearForm whole = linear_form(mod->args[0]);
     constant += c * whole.constant;
-    for (auto [term, k] : whole.terms) terms.emplace_back(term, c * k);
+    for (auto& [term, k] : whole.terms) terms.emplace_back(term, c * k);
     return true;
   }
   return false;
 }
 
-E ExprPool::linear(std::int64_t constant, std::vector<std::pair<E, std::int64_t>> terms) {
+E ExprPool::linear(Size constant, Terms terms) {
   do {
     std::sort(terms.begin(), terms.end(), [](auto& a, auto& b) { return a.first->id < b.first->id; });
     std::size_t kept = 0;
@@ -163,20 +236,31 @@ E ExprPool::linear(std::int64_t constant, std::vector<std::pair<E, std::int64_t>
       else terms[kept++] = term;
     }
     terms.resize(kept);
-    std::erase_if(terms, [](auto& term) { return term.second == 0; });
+    std::erase_if(terms, [](auto& term) { return term.second == Size(0); });
   } while (join_terms(terms, constant));
-  if (terms.empty()) return integer(constant);
-  if (terms.size() == 1 && constant == 0 && terms[0].second == 1) return terms[0].first;
-  Expr made{.op = Op::kLinear, .integer = constant, .min = constant, .max = constant};
-  for (auto [term, c] : terms) {
+  if (terms.empty()) return size(constant);
+  if (terms.size() == 1 && constant == Size(0) && terms[0].second == Size(1)) return terms[0].first;
+  Expr made{.op = Op::kLinear, .size = constant};
+  bool numbers = constant.is_number();
+  if (numbers) made.min = made.max = constant.number();
+  for (auto& [term, c] : terms) {
     made.args.push_back(term);
     made.coefficients.push_back(c);
+    numbers = numbers && c.is_number() && !term->has_size;
+    if (!numbers) continue;
     if (!bounded(term) || made.min == kUnboundedMin) {
       made.min = kUnboundedMin, made.max = kUnboundedMax;
       continue;
     }
-    made.min += c * (c > 0 ? term->min : term->max);
-    made.max += c * (c > 0 ? term->max : term->min);
+    const std::int64_t k = c.number();
+    made.min += k * (k > 0 ? term->min : term->max);
+    made.max += k * (k > 0 ? term->max : term->min);
+  }
+  if (!numbers) {
+    made.has_size = true;
+    made.min = -tensor::kUnbounded, made.max = tensor::kUnbounded;
+    const Size low = bound_of(&made, false), high = bound_of(&made, true);
+    made.min = low.min(), made.max = high.max();
   }
   return intern(std::move(made));
 }
@@ -187,94 +271,124 @@ E ExprPool::add(E a, E b) {
   return linear(x.constant + y.constant, std::move(x.terms));
 }
 
-E ExprPool::scale(E a, std::int64_t factor) {
+E ExprPool::scale(E a, const Size& factor) {
   LinearForm form = linear_form(a);
   for (auto& term : form.terms) term.second *= factor;
   return linear(form.constant * factor, std::move(form.terms));
 }
 
-E ExprPool::div(E a, std::int64_t divisor) {
-  if (divisor == 1) return a;
-  if (bounded(a) && floor_div(a->min, divisor) == floor_div(a->max, divisor))
-    return integer(floor_div(a->min, divisor));
-  if (a->op == Op::kDiv) return div(a->args[0], a->integer * divisor);
-  if (a->op == Op::kMod && a->integer % divisor == 0) return mod(div(a->args[0], divisor), a->integer / divisor);
-  if (a->op == Op::kLinear) {
-    // Multiples of the divisor come out; the rest stays, divided by what it has in common with the divisor.
-    LinearForm form = linear_form(a);
-    std::vector<std::pair<E, std::int64_t>> out, rest;
-    std::int64_t common = divisor;
-    for (auto [term, c] : form.terms) {
-      if (c % divisor == 0) out.emplace_back(term, c / divisor);
-      else rest.emplace_back(term, c), common = std::gcd(common, c);
-    }
-    std::int64_t whole = floor_div(form.constant, divisor), left = form.constant - whole * divisor;
-    if (!out.empty() || whole != 0 || common > 1) {
-      for (auto& term : rest) term.second /= common;
-      E inner = rest.empty() ? integer(0) : div(linear(left / common, std::move(rest)), divisor / common);
-      return add(linear(whole, std::move(out)), inner);
-    }
+E ExprPool::quotient(E a, const Size& divisor) {
+  Expr made{.op = Op::kDiv, .size = divisor, .args = {a}};
+  if (divisor.is_number()) {
+    if (bounded(a)) made.min = floor_div(a->min, divisor.number()), made.max = floor_div(a->max, divisor.number());
+  } else {
+    const Size low = floor_div(lower_bound(a), divisor), high = floor_div(upper_bound(a), divisor);
+    made.min = low.min(), made.max = high.max();
   }
-  Expr made{.op = Op::kDiv, .integer = divisor, .args = {a}};
-  if (bounded(a)) made.min = floor_div(a->min, divisor), made.max = floor_div(a->max, divisor);
   return intern(std::move(made));
 }
 
-E ExprPool::mod(E a, std::int64_t divisor) {
-  if (divisor == 1) return integer(0);
-  if (bounded(a) && floor_div(a->min, divisor) == floor_div(a->max, divisor))
-    return add(a, -divisor * floor_div(a->min, divisor));
-  if (a->op == Op::kMod && a->integer % divisor == 0) return mod(a->args[0], divisor);
-  if (a->op == Op::kLinear) {
-    LinearForm form = linear_form(a);
-    std::size_t before = form.terms.size();
-    std::erase_if(form.terms, [&](auto& term) { return term.second % divisor == 0; });
-    std::int64_t constant = form.constant - floor_div(form.constant, divisor) * divisor;
-    if (form.terms.size() != before || constant != form.constant)
-      return mod(linear(constant, std::move(form.terms)), divisor);
-    std::int64_t common = divisor;
-    for (auto& term : form.terms) common = std::gcd(common, term.second);
-    if (common > 1) {
-      std::int64_t left = constant % common;
-      for (auto& term : form.terms) term.second /= common;
-      return add(scale(mod(linear(constant / common, std::move(form.terms)), divisor / common), common), left);
-    }
-  }
-  Expr made{.op = Op::kMod, .integer = divisor, .args = {a}, .min = 0, .max = divisor - 1};
+E ExprPool::remainder(E a, const Size& divisor) {
+  Expr made{.op = Op::kMod, .size = divisor, .args = {a}, .min = 0, .max = divisor.max() - 1};
   if (bounded(a) && a->min >= 0) made.max = std::min(made.max, a->max);
   return intern(std::move(made));
 }
 
-E ExprPool::clamp(E a, std::int64_t min, std::int64_t max) {
-  if (a->min >= min && a->max <= max) return a;
-  if (a->max < min) return integer(min);
-  if (a->min > max) return integer(max);
-  if (a->min < min) a = call(Fn::kMax, a, integer(min));
-  if (a->max > max) a = call(Fn::kMin, a, integer(max));
+E ExprPool::div(E a, const Size& divisor) {
+  if (divisor == Size(1)) return a;
+  const bool number = divisor.is_number();
+  const std::int64_t by = divisor.number();  // where it is a number
+  if (number && bounded(a) && floor_div(a->min, by) == floor_div(a->max, by)) return integer(floor_div(a->min, by));
+  if ((a->has_size || !number) && lower_bound(a).min() >= 0 && tensor::surely_below(upper_bound(a), divisor)) return integer(0);
+  if (a->op == Op::kSize) return size(floor_div(a->size, divisor));
+  if (a->op == Op::kDiv) return div(a->args[0], a->size * divisor);
+  if (a->op == Op::kMod)
+    if (auto times = a->size.over(divisor)) return mod(div(a->args[0], divisor), *times);
+  if (a->op == Op::kLinear) {
+    // Multiples of the divisor come out; the rest stays, divided by what it has in common with the divisor.
+    LinearForm form = linear_form(a);
+    Terms out, rest;
+    std::int64_t common = number ? by : 1;
+    for (auto& [term, c] : form.terms) {
+      if (auto part = c.over(divisor)) out.emplace_back(term, *part);
+      else rest.emplace_back(term, c), common = c.is_number() ? std::gcd(common, c.number()) : 1;
+    }
+    Size whole = number || form.constant.over(divisor) ? floor_div(form.constant, divisor) : Size(0);
+    Size left = form.constant - whole * divisor;
+    if (!left.is_number()) common = 1;
+    if (!out.empty() || whole != Size(0) || common > 1) {
+      for (auto& term : rest) term.second = common > 1 ? Size(term.second.number() / common) : term.second;
+      const Size inner_constant = common > 1 ? Size(left.number() / common) : left;
+      const Size inner_divisor = common > 1 ? Size(by / common) : divisor;
+      E inner = rest.empty() && inner_constant.is_number() && number ? integer(0) : div(linear(inner_constant, std::move(rest)), inner_divisor);
+      return add(linear(whole, std::move(out)), inner);
+    }
+  }
+  return quotient(a, divisor);
+}
+
+E ExprPool::mod(E a, const Size& divisor) {
+  if (divisor == Size(1)) return integer(0);
+  const bool number = divisor.is_number();
+  const std::int64_t by = divisor.number();
+  if (number && bounded(a) && floor_div(a->min, by) == floor_div(a->max, by)) return add(a, -by * floor_div(a->min, by));
+  if ((a->has_size || !number) && lower_bound(a).min() >= 0 && tensor::surely_below(upper_bound(a), divisor)) return a;
+  if (a->op == Op::kSize) return size(a->size - divisor * floor_div(a->size, divisor));
+  if (a->op == Op::kMod && a->size.over(divisor)) return mod(a->args[0], divisor);
+  if (a->op == Op::kLinear) {
+    LinearForm form = linear_form(a);
+    std::size_t before = form.terms.size();
+    std::erase_if(form.terms, [&](auto& term) { return term.second.over(divisor).has_value(); });
+    Size constant = number || form.constant.over(divisor) ? form.constant - floor_div(form.constant, divisor) * divisor : form.constant;
+    if (form.terms.size() != before || constant != form.constant)
+      return mod(linear(constant, std::move(form.terms)), divisor);
+    std::int64_t common = number && constant.is_number() ? by : 1;
+    for (auto& term : form.terms) common = term.second.is_number() ? std::gcd(common, term.second.number()) : 1;
+    if (common > 1) {
+      std::int64_t left = constant.number() % common;
+      for (auto& term : form.terms) term.second = Size(term.second.number() / common);
+      return add(scale(mod(linear(constant.number() / common, std::move(form.terms)), by / common), common), left);
+    }
+  }
+  return remainder(a, divisor);
+}
+
+E ExprPool::clamp(E a, const Size& min, const Size& max) {
+  if (!a->has_size && min.is_number() && max.is_number()) {
+    if (a->max < min.number()) return integer(min.number());
+    if (a->min > max.number()) return integer(max.number());
+  }
+  if (!tensor::surely_at_most(min, lower_bound(a))) a = call(Fn::kMax, a, size(min));
+  if (!tensor::surely_at_most(upper_bound(a), max)) a = call(Fn::kMin, a, size(max));
   return a;
 }
 
-E ExprPool::in_range(E a, std::int64_t min, std::int64_t max) {
-  if (a->min >= min && a->max <= max) return boolean(true);
-  if (a->max < min || a->min > max) return boolean(false);
-  E low = a->min >= min ? boolean(true) : call(Fn::kLe, integer(min), a);
-  E high = a->max <= max ? boolean(true) : call(Fn::kLe, a, integer(max));
+E ExprPool::in_range(E a, const Size& min, const Size& max) {
+  const bool no_low = min == Size(INT64_MIN), no_high = max == Size(INT64_MAX);
+  const Size low_bound = lower_bound(a), high_bound = upper_bound(a);
+  if (!no_low && tensor::surely_below(high_bound, min)) return boolean(false);
+  if (!no_high && tensor::surely_below(max, low_bound)) return boolean(false);
+  E low = no_low || tensor::surely_at_most(min, low_bound) ? boolean(true) : call(Fn::kLe, size(min), a);
+  E high = no_high || tensor::surely_at_most(high_bound, max) ? boolean(true) : call(Fn::kLe, a, size(max));
   return call(Fn::kAnd, low, high);
 }
 
-E ExprPool::flatten(std::span<const E> index, std::span<const std::int64_t> shape) {
+E ExprPool::flatten(std::span<const E> index, const std::vector<Size>& shape) {
   E offset = integer(0);
   for (std::size_t i = 0; i < shape.size(); ++i) offset = add(scale(offset, shape[i]), index[i]);
   return offset;
 }
 
-std::vector<E> ExprPool::unflatten(E offset, std::span<const std::int64_t> shape) {
+std::vector<E> ExprPool::unflatten(E offset, const std::vector<Size>& shape) {
   std::vector<E> index(shape.size());
-  std::int64_t stride = 1;
+  Size stride = 1;
   for (std::size_t i = shape.size(); i-- > 0;) {
-    index[i] = shape[i] == 1 ? integer(0) : div(offset, stride);
-    if (shape[i] != 1) index[i] = mod(index[i], std::max<std::int64_t>(shape[i], 1));
-    stride *= std::max<std::int64_t>(shape[i], 1);
+    const Size extent = shape[i] == Size(0) ? Size(1) : shape[i];
+    index[i] = shape[i] == Size(1) ? integer(0) : div(offset, stride);
+    // The offset lies inside of the tensor: nothing is left above the outermost dimension.
+    const bool outermost = i == 0 && (offset->has_size || !extent.is_number());
+    if (shape[i] != Size(1) && !outermost) index[i] = mod(index[i], extent);
+    stride *= extent;
   }
   return index;
 }
@@ -306,9 +420,17 @@ E ExprPool::fold(Fn function, E a, E b) {
       return a == b ? a : nullptr;
     case Fn::kEq: return integers ? boolean(a->integer == b->integer) : nullptr;
     case Fn::kLt:
+      if (a->has_size || b->has_size) {
+        if (tensor::surely_below(upper_bound(a), lower_bound(b))) return boolean(true);
+        return tensor::surely_at_most(upper_bound(b), lower_bound(a)) ? boolean(false) : nullptr;
+      }
       if (bounded(a) && bounded(b) && a->max < b->min) return boolean(true);
       return bounded(a) && bounded(b) && a->min >= b->max ? boolean(false) : nullptr;
     case Fn::kLe:
+      if (a->has_size || b->has_size) {
+        if (tensor::surely_at_most(upper_bound(a), lower_bound(b))) return boolean(true);
+        return tensor::surely_below(upper_bound(b), lower_bound(a)) ? boolean(false) : nullptr;
+      }
       if (bounded(a) && bounded(b) && a->max <= b->min) return boolean(true);
       return bounded(a) && bounded(b) && a->min > b->max ? boolean(false) : nullptr;
     case Fn::kMul:
@@ -406,14 +528,15 @@ E ExprPool::rebuilt(E e, const std::map<E, E>& replacements, std::unordered_map<
   E made = nullptr;
   switch (e->op) {
     case Op::kInt:
+    case Op::kSize:
     case Op::kReal: made = e; break;
     case Op::kVar: made = replacements.at(e); break;
     case Op::kLinear:
-      made = integer(e->integer);
+      made = size(e->size);
       for (std::size_t i = 0; i < args.size(); ++i) made = add(made, scale(args[i], e->coefficients[i]));
       break;
-    case Op::kDiv: made = div(args[0], e->integer); break;
-    case Op::kMod: made = mod(args[0], e->integer); break;
+    case Op::kDiv: made = div(args[0], e->size); break;
+    case Op::kMod: made = mod(args[0], e->size); break;
     case Op::kLoad: made = load(e->integer, args[0], e->dtype, e->min, e->max); break;
     case Op::kCall:
       made = e->function == Fn::kRoundF8 ? round_small(args[0], static_cast<DType>(e->integer & 255),
@@ -438,12 +561,12 @@ E ExprPool::substitute(E expr, const std::map<E, E>& replacements) {
 }
 
 std::optional<std::int64_t> stride_of(E expr, E var) {
-  std::int64_t stride = 0;
-  for (auto [term, c] : linear_form(expr).terms) {
+  Size stride = 0;
+  for (const auto& [term, c] : linear_form(expr).terms) {
     if (term == var) stride = c;
     else if (term->depends_on(var)) return std::nullopt;
   }
-  return stride;
+  return stride.is_number() ? std::optional(stride.number()) : std::nullopt;
 }
 
 std::string to_string(E e) {
@@ -452,14 +575,17 @@ std::string to_string(E e) {
     case Op::kInt: return std::to_string(e->integer);
     case Op::kReal: return fmt::format("{}", e->real);
     case Op::kVar: return fmt::format("i{}", e->id);
-    case Op::kLinear:
+    case Op::kSize: return e->size.text();
+    case Op::kLinear: {
+      auto factor = [](const Size& size) { return size.is_number() ? size.text() : "(" + size.text() + ")"; };
       for (std::size_t i = 0; i < e->args.size(); ++i)
-        out +=
-            fmt::format("{}{}{}", i ? " + " : "", e->coefficients[i] == 1 ? "" : fmt::format("{}*", e->coefficients[i]),
-                        to_string(e->args[i]));
-      return e->integer ? fmt::format("({} + {})", out, e->integer) : e->args.size() > 1 ? "(" + out + ")" : out;
-    case Op::kDiv: return fmt::format("{}/{}", to_string(e->args[0]), e->integer);
-    case Op::kMod: return fmt::format("{}%{}", to_string(e->args[0]), e->integer);
+        out += fmt::format("{}{}{}", i ? " + " : "",
+                           e->coefficients[i] == Size(1) ? "" : fmt::format("{}*", factor(e->coefficients[i])),
+                           to_string(e->args[i]));
+      return e->size != Size(0) ? fmt::format("({} + {})", out, e->size.text()) : e->args.size() > 1 ? "(" + out + ")" : out;
+    }
+    case Op::kDiv: return fmt::format("{}/{}", to_string(e->args[0]), e->size.text());
+    case Op::kMod: return fmt::format("{}%{}", to_string(e->args[0]), e->size.text());
     case Op::kLoad: return fmt::format("load({}, {})", e->integer, to_string(e->args[0]));
     case Op::kCall: out = name(e->function); break;
     case Op::kSelect: out = "select"; break;

@@ -12,18 +12,21 @@
 
 #include "ir/graph.h"
 #include "tensor/dtype.h"
+#include "tensor/size.h"
 
 namespace xinfer::schedule {
 
 using tensor::DType;
+using tensor::Size;
 
 enum class Op : std::uint8_t {
   kInt,        // integer or boolean constant (Expr::integer)
   kReal,       // floating constant (Expr::real)
-  kVar,        // a loop's index, min..max
-  kLinear,     // index arithmetic: integer + sum of coefficients[i] * args[i]
-  kDiv,        // index arithmetic: floor(args[0] / integer), integer > 0
-  kMod,        // index arithmetic: args[0] - integer * floor(args[0] / integer)
+  kSize,       // a whole number that is known only while running: Expr::size
+  kVar,        // a loop's index, min..max; where `size` is no number, 0..size - 1
+  kLinear,     // index arithmetic: size + sum of coefficients[i] * args[i]
+  kDiv,        // index arithmetic: floor(args[0] / size), size > 0
+  kMod,        // index arithmetic: args[0] - size * floor(args[0] / size)
   kLoad,       // element args[0] (an offset in the buffer's physical layout) of buffer `integer`
   kCall,       // `function` of the arguments, which have one dtype
   kSelect,     // args[0] ? args[1] : args[2]; only the chosen one is evaluated
@@ -107,12 +110,14 @@ struct Expr {
   std::uint32_t id = 0;  // order of creation
   std::int64_t integer = 0;
   double real = 0;
+  Size size = 0;
   std::vector<E> args;
-  std::vector<std::int64_t> coefficients;         // kLinear, one per argument, none 0
+  std::vector<Size> coefficients;                 // kLinear, one per argument, none 0
   std::vector<E> vars;                            // of kReduce, kArgReduce and kRow: the loops, outermost first
   std::int64_t min = INT64_MIN, max = INT64_MAX;  // of integers: no value lies outside
   std::vector<E> free_vars;                       // variables that the value depends on, by id
   bool has_load = false;
+  bool has_size = false;  // some part's value, range or factor depends on a symbol
 
   bool is_int(std::int64_t value) const { return op == Op::kInt && integer == value; }
   bool is_constant() const { return op == Op::kInt || op == Op::kReal; }
@@ -130,19 +135,24 @@ class ExprPool {
   /// A fresh loop index that runs from min to max inclusive.
   E var(std::int64_t min, std::int64_t max);
   E var(std::int64_t extent) { return var(0, extent - 1); }
+  /// From 0 to extent - 1.
+  E var(const Size& extent);
+  /// The number or formula as a value.
+  E size(const Size& size);
 
   // Index arithmetic on int64, simplified with the ranges of the variables.
   E add(E a, E b);
   E sub(E a, E b) { return add(a, scale(b, -1)); }
-  E scale(E a, std::int64_t factor);
+  E scale(E a, const Size& factor);
   E add(E a, std::int64_t b) { return add(a, integer(b)); }
-  E div(E a, std::int64_t divisor);  // floor; divisor > 0
-  E mod(E a, std::int64_t divisor);  // in [0, divisor)
-  E clamp(E a, std::int64_t min, std::int64_t max);
-  E in_range(E a, std::int64_t min, std::int64_t max);  // min <= a && a <= max
+  E add(E a, const Size& b) { return add(a, size(b)); }
+  E div(E a, const Size& divisor);  // floor; divisor > 0
+  E mod(E a, const Size& divisor);  // in [0, divisor)
+  E clamp(E a, const Size& min, const Size& max);
+  E in_range(E a, const Size& min, const Size& max);  // min <= a && a <= max; INT64_MIN and INT64_MAX: no bound
   /// Row-major offset of an index in a tensor of this shape, and back.
-  E flatten(std::span<const E> index, std::span<const std::int64_t> shape);
-  std::vector<E> unflatten(E offset, std::span<const std::int64_t> shape);
+  E flatten(std::span<const E> index, const std::vector<Size>& shape);
+  std::vector<E> unflatten(E offset, const std::vector<Size>& shape);
 
   // Values.
   /// `min`, `max`: what is known of an integer element.
@@ -166,8 +176,11 @@ class ExprPool {
 
  private:
   E intern(Expr expr);
-  E linear(std::int64_t constant, std::vector<std::pair<E, std::int64_t>> terms);
-  bool join_terms(std::vector<std::pair<E, std::int64_t>>& terms, std::int64_t& constant);
+  using Terms = std::vector<std::pair<E, Size>>;
+  E linear(Size constant, Terms terms);
+  bool join_terms(Terms& terms, Size& constant);
+  E quotient(E a, const Size& divisor);
+  E remainder(E a, const Size& divisor);
   E fold(Fn function, E a, E b);
   E rebuilt(E expr, const std::map<E, E>& replacements, std::unordered_map<E, E>& done);
 
@@ -178,12 +191,18 @@ class ExprPool {
 
 /// An expression as constant + sum of coefficient * term, whatever its op.
 struct LinearForm {
-  std::int64_t constant = 0;
-  std::vector<std::pair<E, std::int64_t>> terms;
+  Size constant = 0;
+  std::vector<std::pair<E, Size>> terms;
 };
 LinearForm linear_form(E expr);
-/// The coefficient of `var` where the expression is linear in it; no value where it is not.
+/// The coefficient of `var` where the expression is linear in it; no value where it is not, or where it is no number.
 std::optional<std::int64_t> stride_of(E expr, E var);
+
+/// Trips of a loop.
+Size extent_of(E var);
+/// Bounds of an integer for all values of its variables; formulas where its parts are.
+Size lower_bound(E expr);
+Size upper_bound(E expr);
 
 /// The text form, for tests and dumps: "load(0, 4*i0 + i1)".
 std::string to_string(E expr);

@@ -78,6 +78,7 @@ int cost_of(E e) {
     case Op::kInt:
     case Op::kReal:
     case Op::kVar:
+    case Op::kSize:
     case Op::kLinear: return 0;
     case Op::kDiv:
     case Op::kMod: return 3;

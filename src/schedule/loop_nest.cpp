@@ -4,6 +4,8 @@
 #include <cmath>
 #include <unordered_set>
 
+#include "schedule/partition.h"
+
 namespace xinfer::schedule {
 
 namespace {
@@ -48,11 +50,11 @@ Nest replaced(ExprPool& pool, const Nest& nest, const std::map<E, E>& with, std:
 
 }  // namespace
 
-std::vector<std::int64_t> physical_shape(std::span<const std::int64_t> shape, Layout layout, Blocking blocking) {
-  std::vector<std::int64_t> dims(shape.begin(), shape.end());
+std::vector<Size> physical_shape(const std::vector<Size>& shape, Layout layout, Blocking blocking) {
+  std::vector<Size> dims = shape;
   if (layout == Layout::kBlocked) {
-    const std::int64_t block = blocking.block(dims[1]);
-    dims[1] = (dims[1] + block - 1) / block;
+    const std::int64_t block = blocking.block(dims[1].max());
+    dims[1] = ceil_div(dims[1], block);
     dims.push_back(block);
   }
   return dims;
@@ -67,18 +69,18 @@ std::int64_t NestBuilder::slot_of(Operand operand) {
   return static_cast<std::int64_t>(operands_.size() - 1);
 }
 
-std::int64_t storage_capacity(std::span<const std::int64_t> shape, Layout layout, DType dtype, Blocking blocking) {
+std::int64_t storage_capacity(const std::vector<Size>& shape, Layout layout, DType dtype, Blocking blocking) {
   auto dims = physical_shape(shape, layout, blocking);
   std::int64_t size = static_cast<std::int64_t>(tensor::size_of(dtype));
-  return (tensor::num_elements(dims) * size + 63) / 64 * 64 / size;
+  return (tensor::num_elements(dims).max() * size + 63) / 64 * 64 / size;
 }
 
 E NestBuilder::load(ir::ValueId value, const Storage& storage, std::span<const E> index) {
-  auto shape = graph_.value(value).type.shape();
+  auto shape = graph_.value(value).type.sizes();
   E offset;
   if (storage.layout == Layout::kBlocked) {
     std::vector<E> at(index.begin(), index.end());
-    const std::int64_t block = blocking_.block(shape[1]);
+    const std::int64_t block = blocking_.block(shape[1].max());
     at[1] = pool_.div(index[1], block);
     at.push_back(pool_.mod(index[1], block));
     offset = pool_.flatten(at, physical_shape(shape, storage.layout, blocking_));
@@ -86,6 +88,18 @@ E NestBuilder::load(ir::ValueId value, const Storage& storage, std::span<const E
     offset = pool_.flatten(index, shape);
   }
   return pool_.load(slot_of({value, {}, storage}), offset, compute_type(storage.dtype));
+}
+
+// An element of a value that follows from shapes: a formula where the index is known, else chosen among them.
+E NestBuilder::known_element(const std::vector<Size>& elements, DType dtype, const std::vector<Size>& shape, std::span<const E> index) {
+  E at = pool_.flatten(index, shape);
+  auto exact = [&](const Size& size) { return pool_.cast(pool_.size(size), compute_type(dtype)); };
+  if (at->op == Op::kInt && at->integer >= 0 && at->integer < static_cast<std::int64_t>(elements.size()))
+    return exact(elements[static_cast<std::size_t>(at->integer)]);
+  E made = exact(elements.back());
+  for (std::size_t i = elements.size() - 1; i-- > 0;)
+    made = pool_.select(pool_.call(Fn::kLe, at, pool_.integer(static_cast<std::int64_t>(i))), exact(elements[i]), made);
+  return made;
 }
 
 E NestBuilder::constant_element(const tensor::Tensor& tensor, std::span<const E> index) {
@@ -96,7 +110,7 @@ E NestBuilder::constant_element(const tensor::Tensor& tensor, std::span<const E>
   if (dtype != DType::kInt64 || tensor.num_elements() > 65536) return nullptr;
   std::vector<double> values;
   for (std::int64_t i = 0; i < tensor.num_elements(); ++i) values.push_back(static_cast<double>(tensor.as_int64(i)));
-  return table(std::move(values), dtype, pool_.flatten(index, tensor.shape()));
+  return table(std::move(values), dtype, pool_.flatten(index, {tensor.shape().begin(), tensor.shape().end()}));
 }
 
 // Tables of indices are often simple functions: an arithmetic sequence, or each value repeated.
@@ -134,6 +148,8 @@ E NestBuilder::element(ir::ValueId value, std::span<const E> index) {
   if (const auto* constant = graph_.constant(value))
     if (E known = constant_element(*constant, index)) return known;
   if (const Storage* storage = surroundings_.storage(value)) return load(value, *storage, index);
+  if (is_formula(graph_.value(value)))
+    return known_element(*graph_.value(value).elements, graph_.value(value).type.dtype, graph_.value(value).type.sizes(), index);
   auto key = std::pair(value, std::vector<E>(index.begin(), index.end()));
   if (auto it = elements_.find(key); it != elements_.end()) return it->second;
   std::size_t output = 0;
@@ -159,8 +175,13 @@ E NestBuilder::element(ir::ValueId value, std::span<const E> index) {
 }
 
 bool NestBuilder::is_safe(E load) const {
-  const Storage& storage = operands_[static_cast<std::size_t>(load->integer)].storage;
-  return load->args[0]->min >= 0 && load->args[0]->max < storage.capacity;
+  const Operand& operand = operands_[static_cast<std::size_t>(load->integer)];
+  if (load->args[0]->min < 0 || load->args[0]->max >= operand.storage.capacity) return false;
+  if (operand.value == ir::kNoValue || graph_.value(operand.value).type.is_static()) return true;
+  // Under its actual sizes the caller's memory may be shorter than its capacity.
+  const Size count = tensor::num_elements(
+      physical_shape(graph_.value(operand.value).type.sizes(), operand.storage.layout, blocking_));
+  return tensor::surely_below(upper_bound(load->args[0]), count);
 }
 
 bool NestBuilder::has_unsafe_load(E expr) {
@@ -176,8 +197,8 @@ void NestBuilder::collapse(Nest& nest) {
   std::size_t divisions = count_divisions(nest);
   for (std::size_t i = nest.vars.size(); i-- > 1;) {
     E a = nest.vars[i - 1], b = nest.vars[i];
-    std::int64_t extent = b->max - b->min + 1;
-    E joined = pool_.var((a->max - a->min + 1) * extent);
+    const Size extent = extent_of(b);
+    E joined = pool_.var(extent_of(a) * extent);
     std::map<E, E> with = {{a, pool_.add(pool_.div(joined, extent), a->min)},
                            {b, pool_.add(pool_.mod(joined, extent), b->min)}};
     std::vector<E> vars = nest.vars;
@@ -196,7 +217,7 @@ namespace {
 // Where a condition on indices starts or stops to hold along `var`, if that decides it for most of the range.
 std::vector<std::int64_t> cut_points(E difference, E var) {  // the condition is difference >= 0
   auto stride = stride_of(difference, var);
-  if (!stride || *stride == 0 || difference->min == INT64_MIN) return {};
+  if (!stride || *stride == 0 || difference->min == INT64_MIN || difference->has_size) return {};
   std::int64_t k = *stride, low = k * var->min, high = k * var->max;
   std::int64_t rest_min = difference->min - std::min(low, high), rest_max = difference->max - std::max(low, high);
   std::int64_t first, second;  // the condition is undecided in [first, second)
@@ -208,6 +229,19 @@ std::vector<std::int64_t> cut_points(E difference, E var) {  // the condition is
   for (std::int64_t p : {first, second})
     if (p > var->min && p <= var->max && (points.empty() || points.back() != p)) points.push_back(p);
   return points;
+}
+
+// The same for formulas: the one place where `difference` changes its sign along `var`, if it depends on nothing else and the
+// place is sure to lie inside.
+std::optional<Size> cut_point(E difference, E var) {
+  if (!difference->has_size || var->min != 0) return std::nullopt;
+  const LinearForm form = linear_form(difference);
+  if (form.terms.size() != 1 || form.terms[0].first != var || !form.terms[0].second.is_number()) return std::nullopt;
+  const std::int64_t k = form.terms[0].second.number();
+  if (k != 1 && k != -1) return std::nullopt;
+  const Size at = k == 1 ? Size(0) - form.constant : form.constant + 1;
+  const bool inside = tensor::surely_at_most(0, at) && tensor::surely_at_most(at, extent_of(var));
+  return inside ? std::optional(at) : std::nullopt;
 }
 
 // Conditions that decide which branch is taken, on indices alone.
@@ -238,6 +272,14 @@ void NestBuilder::segment(Nest nest, std::vector<Nest>& out, int depth) {
   for (E difference : differences)
     for (std::size_t i = 0; i < nest.vars.size(); ++i) {
       E var = nest.vars[i];
+      if (auto at = cut_point(difference, var)) {
+        std::vector<E> vars = nest.vars;
+        vars[i] = pool_.var(*at);
+        segment(replaced(pool_, nest, {{var, vars[i]}}, vars), out, depth + 1);
+        vars[i] = pool_.var(extent_of(var) - *at);
+        segment(replaced(pool_, nest, {{var, pool_.add(vars[i], *at)}}, vars), out, depth + 1);
+        return;
+      }
       auto points = cut_points(difference, var);
       if (points.empty()) continue;
       points.push_back(var->max + 1);
@@ -258,17 +300,29 @@ void NestBuilder::remove_divisions(Nest nest, std::vector<Nest>& out, int depth)
   std::size_t before = depth < 6 ? count_divisions(nest) : 0;
   E var = nullptr;
   std::int64_t factor = 0;
+  const auto whole_of = [](E loop, std::int64_t m) { return loop->size.is_number() ? std::nullopt : loop->size.over(m); };
   if (before > 0)
     walk(nest, [&](E e) {
       if (factor || !is_division(e)) return;
       for (E candidate : nest.vars) {
         auto stride = stride_of(e->args[0], candidate);
-        if (!stride || *stride == 0 || e->integer % *stride != 0) continue;
-        std::int64_t m = std::abs(e->integer / *stride), extent = candidate->max - candidate->min + 1;
+        if (!stride || *stride == 0 || !e->size.is_number() || e->size.number() % *stride != 0) continue;
+        std::int64_t m = std::abs(e->size.number() / *stride), extent = candidate->max - candidate->min + 1;
+        if (!candidate->size.is_number() && !whole_of(candidate, m)) continue;
         if (m > 1 && m < extent && candidate->min % m == 0) var = candidate, factor = m;
       }
     });
   if (!var) return out.push_back(std::move(nest));
+  if (auto outer_extent = whole_of(var, factor)) {
+    E outer = pool_.var(*outer_extent), inner = pool_.var(factor);
+    std::vector<E> vars = nest.vars;
+    const auto position = std::find(vars.begin(), vars.end(), var) - vars.begin();
+    vars[static_cast<std::size_t>(position)] = outer;
+    vars.insert(vars.begin() + position + 1, inner);
+    Nest split = replaced(pool_, nest, {{var, pool_.add(pool_.scale(outer, factor), inner)}}, std::move(vars));
+    if (count_divisions(split) >= before) return out.push_back(std::move(nest));
+    return remove_divisions(std::move(split), out, depth + 1);
+  }
   std::int64_t extent = var->max - var->min + 1, whole = extent / factor, rest = extent % factor;
   std::size_t position =
       static_cast<std::size_t>(std::find(nest.vars.begin(), nest.vars.end(), var) - nest.vars.begin());
@@ -286,10 +340,10 @@ void NestBuilder::remove_divisions(Nest nest, std::vector<Nest>& out, int depth)
 }
 
 Result<std::vector<Nest>> NestBuilder::build(ir::ValueId value, const Storage& storage, bool copy) {
-  auto shape = graph_.value(value).type.shape();
+  auto shape = graph_.value(value).type.sizes();
   auto dims = physical_shape(shape, storage.layout, blocking_);
   std::vector<E> place;
-  for (auto extent : dims) place.push_back(pool_.var(std::max<std::int64_t>(extent, 1)));
+  for (const Size& extent : dims) place.push_back(pool_.var(extent == Size(0) ? Size(1) : extent));
   std::vector<E> index = place;
   E guard = nullptr;
   if (storage.layout == Layout::kBlocked) {
@@ -302,6 +356,8 @@ Result<std::vector<Nest>> NestBuilder::build(ir::ValueId value, const Storage& s
   nest.offset = pool_.flatten(place, dims);
   if (copy) {
     nest.value = load(value, *surroundings_.storage(value), index);
+  } else if (is_formula(graph_.value(value))) {
+    nest.value = known_element(*graph_.value(value).elements, graph_.value(value).type.dtype, shape, index);
   } else {
     std::size_t output = 0;
     const ir::Node* node = surroundings_.producer(value, &output);
@@ -316,7 +372,7 @@ Result<std::vector<Nest>> NestBuilder::build(ir::ValueId value, const Storage& s
     nest.value = *lowered;
   }
   XI_CHECK(outcome_);
-  const bool padded = storage.layout == Layout::kBlocked && shape[1] % dims.back() != 0;
+  const bool padded = storage.layout == Layout::kBlocked && !shape[1].over(dims.back());
   if (style_ == NestStyle::kWhole) {
     if (padded)
       nest.value = pool_.select(pool_.in_range(index[1], 0, shape[1] - 1), nest.value,

@@ -38,10 +38,10 @@ struct Blocking {
 };
 
 /// Sizes of the physical dimensions: the shape, or [N, ceil(C / block), spatial..., block] for rank 3 and 4.
-std::vector<std::int64_t> physical_shape(std::span<const std::int64_t> shape, Layout layout, Blocking blocking);
+std::vector<Size> physical_shape(const std::vector<Size>& shape, Layout layout, Blocking blocking);
 
-/// Elements of a buffer of our own, whose size is rounded up to 64 bytes.
-std::int64_t storage_capacity(std::span<const std::int64_t> shape, Layout layout, DType dtype, Blocking blocking);
+/// Elements of a buffer of our own with all symbols at their maximum; its size is rounded up to 64 bytes.
+std::int64_t storage_capacity(const std::vector<Size>& shape, Layout layout, DType dtype, Blocking blocking);
 
 /// What a kernel reads beside its output, in the order of its arguments: a stored value or a table of constants.
 struct Operand {
@@ -65,6 +65,8 @@ class Surroundings {
   /// How the value is stored, or null when it is not: then it is computed where it is used.
   virtual const Storage* storage(ir::ValueId value) const = 0;
   virtual const ir::Node* producer(ir::ValueId value, std::size_t* output) const = 0;
+  /// The place of a symbol in the plan.
+  virtual std::size_t symbol_place(const std::string& name) const = 0;
 };
 
 /// kSegmented, for CPUs: conditions on indices are resolved by cutting the loops where that is cheap, divisions by splitting
@@ -91,6 +93,7 @@ class NestBuilder {
 
   const std::vector<Operand>& operands() const { return operands_; }
   ExprPool& pool() { return pool_; }
+  std::size_t symbol_place(const std::string& name) const { return surroundings_.symbol_place(name); }
   /// True when every index that the load can have lies within its operand.
   bool is_safe(E load) const;
   /// Nodes whose operators were fused into this kernel.
@@ -98,6 +101,7 @@ class NestBuilder {
 
  private:
   E load(ir::ValueId value, const Storage& storage, std::span<const E> index);
+  E known_element(const std::vector<Size>& elements, DType dtype, const std::vector<Size>& shape, std::span<const E> index);
   E constant_element(const tensor::Tensor& tensor, std::span<const E> index);
   E table(std::vector<double> values, DType dtype, E index);
   std::int64_t slot_of(Operand operand);

@@ -14,7 +14,7 @@ namespace xinfer::schedule {
 /// The type in which elements of `dtype` are computed: 16- and 8-bit floats in float32, 4-bit integers in 8 bits.
 DType compute_type(DType dtype);
 
-/// What a lowering sees. All shapes are static.
+/// What a lowering sees. Shapes are numbers or formulas.
 class LoweringContext {
  public:
   using Reader = std::function<E(ir::ValueId value, std::span<const E> index)>;
@@ -37,8 +37,12 @@ class LoweringContext {
   std::vector<E> index;  // of the wanted element of output `output`
 
   bool has(std::size_t i) const { return i < node.inputs.size() && node.inputs[i] != ir::kNoValue; }
-  const std::vector<std::int64_t>& shape(std::size_t i);
-  const std::vector<std::int64_t>& out_shape();
+  const std::vector<Size>& shape(std::size_t i);
+  const std::vector<Size>& out_shape();
+  /// The shape of input i as numbers; kUnsupported where it is not, saying what needs them.
+  base::Result<std::vector<std::int64_t>> fixed_shape(std::size_t i);
+  /// The elements of an integer input that is a constant or follows from shapes.
+  std::optional<std::vector<Size>> known_sizes(std::size_t i) const;
   std::int64_t rank(std::size_t i) { return static_cast<std::int64_t>(shape(i).size()); }
   DType stored_dtype(std::size_t i) const { return graph.value(node.inputs[i]).type.dtype; }
   DType dtype(std::size_t i) const { return compute_type(stored_dtype(i)); }
@@ -54,7 +58,7 @@ class LoweringContext {
   /// values[index], known at build time.
   E table(std::vector<double> values, DType dtype, E index) { return table_(std::move(values), dtype, index); }
   /// A data-dependent index made safe: negative ones count from the end, the rest is cut to the dimension.
-  E wrap_index(E raw, std::int64_t size);
+  E wrap_index(E raw, const Size& size);
   /// Negative axes count from the end.
   std::size_t axis(std::int64_t value, std::size_t rank) const {
     return static_cast<std::size_t>(value < 0 ? value + static_cast<std::int64_t>(rank) : value);
@@ -63,7 +67,7 @@ class LoweringContext {
  private:
   Reader reader_;
   Table table_;
-  std::map<std::size_t, std::vector<std::int64_t>> shapes_;
+  std::map<std::size_t, std::vector<Size>> shapes_;
 };
 
 /// Errors: kUnsupported for attribute values or dtypes without a lowering.

@@ -12,6 +12,7 @@ using base::fail;
 using base::Result;
 using Context = LoweringContext;
 using Ints = std::vector<std::int64_t>;
+using Sizes = std::vector<Size>;
 
 Result<E> reshape(Context& c) {
   E offset = c.pool.flatten(c.index, c.out_shape());
@@ -27,25 +28,26 @@ Result<E> transpose(Context& c) {
   return c.read(0, at);
 }
 
-// A constant integer input, or the attribute that older operator sets have in its place.
-Result<Ints> integers(Context& c, std::size_t input, std::string_view attribute) {
-  if (c.node.attributes.has(attribute)) return c.node.attributes.integers(attribute);
-  if (!c.has(input)) return Ints{};
-  if (const auto* tensor = c.constant(input)) return tensor->as_int64s();
+// An integer input that is a constant or follows from shapes, or the attribute that older operator sets have in its place.
+Result<Sizes> integers(Context& c, std::size_t input, std::string_view attribute) {
+  const Ints given = c.node.attributes.integers(attribute);
+  if (c.node.attributes.has(attribute)) return Sizes(given.begin(), given.end());
+  if (!c.has(input)) return Sizes{};
+  if (auto known = c.known_sizes(input)) return *std::move(known);
   return fail(Code::kUnsupported, "'{}' is computed at run time; only values known at build time are supported",
               attribute);
 }
 
 Result<E> slice(Context& c) {
-  XI_TRY(Ints starts, integers(c, 1, "starts"));
-  XI_TRY(Ints axes, integers(c, 3, "axes"));
-  XI_TRY(Ints steps, integers(c, 4, "steps"));
+  XI_TRY(Sizes starts, integers(c, 1, "starts"));
+  XI_TRY(Sizes axes, integers(c, 3, "axes"));
+  XI_TRY(Sizes steps, integers(c, 4, "steps"));
   std::vector<E> at = c.index;
   for (std::size_t i = 0; i < starts.size(); ++i) {
-    std::size_t axis = c.axis(axes.empty() ? static_cast<std::int64_t>(i) : axes[i], at.size());
-    std::int64_t size = c.shape(0)[axis], step = steps.empty() ? 1 : steps[i];
-    std::int64_t start = starts[i] < 0 ? starts[i] + size : starts[i];
-    start = std::clamp<std::int64_t>(start, 0, step > 0 ? size : size - 1);
+    std::size_t axis = c.axis(axes.empty() ? static_cast<std::int64_t>(i) : axes[i].number(), at.size());
+    const Size size = c.shape(0)[axis], step = steps.empty() ? Size(1) : steps[i];
+    Size start = starts[i].max() < 0 ? starts[i] + size : starts[i];
+    start = larger(0, smaller(start, step.min() > 0 ? size : size - 1));
     at[axis] = c.pool.add(c.pool.scale(at[axis], step), start);
   }
   return c.read(0, at);
@@ -53,13 +55,13 @@ Result<E> slice(Context& c) {
 
 Result<E> concat(Context& c) {
   std::size_t axis = c.axis(c.node.attributes.integer("axis", 0), c.index.size());
-  std::vector<std::int64_t> ends;
-  std::int64_t end = 0;
+  Sizes ends;
+  Size end = 0;
   for (std::size_t i = 0; i < c.node.inputs.size(); ++i) ends.push_back(end += c.shape(i)[axis]);
   E result = nullptr;
   for (std::size_t i = c.node.inputs.size(); i-- > 0;) {
-    std::int64_t size = c.shape(i)[axis];
-    if (size == 0) continue;
+    const Size size = c.shape(i)[axis];
+    if (size == Size(0)) continue;
     std::vector<E> at = c.index;
     at[axis] = c.pool.add(at[axis], size - ends[i]);
     E condition = c.pool.in_range(c.index[axis], INT64_MIN, ends[i] - 1);
@@ -72,8 +74,8 @@ Result<E> concat(Context& c) {
 
 Result<E> split(Context& c) {
   std::size_t axis = c.axis(c.node.attributes.integer("axis", 0), c.index.size());
-  std::int64_t start = 0;
-  for (std::size_t i = 0; i < c.output; ++i) start += c.graph.value(c.node.outputs[i]).type.shape()[axis];
+  Size start = 0;
+  for (std::size_t i = 0; i < c.output; ++i) start += c.graph.value(c.node.outputs[i]).type.sizes()[axis];
   std::vector<E> at = c.index;
   at[axis] = c.pool.add(at[axis], start);
   return c.read(0, at);
@@ -105,22 +107,34 @@ Ints padded_sources(std::string_view mode, std::int64_t size, std::int64_t befor
   return sources;
 }
 
+// The same by arithmetic, for sizes and positions that are formulas.
+E padded_source(Context& c, std::string_view mode, const Size& size, E x) {
+  if (mode == "edge") return c.pool.clamp(x, 0, size - 1);
+  if (mode == "wrap") return c.pool.mod(x, size);
+  const Size period = size * 2 - 2;  // reflect; of a single element every position is that element
+  E folded = c.pool.call(Fn::kMod, x, c.pool.call(Fn::kMax, c.pool.size(period), c.pool.integer(1)));
+  E mirrored = c.pool.sub(c.pool.size(period), folded);
+  return c.pool.clamp(c.pool.call(Fn::kMin, folded, mirrored), 0, size - 1);
+}
+
 Result<E> pad(Context& c) {
-  XI_TRY(Ints pads, integers(c, 1, "pads"));
-  XI_TRY(Ints axes, integers(c, 3, "axes"));
+  XI_TRY(Sizes pads, integers(c, 1, "pads"));
+  XI_TRY(Sizes axes, integers(c, 3, "axes"));
   std::string mode = c.node.attributes.string("mode", "constant");
   std::size_t rank = c.index.size(), count = pads.size() / 2;
   std::vector<E> at = c.index;
   E inside = c.pool.boolean(true);
   for (std::size_t i = 0; i < count; ++i) {
-    std::size_t axis = c.axis(axes.empty() ? static_cast<std::int64_t>(i) : axes[i], rank);
-    std::int64_t size = c.shape(0)[axis];
-    if (pads[i] == 0 && pads[count + i] == 0) continue;
-    if (mode == "constant" || pads[i] < 0) {
-      at[axis] = c.pool.add(at[axis], -pads[i]);
+    std::size_t axis = c.axis(axes.empty() ? static_cast<std::int64_t>(i) : axes[i].number(), rank);
+    const Size size = c.shape(0)[axis];
+    if (pads[i] == Size(0) && pads[count + i] == Size(0)) continue;
+    if (mode == "constant" || pads[i].max() < 0) {
+      at[axis] = c.pool.add(at[axis], Size(0) - pads[i]);
       if (mode == "constant") inside = c.pool.call(Fn::kAnd, inside, c.pool.in_range(at[axis], 0, size - 1));
+    } else if (!size.is_number() || !pads[i].is_number() || !pads[count + i].is_number()) {
+      at[axis] = padded_source(c, mode, size, c.pool.add(at[axis], Size(0) - pads[i]));
     } else {
-      Ints from = padded_sources(mode, size, pads[i], c.out_shape()[axis]);
+      Ints from = padded_sources(mode, size.number(), pads[i].number(), c.out_shape()[axis].number());
       at[axis] = c.table({from.begin(), from.end()}, DType::kInt64, at[axis]);
     }
   }
@@ -131,7 +145,8 @@ Result<E> pad(Context& c) {
 }
 
 Result<E> depth_to_space(Context& c) {
-  std::int64_t block = c.node.attributes.integer("blocksize", 1), depth = c.out_shape()[1];
+  std::int64_t block = c.node.attributes.integer("blocksize", 1);
+  const Size depth = c.out_shape()[1];
   E h = c.index[2], w = c.index[3], inner = c.pool.add(c.pool.scale(c.pool.mod(h, block), block), c.pool.mod(w, block));
   E channel = c.node.attributes.string("mode", "DCR") == "DCR"
                   ? c.pool.add(c.pool.scale(inner, depth), c.index[1])
@@ -140,7 +155,8 @@ Result<E> depth_to_space(Context& c) {
 }
 
 Result<E> space_to_depth(Context& c) {
-  std::int64_t block = c.node.attributes.integer("blocksize", 1), depth = c.shape(0)[1];
+  std::int64_t block = c.node.attributes.integer("blocksize", 1);
+  const Size depth = c.shape(0)[1];
   E channel = c.pool.mod(c.index[1], depth), inner = c.pool.div(c.index[1], depth);
   E h = c.pool.add(c.pool.scale(c.index[2], block), c.pool.div(inner, block));
   E w = c.pool.add(c.pool.scale(c.index[3], block), c.pool.mod(inner, block));
@@ -148,16 +164,21 @@ Result<E> space_to_depth(Context& c) {
 }
 
 // Element `at` of an integer input as an index into a dimension of `size`.
-E gathered_index(Context& c, std::size_t input, std::span<const E> at, std::int64_t size) {
+E gathered_index(Context& c, std::size_t input, std::span<const E> at, const Size& size) {
   const auto* known = c.constant(input);
   if (!known) return c.wrap_index(c.read(input, at), size);
-  std::vector<double> values;
-  for (std::int64_t i = 0; i < known->num_elements(); ++i) {
-    std::int64_t value = known->as_int64(i);
-    values.push_back(static_cast<double>(
-        std::clamp<std::int64_t>(value < 0 ? value + size : value, 0, std::max<std::int64_t>(size - 1, 0))));
+  const auto numbers = known->as_int64s();
+  if (!size.is_number()) {
+    const bool from_end = std::ranges::any_of(numbers, [](auto value) { return value < 0; });
+    if (from_end && numbers.size() == 1) return c.pool.size(larger(size + numbers[0], 0));
+    if (from_end) return c.wrap_index(c.read(input, at), size);
   }
-  return c.table(std::move(values), DType::kInt64, c.pool.flatten(at, known->shape()));
+  const std::int64_t last = std::max<std::int64_t>(size.max() - 1, 0);
+  std::vector<double> values;
+  for (std::int64_t value : numbers)
+    values.push_back(static_cast<double>(std::clamp<std::int64_t>(value < 0 ? value + size.max() : value, 0, last)));
+  E index = c.table(std::move(values), DType::kInt64, c.pool.flatten(at, {known->shape().begin(), known->shape().end()}));
+  return size.is_number() ? index : c.pool.clamp(index, 0, size - 1);
 }
 
 Result<E> gather(Context& c) {
@@ -178,8 +199,8 @@ Result<E> gather_elements(Context& c) {
 
 Result<E> gather_nd(Context& c) {
   std::size_t batch = static_cast<std::size_t>(c.node.attributes.integer("batch_dims", 0));
-  const Ints indices = c.shape(1), data = c.shape(0);
-  std::size_t depth = static_cast<std::size_t>(indices.back());
+  const Sizes indices = c.shape(1), data = c.shape(0);
+  std::size_t depth = static_cast<std::size_t>(indices.back().number());
   std::vector<E> at(c.index.begin(), c.index.begin() + static_cast<std::ptrdiff_t>(batch));
   std::vector<E> place(c.index.begin(), c.index.begin() + static_cast<std::ptrdiff_t>(indices.size() - 1));
   place.push_back(nullptr);
@@ -213,7 +234,7 @@ Result<E> eye_like(Context& c) {
 
 Result<E> one_hot(Context& c) {
   std::size_t axis = c.axis(c.node.attributes.integer("axis", -1), c.index.size());
-  std::int64_t depth = c.out_shape()[axis];
+  const Size depth = c.out_shape()[axis];
   std::vector<E> at = c.index;
   at.erase(at.begin() + static_cast<std::ptrdiff_t>(axis));
   E wanted = c.pool.cast(c.read(0, at), DType::kInt64);
@@ -250,11 +271,13 @@ Result<E> center_crop_pad(Context& c) {
   std::vector<E> at = c.index;
   E inside = c.pool.boolean(true);
   for (std::size_t d = 0; d < at.size(); ++d) {
-    std::int64_t in = c.shape(0)[d], out = c.out_shape()[d];
-    if (out <= in) {
-      at[d] = c.pool.add(at[d], (in - out) / 2);
+    const Size in = c.shape(0)[d], out = c.out_shape()[d];
+    if (tensor::surely_at_most(out, in)) {
+      at[d] = c.pool.add(at[d], floor_div(in - out, 2));
+    } else if (!tensor::surely_at_most(in, out)) {
+      return fail(Code::kUnsupported, "size {} may be cropped or padded to {}, depending on its value", in.text(), out.text());
     } else {
-      at[d] = c.pool.add(at[d], -((out - in) / 2));
+      at[d] = c.pool.add(at[d], Size(0) - floor_div(out - in, 2));
       inside = c.pool.call(Fn::kAnd, inside, c.pool.in_range(at[d], 0, in - 1));
     }
   }

@@ -19,14 +19,14 @@ E call(Context& c, Fn f, E a, E b) { return c.pool.call(f, a, b); }
 
 // The elements that are normalised together, addressed by one index k in [0, count).
 struct Group {
-  std::int64_t count;
+  Size count;
   std::function<E(E k)> element;
   E own;  // k of the wanted element
 };
 
 // A group over the axes [first, last) of input `i`, at the output's index.
 Group group_over(Context& c, std::size_t i, std::size_t first, std::size_t last) {
-  std::vector<std::int64_t> dims(c.shape(i).begin() + static_cast<std::ptrdiff_t>(first),
+  std::vector<Size> dims(c.shape(i).begin() + static_cast<std::ptrdiff_t>(first),
                                  c.shape(i).begin() + static_cast<std::ptrdiff_t>(last));
   std::vector<E> mine(c.index.begin() + static_cast<std::ptrdiff_t>(first),
                       c.index.begin() + static_cast<std::ptrdiff_t>(last));
@@ -39,14 +39,14 @@ Group group_over(Context& c, std::size_t i, std::size_t first, std::size_t last)
   return {tensor::num_elements(dims), element, c.pool.flatten(mine, dims)};
 }
 
-E reduce(Context& c, std::int64_t count, Fn function, const std::function<E(E)>& element) {
+E reduce(Context& c, const Size& count, Fn function, const std::function<E(E)>& element) {
   E k = c.pool.var(count);
   return c.pool.reduce(function, {k}, element(k));
 }
 
 // The same function of k, computed once for the whole group and kept, unless the group is too large for that.
-std::function<E(E)> kept(Context& c, std::int64_t count, const std::function<E(E)>& element) {
-  if (count > kRowLimit || count == 1) return element;
+std::function<E(E)> kept(Context& c, const Size& count, const std::function<E(E)>& element) {
+  if (count.max() > kRowLimit || count == Size(1)) return element;
   E k = c.pool.var(count), row = c.pool.row(k, element(k));
   return [&c, row](E at) { return c.pool.row_load(row, at); };
 }
@@ -55,7 +55,7 @@ std::function<E(E)> kept(Context& c, std::int64_t count, const std::function<E(E
 Group shared(Context& c, Group group) {
   E k = c.pool.var(group.count), x = group.element(k);
   if (x->op == Op::kLoad || x->is_constant()) return group;
-  if (group.count <= kRowLimit && group.count > 1) {
+  if (group.count.max() <= kRowLimit && group.count != Size(1) && group.count != Size(0)) {
     E row = c.pool.row(k, x);
     group.element = [&c, row](E at) { return c.pool.row_load(row, at); };
   }
@@ -100,9 +100,10 @@ Result<E> lp_normalization(Context& c) {
   return call(c, Fn::kDiv, g.element(g.own), norm);
 }
 
-E average(Context& c, std::int64_t count, const std::function<E(E)>& element) {
+E average(Context& c, const Size& count, const std::function<E(E)>& element) {
   E sum = reduce(c, count, Fn::kAdd, element);
-  return call(c, Fn::kMul, sum, c.pool.real(1.0 / static_cast<double>(count), sum->dtype));
+  if (!count.is_number()) return call(c, Fn::kDiv, sum, c.pool.cast(c.pool.size(count), sum->dtype));
+  return call(c, Fn::kMul, sum, c.pool.real(1.0 / static_cast<double>(count.number()), sum->dtype));
 }
 
 struct Moments {
@@ -170,8 +171,9 @@ Result<E> instance_normalization(Context& c) {
 
 Result<E> group_normalization(Context& c) {
   const auto& shape = c.shape(0);
-  std::int64_t groups = c.node.attributes.integer("num_groups", 1), size = shape[1] / groups;
-  std::vector<std::int64_t> inner(shape.begin() + 1, shape.end());
+  std::int64_t groups = c.node.attributes.integer("num_groups", 1);
+  const Size size = floor_div(shape[1], groups);
+  std::vector<Size> inner(shape.begin() + 1, shape.end());
   inner[0] = size;
   E first = c.pool.scale(c.pool.div(c.index[1], size), size);
   Group g;
@@ -187,7 +189,7 @@ Result<E> group_normalization(Context& c) {
   g.own = c.pool.flatten(mine, inner);
   E y = normalized(c, g, moments(c, g, c.node.attributes.real("epsilon", 1e-5f)));
   // Scale and bias are per channel, or per group in the first version of the operator.
-  E which = c.shape(1)[0] == groups && groups != shape[1] ? c.pool.div(c.index[1], size) : c.index[1];
+  E which = c.shape(1)[0] == Size(groups) && Size(groups) != shape[1] ? c.pool.div(c.index[1], size) : c.index[1];
   std::vector<E> at = {which};
   return call(c, Fn::kAdd, call(c, Fn::kMul, y, c.read(1, at)), c.read(2, at));
 }
@@ -206,14 +208,16 @@ Result<E> batch_normalization(Context& c) {
 Result<E> mean_variance_normalization(Context& c) {
   auto axes = c.node.attributes.integers("axes", {0, 2, 3});
   std::vector<E> at = c.index, vars;
-  double count = 1;
+  Size count = 1;
   for (auto a : axes) {
     std::size_t axis = c.axis(a, at.size());
     at[axis] = c.pool.var(c.shape(0)[axis]);
     vars.push_back(at[axis]);
-    count *= static_cast<double>(c.shape(0)[axis]);
+    count *= c.shape(0)[axis];
   }
-  E inverse = c.pool.real(1 / count, c.dtype(0)), x = c.read(0, at);
+  E inverse = count.is_number() ? c.pool.real(1 / static_cast<double>(count.number()), c.dtype(0))
+                                : call(c, Fn::kDiv, c.pool.real(1, c.dtype(0)), c.pool.cast(c.pool.size(count), c.dtype(0)));
+  E x = c.read(0, at);
   E mean = call(c, Fn::kMul, c.pool.reduce(Fn::kAdd, vars, x), inverse), d = call(c, Fn::kSub, x, mean);
   E variance = call(c, Fn::kMul, c.pool.reduce(Fn::kAdd, vars, call(c, Fn::kMul, d, d)), inverse);
   E deviation = call(c, Fn::kAdd, call(c, Fn::kSqrt, variance), c.pool.real(1e-9, c.dtype(0)));
@@ -222,7 +226,8 @@ Result<E> mean_variance_normalization(Context& c) {
 
 // y = x / (bias + alpha / size * sum of the squares of the neighbouring channels) ^ beta
 Result<E> lrn(Context& c) {
-  std::int64_t size = c.node.attributes.integer("size", 1), channels = c.shape(0)[1];
+  std::int64_t size = c.node.attributes.integer("size", 1);
+  const Size channels = c.shape(0)[1];
   double alpha = c.node.attributes.real("alpha", 1e-4f), beta = c.node.attributes.real("beta", 0.75f);
   E k = c.pool.var(size), channel = c.pool.add(c.pool.add(c.index[1], k), -((size - 1) / 2));
   std::vector<E> at = c.index;

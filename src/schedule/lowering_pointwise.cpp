@@ -222,7 +222,7 @@ Result<E> bit_cast(Context& c) {
 E parameter(Context& c, std::size_t i) {
   const auto& dims = c.shape(i);
   std::size_t rank = c.shape(0).size();
-  if (tensor::num_elements(dims) == 1) return c.read(i, std::vector<E>(dims.size(), c.pool.integer(0)));
+  if (tensor::num_elements(dims) == Size(1)) return c.read(i, std::vector<E>(dims.size(), c.pool.integer(0)));
   std::size_t axis = c.axis(c.node.attributes.integer("axis", 1), rank);
   if (dims.size() == 1) return c.read(i, std::vector<E>{c.index[axis]});
   std::int64_t block = std::max<std::int64_t>(c.node.attributes.integer("block_size", 0), 1);

@@ -20,7 +20,7 @@ struct Reduction {
   std::vector<bool> reduced;  // per axis of the input
   std::vector<E> vars;
   std::vector<E> at;       // the input's index in terms of the output's index and vars
-  std::int64_t count = 1;  // elements folded into one
+  Size count = 1;  // elements folded into one
 };
 
 Result<std::vector<bool>> reduced_axes(Context& c) {
@@ -48,8 +48,8 @@ Reduction make_reduction(Context& c, std::vector<bool> reduced, bool keepdims) {
     }
     std::size_t end = d;
     while (end < shape.size() && r.reduced[end]) ++end;
-    std::span<const std::int64_t> group(shape.data() + d, end - d);
-    std::int64_t extent = tensor::num_elements(group);
+    const std::vector<Size> group(shape.begin() + static_cast<std::ptrdiff_t>(d), shape.begin() + static_cast<std::ptrdiff_t>(end));
+    const Size extent = tensor::num_elements(group);
     r.count *= extent;
     E var = c.pool.var(extent);
     r.vars.push_back(var);
@@ -62,7 +62,7 @@ Reduction make_reduction(Context& c, std::vector<bool> reduced, bool keepdims) {
 }
 
 E fold(Context& c, const Reduction& r, Fn function, E body) {
-  if (r.count > 0) return c.pool.reduce(function, r.vars, body);
+  if (r.count != Size(0)) return c.pool.reduce(function, r.vars, body);
   double neutral = function == Fn::kMul   ? 1
                    : function == Fn::kMax ? -__builtin_inf()
                    : function == Fn::kMin ? __builtin_inf()
@@ -70,8 +70,10 @@ E fold(Context& c, const Reduction& r, Fn function, E body) {
   return c.pool.constant(neutral, body->dtype);
 }
 
-E divided(Context& c, E sum, std::int64_t count) {
+E divided(Context& c, E sum, const Size& size) {
   bool real = sum->dtype == DType::kFloat32 || sum->dtype == DType::kFloat64;
+  if (!size.is_number()) return call(c, Fn::kDiv, sum, c.pool.cast(c.pool.size(size), sum->dtype));
+  const std::int64_t count = size.number();
   if (real) return call(c, Fn::kMul, sum, c.pool.real(1.0 / static_cast<double>(count), sum->dtype));
   return call(c, Fn::kDiv, sum, c.pool.integer(count, sum->dtype));
 }

@@ -17,12 +17,13 @@ using ir::Node;
 using ir::ValueId;
 
 constexpr std::size_t kMaxEpilogueNodes = 12;
+constexpr std::size_t kMaxFormulas = 64;  // more would be a long chain of conditions in every reader
 // A value that several kernels read is computed again in each up to this cost, else stored.
 constexpr double kCheap = 2;
 constexpr double kMaxLoads = 12, kMaxCost = 400;
 
 std::int64_t elements(const Graph& graph, ValueId value) {
-  return tensor::num_elements(graph.value(value).type.shape());
+  return tensor::num_elements(graph.value(value).type.sizes()).opt();
 }
 
 enum class Class { kPointwise, kMovement, kResampling, kReduction, kNone };
@@ -52,6 +53,7 @@ class Partitioner {
     for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
       if (result_.roles[i] == Role::kDead) continue;
       if (is_contraction(graph_.nodes[i].op)) result_.roles[i] = Role::kContraction;
+      else if (gives_formula(graph_.nodes[i])) result_.roles[i] = Role::kStored;
       else if (!rows_[i]) result_.roles[i] = Role::kIrregular;
     }
     for (std::size_t i = 0; i < graph_.nodes.size(); ++i)
@@ -73,8 +75,12 @@ class Partitioner {
         continue;
       }
       for (ValueId v : node.inputs)
-        if (v != kNoValue) needed[v] = true;
+        if (v != kNoValue && !is_formula(graph_.value(v))) needed[v] = true;
     }
+  }
+
+  bool gives_formula(const Node& node) const {
+    return node.outputs.size() == 1 && node.outputs[0] != kNoValue && is_formula(graph_.value(node.outputs[0]));
   }
 
   std::vector<std::size_t> live_users(ValueId value) const {
@@ -90,7 +96,7 @@ class Partitioner {
   // keeps the largest such set.
   void absorb_epilogue(std::size_t anchor) {
     ValueId first = graph_.nodes[anchor].outputs[0];
-    auto shape = graph_.value(first).type.shape();
+    const auto& shape = graph_.value(first).type.dims;
     std::set<ValueId> inside = {first};
     std::vector<std::size_t> chain, best;
     for (std::size_t i = anchor + 1; i < graph_.nodes.size() && chain.size() < kMaxEpilogueNodes; ++i) {
@@ -98,7 +104,7 @@ class Partitioner {
       bool reads = std::ranges::any_of(node.inputs, [&](ValueId v) { return inside.contains(v); });
       if (!reads || result_.roles[i] == Role::kDead) continue;
       bool fits = result_.roles[i] == Role::kInline && classes_[i] == Class::kPointwise && node.outputs.size() == 1 &&
-                  graph_.value(node.outputs[0]).type.shape() == shape;
+                  graph_.value(node.outputs[0]).type.dims == shape;
       if (!fits) break;  // whatever comes later, this reader stays outside
       chain.push_back(i);
       inside.insert(node.outputs[0]);
@@ -188,7 +194,7 @@ class Partitioner {
     auto users = live_users(node.outputs[0]);
     if (users.size() != 1 || classes_[users[0]] != Class::kPointwise || result_.roles[users[0]] == Role::kAbsorbed)
       return false;
-    return graph_.value(graph_.nodes[users[0]].outputs[0]).type.shape() == graph_.value(node.outputs[0]).type.shape();
+    return graph_.value(graph_.nodes[users[0]].outputs[0]).type.dims == graph_.value(node.outputs[0]).type.dims;
   }
 
   // Chains of cheap operators add up: store where an element's expression becomes large, or is repeated and no longer cheap.
@@ -226,6 +232,10 @@ class Partitioner {
 };
 
 }  // namespace
+
+bool is_formula(const ir::Value& value) {
+  return value.elements && !value.elements->empty() && value.elements->size() <= kMaxFormulas;
+}
 
 bool is_reshape(std::string_view op) {
   return op == "Reshape" || op == "Flatten" || op == "Squeeze" || op == "Unsqueeze" || op == "Identity" ||

@@ -24,6 +24,9 @@ struct Partition {
 /// Pure function of the graph.
 Partition make_partition(const ir::Graph& graph);
 
+/// Whether the value follows from shapes alone, so that kernels compute its elements where they read them.
+bool is_formula(const ir::Value& value);
+
 /// Operators that only give elements another index and keep their order: free where memory is contiguous.
 bool is_reshape(std::string_view op);
 

@@ -47,14 +47,14 @@ bool is_narrow(E e) {
     case Op::kInt:
     case Op::kVar: return true;
     case Op::kDiv:
-    case Op::kMod: return fits(e->integer) && is_narrow(e->args[0]);
+    case Op::kMod: return fits(e->size.number()) && is_narrow(e->args[0]);
     case Op::kLinear: break;
     default: return false;
   }
-  std::int64_t low = e->integer, high = e->integer;
+  std::int64_t low = e->size.number(), high = e->size.number();
   for (std::size_t i = 0; i < e->args.size(); ++i) {
-    if (!is_narrow(e->args[i]) || !fits(e->coefficients[i])) return false;
-    const std::int64_t a = e->coefficients[i] * e->args[i]->min, b = e->coefficients[i] * e->args[i]->max;
+    if (!is_narrow(e->args[i]) || !fits(e->coefficients[i].number())) return false;
+    const std::int64_t c = e->coefficients[i].number(), a = c * e->args[i]->min, b = c * e->args[i]->max;
     low += std::min<std::int64_t>({a, b, 0}), high += std::max<std::int64_t>({a, b, 0});
   }
   return fits(low) && fits(high);
@@ -164,10 +164,10 @@ std::string CudaPrinter::emit_index(E e, Block& block) {
   std::string out;
   for (std::size_t i = 0; i < e->args.size(); ++i) {
     std::string term = emit(e->args[i], block);
-    if (e->coefficients[i] == 1) out += (i ? " + " : "") + term;
-    else out += fmt::format("{}{}{} * {}", i ? " + " : "", e->coefficients[i], suffix, term);
+    if (e->coefficients[i] == Size(1)) out += (i ? " + " : "") + term;
+    else out += fmt::format("{}{}{} * {}", i ? " + " : "", e->coefficients[i].number(), suffix, term);
   }
-  if (e->integer) out += fmt::format(" + {}{}", e->integer, suffix);
+  if (e->size != Size(0)) out += fmt::format(" + {}{}", e->size.number(), suffix);
   return "(" + out + ")";
 }
 
@@ -175,8 +175,8 @@ std::string CudaPrinter::emit_index(E e, Block& block) {
 bool CudaPrinter::is_packable(E offset, E var, std::int64_t count) const {
   if (stride_of(offset, var) != 1) return false;
   LinearForm form = linear_form(offset);
-  if (form.constant % count != 0) return false;
-  return std::ranges::all_of(form.terms, [&](auto& term) { return term.first == var || term.second % count == 0; });
+  if (form.constant.number() % count != 0) return false;
+  return std::ranges::all_of(form.terms, [&](auto& term) { return term.first == var || term.second.number() % count == 0; });
 }
 
 std::string CudaPrinter::emit_load(E e, Block& block) {
@@ -298,12 +298,12 @@ std::string CudaPrinter::emit_calculation(E e, Block& own) {
     case Op::kLinear: return define(e, own, type_of(e), emit_index(e, own));
     // Indices are hardly ever negative where a division is left, so C's rules and floor agree; else correct the quotient.
     case Op::kDiv: {
-      std::string x = emit(e->args[0], own), by = fmt::format("{}{}", e->integer, suffix);
+      std::string x = emit(e->args[0], own), by = fmt::format("{}{}", e->size.number(), suffix);
       return define(e, own, type_of(e), e->args[0]->min >= 0 ? fmt::format("{} / {}", x, by)
                                                              : fmt::format("({0} - ({0} % {1} + {1}) % {1}) / {1}", x, by));
     }
     case Op::kMod: {
-      std::string x = emit(e->args[0], own), by = fmt::format("{}{}", e->integer, suffix);
+      std::string x = emit(e->args[0], own), by = fmt::format("{}{}", e->size.number(), suffix);
       return define(e, own, type_of(e), e->args[0]->min >= 0 ? fmt::format("{} % {}", x, by)
                                                              : fmt::format("({0} % {1} + {1}) % {1}", x, by));
     }

@@ -46,6 +46,8 @@ class Printer {
   Block& home(E e, Block& block);
   std::string define(E e, Block& block, DType dtype, const std::string& text);
   std::string name_of(E var);
+  std::string text_of(const Size& size);
+  std::string end_of(E var) { return var->size.is_number() ? std::to_string(var->max + 1) : text_of(var->size); }
   std::string fresh(char kind) { return fmt::format("{}{}", kind, next_++); }
   bool is_safe(E e);
   void print_nest(const Nest& nest, std::string& out, std::int64_t tasks);
@@ -70,6 +72,7 @@ class Printer {
   int max_threads_;
   int next_ = 0;
   std::unordered_map<E, std::string> var_names_;
+  std::map<std::string, std::size_t> symbols_;  // that the kernel reads: their place in the plan
   std::unordered_map<E, bool> safe_;
   std::uint64_t scratch_bytes_ = 0;
   double cost_ = 0;
@@ -83,6 +86,15 @@ std::string Printer::name_of(E var) {
   auto [it, fresh_name] = var_names_.try_emplace(var);
   if (fresh_name) it->second = fmt::format("i{}", var_names_.size() - 1);
   return it->second;
+}
+
+std::string Printer::text_of(const Size& size) {
+  if (size.is_number()) return std::to_string(size.number());
+  return size.c_text([&](const std::string& name) {
+    const std::size_t place = builder_.symbol_place(name);
+    symbols_[name] = place;
+    return fmt::format("size{}", place);
+  });
 }
 
 // Whether the expression may be computed where its value is not wanted: no load out of bounds, nothing long.
@@ -117,10 +129,11 @@ std::string Printer::emit_index(E e, Block& block) {
   std::string out;
   for (std::size_t i = 0; i < e->args.size(); ++i) {
     std::string term = emit(e->args[i], block);
-    if (e->coefficients[i] == 1) out += (i ? " + " : "") + term;
-    else out += fmt::format("{}{}ll * {}", i ? " + " : "", e->coefficients[i], term);
+    const Size& c = e->coefficients[i];
+    if (c == Size(1)) out += (i ? " + " : "") + term;
+    else out += fmt::format("{}{} * {}", i ? " + " : "", c.is_number() ? fmt::format("{}ll", c.number()) : text_of(c), term);
   }
-  if (e->integer) out += fmt::format(" + {}ll", e->integer);
+  if (e->size != Size(0)) out += e->size.is_number() ? fmt::format(" + {}ll", e->size.number()) : " + " + text_of(e->size);
   return "(" + out + ")";
 }
 
@@ -155,7 +168,8 @@ std::string Printer::emit_reduce(E e, Block& block) {
     if (e->args[0]->op == Op::kLoad && stride_of(e->args[0]->args[0], var) == 1) inner = var;
   std::vector<E> outer = e->vars;
   std::erase(outer, inner);
-  std::int64_t extent = inner->max - inner->min + 1, lanes = isa_.vector_lanes;
+  const bool fixed = inner->size.is_number();
+  std::int64_t extent = fixed ? inner->max - inner->min + 1 : inner->size.opt(), lanes = isa_.vector_lanes;
   std::int64_t width = extent >= 8 * lanes ? 4 * lanes : extent >= 2 * lanes ? lanes : 1;
 
   std::vector<Block> blocks(outer.size() + 1);
@@ -173,18 +187,20 @@ std::string Printer::emit_reduce(E e, Block& block) {
   };
   std::string accumulators = fresh('a');
   std::int64_t whole = width > 1 ? extent / width * width : 0;
+  const std::string whole_end =
+      fixed ? std::to_string(inner->min + whole) : width > 1 ? fmt::format("({0} / {1} * {1})", end_of(inner), width) : "0";
   if (width > 1) {
     loops += fmt::format(
         "for (int64_t o = {0}; o < {1}; o += {2}) {{\n{5}for (int64_t l = 0; l < {2}; ++l) {{\nconst int64_t {3} = o + "
         "l;\n{4}}}\n}}\n",
-        inner->min, inner->min + whole, width, k, body(accumulators + "[l]"), loop_pragma(e->args[0], inner, width));
+        inner->min, whole_end, width, k, body(accumulators + "[l]"), loop_pragma(e->args[0], inner, width));
   }
-  if (whole < extent)
-    loops += fmt::format("for (int64_t {0} = {1}; {0} < {2}; ++{0}) {{\n{3}}}\n", k, inner->min + whole, inner->max + 1,
+  if (whole < extent || !fixed)
+    loops += fmt::format("for (int64_t {0} = {1}; {0} < {2}; ++{0}) {{\n{3}}}\n", k, whole_end, end_of(inner),
                          body(result));
   for (std::size_t i = outer.size(); i-- > 0;) {
     std::string v = name_of(outer[i]);
-    loops = fmt::format("for (int64_t {0} = {1}; {0} < {2}; ++{0}) {{\n{3}{4}}}\n", v, outer[i]->min, outer[i]->max + 1,
+    loops = fmt::format("for (int64_t {0} = {1}; {0} < {2}; ++{0}) {{\n{3}{4}}}\n", v, outer[i]->min, end_of(outer[i]),
                         blocks[i].text, loops);
   }
   std::string text = fmt::format("{} {} = {};\n{{\n{}", type, result, zero, wrapper.text);
@@ -213,7 +229,7 @@ std::string Printer::emit_arg_reduce(E e, Block& block) {
   block.text += fmt::format(
       "int64_t {0} = {1};\n{2} {3} = 0;\nfor (int64_t {4} = {1}; {4} < {5}; ++{4}) {{\n{6}if ({4} == {1} || ({7})) {0} "
       "= {4}, {3} = {8};\n}}\n",
-      best, e->vars[0]->min, c_type(e->args[0]->dtype), value, k, e->vars[0]->max + 1, at.text, better, x);
+      best, e->vars[0]->min, c_type(e->args[0]->dtype), value, k, end_of(e->vars[0]), at.text, better, x);
   block.names.emplace(e, best);
   return best;
 }
@@ -228,7 +244,7 @@ std::string Printer::emit_row(E e, Block& block) {
       "{0}* __restrict {1} = ({0}*)((char*)scratch + {2});\n{7}for (int64_t {3} = 0; {3} < {4}; ++{3}) {{\n{5}{1}[{3}] "
       "= "
       "{6};\n}}\n",
-      c_type(e->dtype), made, reserve(bytes), k, var->max + 1, at.text, x, loop_pragma(e->args[0], var, var->max + 1));
+      c_type(e->dtype), made, reserve(bytes), k, end_of(var), at.text, x, loop_pragma(e->args[0], var, var->max + 1));
   block.names.emplace(e, made);
   return made;
 }
@@ -238,6 +254,7 @@ std::string Printer::emit(E e, Block& block) {
     case Op::kInt: return int_literal(e->integer, e->dtype);
     case Op::kReal: return real_literal(e->real, e->dtype);
     case Op::kVar: return name_of(e);
+    case Op::kSize: return text_of(e->size);
     default: break;
   }
   if (auto it = tile_arrays_.find(e); it != tile_arrays_.end())
@@ -251,14 +268,17 @@ std::string Printer::emit(E e, Block& block) {
     // Indices are never negative where a division is left, so C's rules and floor agree; else correct the quotient.
     case Op::kDiv:
       if (e->args[0]->min >= 0)
-        return define(e, own, DType::kInt64, fmt::format("{} / {}", emit(e->args[0], own), e->integer));
+        return define(e, own, DType::kInt64, fmt::format("{} / {}", emit(e->args[0], own), text_of(e->size)));
+      if (!e->size.is_number())
+        return define(e, own, DType::kInt64, fmt::format("x_quotient({}, {})", emit(e->args[0], own), text_of(e->size)));
       return define(e, own, DType::kInt64,
-                    fmt::format("({0} - ({0} % {1}ll + {1}ll) % {1}ll) / {1}ll", emit(e->args[0], own), e->integer));
+                    fmt::format("({0} - ({0} % {1}ll + {1}ll) % {1}ll) / {1}ll", emit(e->args[0], own), e->size.number()));
     case Op::kMod:
       if (e->args[0]->min >= 0)
-        return define(e, own, DType::kInt64, fmt::format("{} % {}", emit(e->args[0], own), e->integer));
+        return define(e, own, DType::kInt64, fmt::format("{} % {}", emit(e->args[0], own), text_of(e->size)));
       return define(e, own, DType::kInt64,
-                    fmt::format("({0} % {1}ll + {1}ll) % {1}ll", emit(e->args[0], own), e->integer));
+                    fmt::format("({0} % {1} + {1}) % {1}", emit(e->args[0], own),
+                                e->size.is_number() ? fmt::format("{}ll", e->size.number()) : text_of(e->size)));
     case Op::kLoad: return define(e, own, e->dtype, load_text(e, own));
     case Op::kSelect: return emit_select(e, own);
     case Op::kCast: {
@@ -391,7 +411,7 @@ void Printer::print_tiled(const Nest& nest, Block& block, E var, std::string_vie
     }
     for (std::size_t i = loops.size(); i-- > 0;)
       text = fmt::format("for (int64_t {0} = {1}; {0} < {2}; ++{0}) {{\n{3}{4}}}\n", name_of(stage->vars[i]),
-                         stage->vars[i]->min, stage->vars[i]->max + 1, loops[i].text, text);
+                         stage->vars[i]->min, end_of(stage->vars[i]), loops[i].text, text);
     tile.text += text;
     tile_arrays_.emplace(stage, array);
   }
@@ -457,7 +477,7 @@ void Printer::print_transposed(const Nest& nest, Block& block, E across, std::st
       "alignas(64) float tile[kLanes * kLanes];\nif (u1 - u0 == kLanes) {{\n{4}}} else {{\n{5}}}\n"
       "const int64_t {6} = v0, {7} = u0;\n{8}{9}x_store_transposed(tile, out + {10}, {11}, u1 - u0, v1 - "
       "v0);\n}}\n}}\n",
-      from, to, inner->min, inner->max + 1, fill("kLanes"), fill("u1 - u0"), v, u, corner.text, at.text, offset,
+      from, to, inner->min, end_of(inner), fill("kLanes"), fill("u1 - u0"), v, u, corner.text, at.text, offset,
       stride_of(nest.offset, across).value_or(0));
 }
 
@@ -510,7 +530,13 @@ void Printer::print_nest(const Nest& given, std::string& out, std::int64_t tasks
     if (std::min(extent(i), tasks) >= std::min(most, tasks)) cut = i, most = extent(i);
   auto range = [&](std::size_t i) {
     E var = nest.vars[i];
-    if (tasks == 1 || i != cut) return std::pair(std::to_string(var->min), std::to_string(var->max + 1));
+    if (tasks == 1 || i != cut) return std::pair(std::to_string(var->min), end_of(var));
+    if (!var->size.is_number()) {
+      const std::string end = end_of(var), step = std::to_string(i == outer ? unit : 1);
+      const std::string steps = fmt::format("(({} + {} - 1) / {})", end, step, step);
+      return std::pair(fmt::format("({} * task_begin / {} * {})", steps, tasks, step),
+                       fmt::format("min_int({}, {} * task_end / {} * {})", end, steps, tasks, step));
+    }
     std::int64_t step = i == outer ? unit : 1, steps = (extent(i) + step - 1) / step;
     return std::pair(
         fmt::format("({} + {} * task_begin / {} * {})", var->min, steps, tasks, step),
@@ -567,6 +593,7 @@ PrintedKernel Printer::print(const std::vector<Nest>& nests) {
   for (const Nest& nest : nests) print_nest(nest, body, tasks);
   const auto& operands = builder_.operands();
   std::string arguments;
+  for (const auto& [name, place] : symbols_) arguments += fmt::format("const int64_t size{0} = symbols[{0}];\n", place);
   for (std::size_t i = 0; i < operands.size(); ++i) {
     std::string_view type = memory_type(operands[i].storage.dtype);
     arguments += fmt::format("const {0}* __restrict b{1} = (const {0}*)buffers[{1}];\n", type, i);

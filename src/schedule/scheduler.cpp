@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/digest.h"
+#include "forge/cpu/counted.h"
 #include "forge/cpu/irregular.h"
 
 namespace xinfer::schedule {
@@ -41,6 +42,44 @@ const Node* Scheduler::producer(ValueId value, std::size_t* output) const {
   return &node;
 }
 
+std::size_t Scheduler::symbol_place(const std::string& name) const {
+  const auto& symbols = schedule_.plan.symbols;
+  return static_cast<std::size_t>(std::ranges::find(symbols, name, &engine::Symbol::name) - symbols.begin());
+}
+
+std::int64_t Scheduler::num_elements(ValueId value) const { return tensor::num_elements(graph_.value(value).type.sizes()).max(); }
+
+// Those of the inputs come first; the rest are written by kernels.
+void Scheduler::collect_symbols() {
+  auto& symbols = schedule_.plan.symbols;
+  auto add = [&](ValueId v) {
+    const auto& type = graph_.value(v).type;
+    if (!type.is_known()) return;
+    for (const ir::Dim& dim : *type.dims)
+      for (const tensor::Symbol& symbol : dim.formula.symbols())
+        if (std::ranges::find(symbols, symbol.name, &engine::Symbol::name) == symbols.end())
+          symbols.push_back({symbol.name, symbol.max, symbol.min, symbol.opt});
+  };
+  for (ValueId v : graph_.inputs) add(v);
+  input_symbols_ = symbols.size();
+  for (ValueId v = 0; v < graph_.values.size(); ++v) add(v);
+}
+
+namespace {
+
+bool is_bounded(const ir::ValueType& type) {
+  return type.is_known() && std::ranges::all_of(*type.dims, [](const ir::Dim& dim) { return dim.size().max() < tensor::kUnbounded; });
+}
+
+std::string types_of(const ir::Graph& graph, const Node& node) {
+  std::string text;
+  for (ValueId v : node.inputs)
+    if (v != kNoValue) text += (text.empty() ? "" : ", ") + ir::to_string(graph.value(v).type);
+  return text;
+}
+
+}  // namespace
+
 Result<void> Scheduler::check() const {
   std::string problems;
   auto report = [&](const Node& node, std::string_view what) {
@@ -50,19 +89,22 @@ Result<void> Scheduler::check() const {
   for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
     const Node& node = graph_.nodes[i];
     if (partition_.roles[i] == Role::kDead) continue;
-    bool fixed = true, strings = false;
+    bool known = true, fixed = true, strings = false;
     auto look = [&](ValueId v) {
       if (v == kNoValue) return;
+      known = known && graph_.value(v).type.is_known();
       fixed = fixed && graph_.value(v).type.is_static();
       strings = strings || graph_.value(v).type.dtype == DType::kString;
     };
     for (ValueId v : node.inputs) look(v);
     for (ValueId v : node.outputs) look(v);
-    if (!fixed) report(node, "its shape is not known at build time: give the sizes of all symbolic input dimensions");
+    if (!known) report(node, "its shape is not known at build time: give the sizes of all symbolic input dimensions");
     else if (strings) report(node, "strings have no native code");
-    else if (partition_.roles[i] == Role::kIrregular && !forge::cpu::is_irregular(node.op)) report(node, "the operator has no native code yet");
+    else if (!fixed && backend_.nest_style() == NestStyle::kWhole) report(node, "GPU engines need fixed sizes");
+    else if (partition_.roles[i] == Role::kIrregular && !forge::cpu::is_irregular(node.op) && !forge::cpu::is_counted(node.op)) report(node, "the operator has no native code yet");
+    else if (partition_.roles[i] == Role::kIrregular && !fixed && !forge::cpu::is_counted(node.op)) report(node, "it needs fixed sizes, not " + types_of(graph_, node));
     else if (partition_.roles[i] == Role::kContraction)
-      if (auto made = make_contraction(graph_, node); !made) report(node, made.error().message);
+      if (auto made = make_contraction(graph_, node, [this](const std::string& name) { return symbol_place(name); }); !made) report(node, made.error().message);
   }
   if (problems.empty()) return {};
   return std::unexpected(base::Error{Code::kUnsupported, std::move(problems), {}});
@@ -83,7 +125,7 @@ int Scheduler::add_weights(std::span<const std::byte> bytes) {
 Place Scheduler::constant_place(ValueId value, DType dtype) {
   const tensor::Tensor& constant = *graph_.constant(value);
   Place place;
-  std::int64_t capacity = storage_capacity(constant.shape(), Layout::kPlain, dtype, blocking_);
+  std::int64_t capacity = storage_capacity({constant.shape().begin(), constant.shape().end()}, Layout::kPlain, dtype, blocking_);
   place.storage = {Layout::kPlain, dtype, capacity};
   if (constant.dtype() == dtype) {
     place.buffer = add_weights(constant.bytes());
@@ -114,7 +156,7 @@ Place Scheduler::table_place(const Operand& operand) {
 
 Place Scheduler::allocate(ValueId value, Layout layout, DType dtype) {
   Place place;
-  auto shape = graph_.value(value).type.shape();
+  auto shape = graph_.value(value).type.sizes();
   place.storage = {layout, dtype, storage_capacity(shape, layout, dtype, blocking_)};
   Buffer buffer;
   buffer.bytes = static_cast<std::uint64_t>(place.storage.capacity) * tensor::size_of(dtype);
@@ -132,7 +174,7 @@ Place Scheduler::allocate_result(ValueId value, Layout layout, DType dtype) {
     Place place = allocate(value, layout, dtype);
     Buffer& buffer = buffers_.back();
     buffer.space = Space::kOutput, buffer.index = static_cast<std::uint32_t>(output - graph_.outputs.begin());
-    place.storage.capacity = tensor::num_elements(graph_.value(value).type.shape());
+    place.storage.capacity = num_elements(value);
     buffer.bytes = static_cast<std::uint64_t>(place.storage.capacity) * tensor::size_of(dtype);
     return place;
   }
@@ -155,9 +197,12 @@ std::string Scheduler::names_of(const std::set<const Node*>& nodes) const {
   return count > 6 ? fmt::format("{}+{} more", names, count - 6) : names;
 }
 
-void Scheduler::add_launch(forge::KernelSource kernel, std::vector<Argument> arguments, std::string name) {
+void Scheduler::add_launch(forge::KernelSource kernel, std::vector<Argument> arguments, std::string name, const Size& times) {
   engine::Launch launch;
-  launch.num_tasks = kernel.num_tasks;
+  launch.num_tasks = kernel.num_tasks * times.max();
+  // What kernels count is not known when the tasks are cut: those past the end then compute what nobody reads.
+  const bool known = std::ranges::all_of(times.symbols(), [&](const tensor::Symbol& symbol) { return symbol_place(symbol.name) < input_symbols_; });
+  if (!times.is_number() && known) launch.tasks = (times * kernel.num_tasks).text();
   if (backend_.scratch_is_argument()) {
     launch.grid = {kernel.grid, kernel.threads, kernel.cluster, kernel.shared_bytes, kernel.overlaps};
     if (kernel.scratch_bytes > 0) {
@@ -179,7 +224,7 @@ void Scheduler::add_launch(forge::KernelSource kernel, std::vector<Argument> arg
 }
 
 Result<void> Scheduler::store_by_loops(ValueId value, const Place& place, bool copy) {
-  if (tensor::num_elements(graph_.value(value).type.shape()) == 0) return {};
+  if (num_elements(value) == 0) return {};
   NestBuilder builder(graph_, *this, blocking_, backend_.nest_style());
   XI_TRY(auto nests, builder.build(value, place.storage, copy));
   auto kernel = backend_.print(builder, nests, place.storage);
@@ -196,8 +241,8 @@ Result<void> Scheduler::store_by_loops(ValueId value, const Place& place, bool c
 
 bool Scheduler::is_blockable(ValueId value) const {
   const auto& type = graph_.value(value).type;
-  auto shape = type.shape();
-  return (shape.size() == 3 || shape.size() == 4) && compute_type(type.dtype) == DType::kFloat32;
+  const auto& dims = *type.dims;
+  return (dims.size() == 3 || dims.size() == 4) && dims[1].is_static() && compute_type(type.dtype) == DType::kFloat32;
 }
 
 // Whether some reader is a template that takes blocked tensors, directly or through pointwise operators.
@@ -211,7 +256,7 @@ bool Scheduler::wants_blocked(ValueId value, int depth) const {
     bool keeps =
         node.op == "Concat" ||
         (find_lowering(node.op) && !node.outputs.empty() &&
-         graph_.value(node.outputs[0]).type.shape() == graph_.value(value).type.shape() && !is_reshape(node.op));
+         graph_.value(node.outputs[0]).type.dims == graph_.value(value).type.dims && !is_reshape(node.op));
     if (keeps && wants_blocked(node.outputs[0], depth + 1)) return true;
   }
   return false;
@@ -227,12 +272,12 @@ Layout Scheduler::preferred_layout(ValueId value, int depth) const {
   bool blocked = false;
   for (ValueId v : node->inputs)
     if (v != kNoValue && !graph_.is_constant(v) && is_blockable(v) &&
-        tensor::num_elements(graph_.value(v).type.shape()) > 1)
+        num_elements(v) > 1)
       blocked = blocked || preferred_layout(v, depth + 1) == Layout::kBlocked;
   // Most lanes of a block would be padding.
-  if (!blocked || 2 * graph_.value(value).type.shape()[1] < blocking_.lanes) return Layout::kPlain;
+  if (!blocked || 2 * graph_.value(value).type.max_shape()[1] < blocking_.lanes) return Layout::kPlain;
   if (depth > 0 || wants_blocked(value)) return Layout::kBlocked;
-  bool pointwise = graph_.value(node->inputs[0]).type.shape() == graph_.value(value).type.shape();
+  bool pointwise = graph_.value(node->inputs[0]).type.dims == graph_.value(value).type.dims;
   return pointwise ? Layout::kBlocked : Layout::kPlain;
 }
 
@@ -255,6 +300,7 @@ std::optional<Place> Scheduler::view(ValueId value) {
 std::optional<Place> Scheduler::view_of_part(ValueId value, const Node& node, std::size_t output) {
   auto it = places_.find(node.inputs[0]);
   if (it == places_.end()) return std::nullopt;
+  if (!graph_.value(node.inputs[0]).type.is_static() || !graph_.value(value).type.is_static()) return std::nullopt;
   auto in = graph_.value(node.inputs[0]).type.shape(), out = graph_.value(value).type.shape();
   std::size_t axis = 0;
   while (axis < in.size() && in[axis] == out[axis]) ++axis;
@@ -279,7 +325,7 @@ std::optional<Place> Scheduler::view_of_part(ValueId value, const Node& node, st
       [&](std::vector<double>, DType, E) { return pool.integer(0); });
   auto lowered = find_lowering(node.op)->lower(context);
   if (!lowered || found.size() != in.size() || stride_of(found[axis], along) != 1) return std::nullopt;
-  start = linear_form(found[axis]).constant;
+  start = linear_form(found[axis]).constant.number();
   Place part = it->second;
   std::int64_t lanes = blocking_.lanes, inner = 1;
   for (std::size_t d = axis + 1; d < in.size(); ++d) inner *= in[d];
@@ -287,7 +333,7 @@ std::optional<Place> Scheduler::view_of_part(ValueId value, const Node& node, st
     return std::nullopt;
   part.offset += static_cast<std::uint64_t>(start * inner) * tensor::size_of(part.storage.dtype);
   if (part.offset % 64 != 0) return std::nullopt;
-  part.storage.capacity = tensor::num_elements(physical_shape(out, part.storage.layout, blocking_));
+  part.storage.capacity = tensor::num_elements(physical_shape({out.begin(), out.end()}, part.storage.layout, blocking_)).number();
   part.whole = false;
   return part;
 }
@@ -314,12 +360,12 @@ Result<Place> Scheduler::materialize(ValueId value, Layout layout, DType dtype) 
   if (place.storage.layout == layout && place.storage.dtype == dtype) return place;
   auto key = std::tuple(value, layout, dtype);
   if (auto it = copies_.find(key); it != copies_.end()) return it->second;
-  auto shape = graph_.value(value).type.shape();
-  if (place.storage.dtype == dtype && shape.size() >= 3 && shape[0] == 1) {
+  auto shape = graph_.value(value).type.sizes();
+  if (place.storage.dtype == dtype && shape.size() >= 3 && shape[0] == Size(1)) {
     // One pixel: channels lie next to each other in both layouts.
-    std::int64_t pixels = tensor::num_elements(std::span(shape).subspan(2));
+    const Size pixels = tensor::num_elements({shape.begin() + 2, shape.end()});
     std::int64_t needed = storage_capacity(shape, layout, dtype, blocking_);
-    if (pixels == 1 && place.storage.capacity >= needed) {
+    if (pixels == Size(1) && place.storage.capacity >= needed) {
       place.storage.layout = layout;
       return copies_[key] = place;
     }
@@ -333,6 +379,8 @@ Result<Place> Scheduler::materialize(ValueId value, Layout layout, DType dtype) 
 // by a kernel of its own anyway.
 void Scheduler::reserve_parts(const Node& node) {
   ValueId result = node.outputs[0];
+  // Where parts begin must be a number.
+  if (std::ranges::any_of(node.inputs, [&](ValueId v) { return !graph_.value(v).type.is_static(); })) return;
   auto shape = graph_.value(result).type.shape();
   std::int64_t given = node.attributes.integer("axis", 0), rank = static_cast<std::int64_t>(shape.size());
   std::size_t axis = static_cast<std::size_t>(given < 0 ? given + rank : given);
@@ -360,7 +408,7 @@ void Scheduler::reserve_parts(const Node& node) {
     auto dims = graph_.value(v).type.shape();
     Place part = whole;
     part.offset += static_cast<std::uint64_t>(start * inner) * tensor::size_of(dtype);
-    part.storage.capacity = tensor::num_elements(physical_shape(dims, layout, blocking_));
+    part.storage.capacity = tensor::num_elements(physical_shape({dims.begin(), dims.end()}, layout, blocking_)).number();
     part.whole = false;
     start += dims[axis];
     if (part.offset % 64 != 0) return;
@@ -397,7 +445,7 @@ Result<void> Scheduler::schedule_concat(const Node& node) {
 
 Result<void> Scheduler::schedule_contraction(std::size_t i) {
   const Node& node = graph_.nodes[i];
-  XI_TRY(Contraction contraction, make_contraction(graph_, node));
+  XI_TRY(Contraction contraction, make_contraction(graph_, node, [this](const std::string& name) { return symbol_place(name); }));
   ValueId anchor = node.outputs[0];
   const auto& chain = partition_.epilogues[i];
   ValueId result = chain.empty() ? anchor : graph_.nodes[chain.back()].outputs[0];
@@ -417,7 +465,7 @@ Result<void> Scheduler::schedule_contraction(std::size_t i) {
   XI_TRY(auto choice, backend_.contract(contraction, nullptr));
   std::optional<FusedEpilogue> fused;
   if (!chain.empty() && contraction.fuses) {
-    std::size_t rank = graph_.value(anchor).type.shape().size();
+    std::size_t rank = graph_.value(anchor).type.dims->size();
     bool matmul = std::holds_alternative<forge::cpu::MatMulProblem>(contraction.problem);
     fused = backend_.fuse(graph_, *this, anchor, result, choice.output_layout, matmul ? rank - 1 : 1);
     if (fused) {
@@ -457,7 +505,7 @@ Result<void> Scheduler::schedule_contraction(std::size_t i) {
     arguments.push_back(argument(indices, node.outputs[1]));
     places_[node.outputs[1]] = indices;
   }
-  add_launch(std::move(choice.kernel), std::move(arguments), names_of(nodes));
+  add_launch(std::move(choice.kernel), std::move(arguments), names_of(nodes), contraction.entries);
   if (fused) return {};
   // The epilogue did not fit: its nodes are computed as loop nests, the last one stored.
   if (!chain.empty()) XI_CHECK(main_place(graph_.nodes[chain.back()].outputs[0]));
@@ -466,7 +514,7 @@ Result<void> Scheduler::schedule_contraction(std::size_t i) {
 
 // Irregular templates take dense row-major tensors.
 Result<void> Scheduler::schedule_irregular(const Node& node) {
-  XI_TRY(auto kernel, backend_.irregular(node, graph_));
+  XI_TRY(auto kernel, backend_.irregular(node, graph_, [this](const std::string& name) { return symbol_place(name); }));
   if (!kernel) return fail(Code::kInternal, "the template of {} has gone (our bug)", node.op);
   std::vector<Argument> arguments;
   for (ValueId v : backend_.irregular_inputs(graph_, node)) {
@@ -510,7 +558,7 @@ Result<void> Scheduler::finish_outputs() {
     bool exact =
         place.storage.layout == Layout::kPlain && place.storage.dtype == dtype && place.whole && place.offset == 0;
     std::uint64_t bytes =
-        static_cast<std::uint64_t>(tensor::num_elements(graph_.value(value).type.shape())) * tensor::size_of(dtype);
+        static_cast<std::uint64_t>(num_elements(value)) * tensor::size_of(dtype);
     if (exact && buffer.space == Space::kArena && buffer.parent < 0 && buffer.bytes == (bytes + 63) / 64 * 64) {
       // A reshape of a stored value: the caller's memory takes the place of ours, if no kernel counts on padding there.
       bool padded = false;
@@ -523,7 +571,7 @@ Result<void> Scheduler::finish_outputs() {
       }
     }
     Place out;
-    out.storage = {Layout::kPlain, dtype, tensor::num_elements(graph_.value(value).type.shape())};
+    out.storage = {Layout::kPlain, dtype, num_elements(value)};
     Buffer output;
     output.space = Space::kOutput, output.index = static_cast<std::uint32_t>(k), output.bytes = bytes;
     buffers_.push_back(output);
@@ -537,7 +585,7 @@ Schedule Scheduler::finish() {
   auto info = [&](ValueId v) {
     const auto& value = graph_.value(v);
     engine::TensorInfo made{value.name, value.type.dtype, value.type.shape(), {}};
-    made.symbols.resize(made.shape.size());
+    for (const ir::Dim& dim : *value.type.dims) made.symbols.push_back(dim.is_static() ? "" : dim.formula.text());
     return made;
   };
   auto& plan = schedule_.plan;
@@ -555,25 +603,25 @@ Schedule Scheduler::finish() {
 Result<Schedule> Scheduler::run() {
   std::string unknown;
   for (const auto& value : graph_.values)
-    if (!value.type.is_static() && value.constant == nullptr && unknown.empty()) unknown = value.name;
+    if (!is_bounded(value.type) && value.constant == nullptr && unknown.empty()) unknown = value.name;
   if (!unknown.empty())
     return fail(Code::kUnsupported,
                 "the shape of '{}' is not known at build time: give the sizes of all symbolic input dimensions; "
                 "shapes that depend on data are not supported yet",
                 unknown);
   partition_ = make_partition(graph_);
+  collect_symbols();
   XI_CHECK(check());
   for (std::size_t k = 0; k < graph_.inputs.size(); ++k) {
     ValueId value = graph_.inputs[k];
-    auto shape = graph_.value(value).type.shape();
     DType dtype = graph_.value(value).type.dtype;
     Buffer buffer;
     buffer.space = Space::kInput, buffer.index = static_cast<std::uint32_t>(k);
-    buffer.bytes = static_cast<std::uint64_t>(tensor::num_elements(shape)) * tensor::size_of(dtype);
+    buffer.bytes = static_cast<std::uint64_t>(num_elements(value)) * tensor::size_of(dtype);
     buffers_.push_back(buffer);
     Place place;
     place.buffer = static_cast<int>(buffers_.size() - 1);
-    place.storage = {Layout::kPlain, dtype, tensor::num_elements(shape)};
+    place.storage = {Layout::kPlain, dtype, num_elements(value)};
     places_[value] = place;
   }
   for (std::size_t i = graph_.nodes.size(); i-- > 0;)  // outer concatenations first

@@ -29,6 +29,7 @@ class Scheduler : public Surroundings {
 
   const Storage* storage(ir::ValueId value) const override;
   const ir::Node* producer(ir::ValueId value, std::size_t* output) const override;
+  std::size_t symbol_place(const std::string& name) const override;
 
  private:
   using Code = base::Code;
@@ -58,7 +59,10 @@ class Scheduler : public Surroundings {
   bool wants_blocked(ir::ValueId value, int depth = 0) const;
   bool is_blockable(ir::ValueId value) const;
 
-  void add_launch(forge::KernelSource kernel, std::vector<Argument> arguments, std::string name);
+  /// `times`: the kernel's tasks are to be run for each of so many entries.
+  void add_launch(forge::KernelSource kernel, std::vector<Argument> arguments, std::string name, const Size& times = 1);
+  void collect_symbols();
+  std::int64_t num_elements(ir::ValueId value) const;  // at most
   Argument argument(const Place& place, ir::ValueId value) const;
   std::string names_of(const std::set<const ir::Node*>& nodes) const;
   Schedule finish();
@@ -77,6 +81,7 @@ class Scheduler : public Surroundings {
   std::vector<Buffer> buffers_;
   std::vector<std::vector<Argument>> uses_;  // per launch
   std::map<std::string, std::uint32_t> kernel_index_;
+  std::size_t input_symbols_ = 0;  // that inputs decide: the first of the plan's
   Schedule schedule_;
 };
 

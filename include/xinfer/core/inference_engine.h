@@ -35,7 +35,9 @@ struct EngineOptions {
 struct TensorDescription {
   std::string name;
   DataType dtype = DataType::kFloat32;
-  Shape shape;  // -1 where the size depends on the data
+  Shape shape;  // -1 where the size is known only while running
+  Shape min_shape, max_shape;  // what it may be; equal to `shape` where that is a number
+  Shape opt_shape;             // what the engine is made to be fast at
 };
 
 /// Time spent in one launch of a kernel.

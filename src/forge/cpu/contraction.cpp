@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "forge/cpu/prelude.h"
+#include "forge/run_time_text.h"
 
 namespace xinfer::forge::cpu {
 namespace {
@@ -56,6 +57,12 @@ RegisterTile choose_tile(const target::CpuIsa& isa, std::int64_t rows, std::int6
   return best;
 }
 
+int rest_tile(std::int64_t rows) {
+  int tile = 1;
+  while (tile * 2 < rows) tile *= 2;
+  return tile;
+}
+
 std::int64_t wanted_tasks(double flops, double bytes) {
   // About 3 microseconds of one core: less is not worth waking another thread for.
   const double units = std::max(flops / 300e3, bytes / 60e3);
@@ -83,7 +90,7 @@ Parts cut(std::int64_t rows, std::int64_t columns, std::int64_t wanted, bool col
 }
 
 void assemble(KernelSource& kernel, const target::CpuIsa& isa, std::string_view constants, const Epilogue& epilogue,
-              std::initializer_list<std::string_view> texts) {
+              std::initializer_list<std::string_view> texts, const RunTimeSizes& sizes) {
   std::string source = prelude(isa);
   source += constants;
   source += fmt::format("constexpr int kOperands = {};\n", epilogue.num_operands);
@@ -95,10 +102,42 @@ void assemble(KernelSource& kernel, const target::CpuIsa& isa, std::string_view 
   for (std::string_view call : {"exp", "tanh", "sigmoid", "erf", "log", "pow", "sin", "cos", "tan"})
     heavy |= epilogue.source.contains(call);
   source += fmt::format("\nconstexpr bool kHeavyEpilogue = {};\n", heavy);
-  for (std::string_view text : texts) source += text;
+  std::string body;
+  for (std::string_view text : texts) body += text;
+  if (sizes.empty()) {
+    source += body;
+  } else {
+    constexpr std::string_view kEntry = "XI_KERNEL void XI_SYMBOL(";
+    body.replace(body.find(kEntry), kEntry.size(), "XI_MEMBER void run_tasks(");
+    source += kRunTimeSizesInc;
+    // Nameless: kernels are linked together, and members of one name would be taken for the same function.
+    source += fmt::format(
+        "namespace {{\nstruct Kernel {{\n{}{}}};\n}}\n"
+        "XI_KERNEL void XI_SYMBOL(void* const* buffers, int64_t* symbols, void* scratch, int64_t task_begin, int64_t "
+        "task_end) {{\n  Kernel kernel{{{}}};\n  kernel.run_tasks(buffers, symbols, scratch, task_begin, task_end);\n}}\n",
+        sizes.members(), body, sizes.values());
+  }
   NamedSource named = with_symbol(std::move(source));
   kernel.symbol = std::move(named.symbol);
   kernel.source = std::move(named.source);
+}
+
+RunTimeSizes& RunTimeSizes::add(Constants& constants, std::string_view name, std::int64_t number, const RunTimeSize& size) {
+  if (size) return member(name, size.text);
+  constants.add(name, number);
+  return *this;
+}
+
+RunTimeSizes& RunTimeSizes::member(std::string_view name, std::string_view text) {
+  members_ += fmt::format("const int64_t {};\n", name);
+  values_ += fmt::format("{}{}", values_.empty() ? "" : ", ", text);
+  return *this;
+}
+
+RunTimeSizes& RunTimeSizes::array(std::string_view name, const std::vector<std::string>& texts) {
+  members_ += fmt::format("const int64_t {}[{}];\n", name, texts.size());
+  values_ += fmt::format("{}{{{}}}", values_.empty() ? "" : ", ", fmt::join(texts, ", "));
+  return *this;
 }
 
 std::string_view number_type(tensor::DType dtype) {

@@ -24,6 +24,9 @@ struct RegisterTile {
 RegisterTile choose_tile(const target::CpuIsa& isa, std::int64_t rows, std::int64_t width, std::int64_t blocks,
                          std::int64_t depth);
 
+/// The largest power of two below `rows`, at least 1: with its halves it covers what whole tiles leave.
+int rest_tile(std::int64_t rows);
+
 /// Into how many tasks work of `flops` (or of as many bytes moved) may be cut: 1 for tiny work.
 std::int64_t wanted_tasks(double flops, double bytes);
 
@@ -33,9 +36,29 @@ struct Parts {
 };
 Parts cut(std::int64_t rows, std::int64_t columns, std::int64_t wanted, bool columns_first);
 
-/// The whole translation unit: prelude, constants, epilogue, template texts; sets symbol and source of `kernel`.
+class Constants;
+
+/// Sizes that are known only while running, by the names that templates call them.
+class RunTimeSizes {
+ public:
+  /// The number as a constant, or the size as a member.
+  RunTimeSizes& add(Constants& constants, std::string_view name, std::int64_t number, const RunTimeSize& size);
+  RunTimeSizes& member(std::string_view name, std::string_view text);
+  RunTimeSizes& array(std::string_view name, const std::vector<std::string>& texts);
+  bool empty() const { return members_.empty(); }
+  const std::string& members() const { return members_; }
+  const std::string& values() const { return values_; }
+
+ private:
+  std::string members_, values_;
+};
+/// The number, or the text of the size.
+inline std::string text_of(std::int64_t number, const RunTimeSize& size) { return size ? size.text : fmt::format("{}ll", number); }
+
+/// The whole translation unit: prelude, constants, epilogue, template texts; sets symbol and source of `kernel`. With
+/// run-time sizes the texts become members of a struct that holds them: one text serves both kinds.
 void assemble(KernelSource& kernel, const target::CpuIsa& isa, std::string_view constants, const Epilogue& epilogue,
-              std::initializer_list<std::string_view> texts);
+              std::initializer_list<std::string_view> texts, const RunTimeSizes& sizes = {});
 
 /// "constexpr TYPE NAME = VALUE;" lines.
 class Constants {
@@ -50,13 +73,13 @@ class Constants {
 
 /// Adds sizes (kID, kOD, kKD, …) and steps (kSZ, kDZ, kPZ, …) of the three spatial dimensions of a window.
 template <class Problem>
-void add_window(Constants& c, const Problem& p) {
+void add_window(Constants& c, const Problem& p, RunTimeSizes& sizes) {
   const char* names = "DHW";
   const char* axes = "ZYX";
   for (std::size_t i = 0; i < 3; ++i) {
-    c.add(fmt::format("kI{}", names[i]), p.in[i])
-        .add(fmt::format("kO{}", names[i]), p.out[i])
-        .add(fmt::format("kK{}", names[i]), p.kernel[i]);
+    sizes.add(c, fmt::format("kI{}", names[i]), p.in[i], p.run_in[i]);
+    sizes.add(c, fmt::format("kO{}", names[i]), p.out[i], p.run_out[i]);
+    c.add(fmt::format("kK{}", names[i]), p.kernel[i]);
     c.add(fmt::format("kS{}", axes[i]), p.stride[i])
         .add(fmt::format("kD{}", axes[i]), p.dilation[i])
         .add(fmt::format("kP{}", axes[i]), p.pad[i]);
@@ -66,6 +89,12 @@ void add_window(Constants& c, const Problem& p) {
 /// The C++ type in which numbers of the dtype are computed ("float" also for 16-bit floats), and its lowest value.
 std::string_view number_type(tensor::DType dtype);
 std::string_view lowest_number(tensor::DType dtype);
+
+template <class Problem>
+void add_window(Constants& c, const Problem& p) {
+  RunTimeSizes none;
+  add_window(c, p, none);
+}
 
 /// Pads [channels] to whole vectors with zeros.
 PackWeights pad_to_vectors(std::int64_t channels, int lanes);

@@ -26,22 +26,33 @@ KernelChoice depthwise_conv(const ConvProblem& p, const target::CpuIsa& isa, con
       p.out_channels != p.in_channels || p.groups < 2)
     return choice;
   const std::int64_t blocks = ceil_div(p.in_channels, lanes), mr = row_tile(p.out[2], isa, p.kernel[2]);
-  if (p.kernel[2] > 16 || p.pad[2] > 6 * mr) return choice;
+  const bool fixed = p.is_fixed();
+  if (p.kernel[2] > 16 || (fixed && p.pad[2] > 6 * mr)) return choice;
   KernelSource& kernel = choice.kernel;
   kernel.flops = conv_flops(p);
   kernel.bytes = conv_bytes(p);
   const std::int64_t rows = p.batch * blocks * p.out[1];
   kernel.num_tasks = std::min(rows, wanted_tasks(2 * kernel.flops, kernel.bytes));
-  kernel.choice = fmt::format("conv {}x{} depthwise mr={}", p.kernel[1], p.kernel[2], mr);
+  kernel.choice = fmt::format("conv {}x{} depthwise mr={}{}", p.kernel[1], p.kernel[2], mr, fixed ? "" : " run-time sizes");
   Constants c;
+  RunTimeSizes sizes;
   c.text(fmt::format("constexpr bool kHasBias = {};", p.bias));
-  c.text(fmt::format("constexpr int64_t kRows = {}, kTasks = {}, kBlocks = {};", rows, kernel.num_tasks, blocks));
-  c.text(
-      fmt::format("constexpr int kIH = {}, kIW = {}, kOH = {}, kOW = {}, kKH = {}, kKW = {}, kSY = {}, kSX = {}, kDY = "
-                  "{}, kDX = {}, kPY = {}, kPX = {}, kMR = {};",
-                  p.in[1], p.in[2], p.out[1], p.out[2], p.kernel[1], p.kernel[2], p.stride[1], p.stride[2],
-                  p.dilation[1], p.dilation[2], p.pad[1], p.pad[2], mr));
-  assemble(kernel, isa, c.str(), epilogue, {kConvDepthwiseInc});
+  if (fixed) {
+    c.text(fmt::format("constexpr int64_t kRows = {}, kTasks = {}, kBlocks = {};", rows, kernel.num_tasks, blocks));
+    c.text(fmt::format("constexpr int kIH = {}, kIW = {}, kOH = {}, kOW = {};", p.in[1], p.in[2], p.out[1], p.out[2]));
+  } else {
+    c.text(fmt::format("constexpr int64_t kTasks = {}, kBlocks = {};", kernel.num_tasks, blocks));
+    RunTimeSize run_rows;
+    run_rows.text = fmt::format("({} * {})", p.batch * blocks, text_of(p.out[1], p.run_out[1]));
+    sizes.add(c, "kRows", rows, run_rows);
+    sizes.add(c, "kIH", p.in[1], p.run_in[1]).add(c, "kIW", p.in[2], p.run_in[2]);
+    sizes.add(c, "kOH", p.out[1], p.run_out[1]).add(c, "kOW", p.out[2], p.run_out[2]);
+  }
+  c.text(fmt::format("constexpr int kKH = {}, kKW = {}, kSY = {}, kSX = {}, kDY = {}, kDX = {}, kPY = {}, kPX = {}, kMR = {};",
+                     p.kernel[1], p.kernel[2], p.stride[1], p.stride[2], p.dilation[1], p.dilation[2], p.pad[1], p.pad[2], mr));
+  c.text(fmt::format("constexpr int kRestTile = {};", rest_tile(mr)));
+  assemble(kernel, isa, c.str(), epilogue,
+           {kConvDepthwiseInc, fixed ? kConvDepthwiseRowInc : kConvDepthwiseRunTimeInc, kConvDepthwiseMainInc}, sizes);
   choice.input_layout = choice.output_layout = Layout::kBlocked;
   choice.pack_weights = [=, channels = p.in_channels,
                          taps = p.kernel[1] * p.kernel[2]](std::span<const float> weights) {

@@ -115,6 +115,75 @@ struct Weights {  // where the model's weight of (output, input channel, ky, kx)
   }
 };
 
+// Sizes of input and output that are known only while running (templates/conv_run_time.inc).
+KernelChoice run_time_conv(const ConvProblem& p, const target::CpuIsa& isa, const Epilogue& epilogue, const Weights& weights,
+                           bool plain, bool flat, const RegisterTile& tile) {
+  KernelChoice choice;
+  const int lanes = isa.vector_lanes;
+  const std::int64_t out_blocks = ceil_div(weights.out, lanes), output_groups = ceil_div(out_blocks, tile.nb);
+  const std::int64_t last_channels = weights.in - (weights.blocks - 1) * weights.block_channels;
+  const std::int64_t tap_floats = weights.blocks * weights.block_channels * lanes;
+  const std::string ih = text_of(p.in[1], p.run_in[1]), iw = text_of(p.in[2], p.run_in[2]),
+                    oh = text_of(p.out[1], p.run_out[1]), ow = text_of(p.out[2], p.run_out[2]);
+  RunTimeSizes sizes;
+  if (flat) sizes.member("kIH", "1").member("kIW", ih + " * " + iw).member("kOH", "1").member("kOW", oh + " * " + ow);
+  else sizes.member("kIH", ih).member("kIW", iw).member("kOH", oh).member("kOW", ow);
+
+  std::int64_t all_taps = 0, taps_before = 0;
+  for (const Phase& phase : weights.phases) all_taps += phase.taps();
+  const std::int64_t step_y = p.transposed ? p.stride[1] : 1, step_x = p.transposed ? p.stride[2] : 1;
+  std::string phases =
+      "struct Conv {\n  int kh, kw, sy, sx, dy, dx, py, px, blocks, block_channels, last_channels, step;\n  int out_y, out_x, "
+      "step_y, step_x;\n  int64_t weights, group_weights;\n};\n";
+  std::string run;
+  for (std::size_t i = 0; i < weights.phases.size(); ++i) {
+    const Phase& f = weights.phases[i];
+    phases += fmt::format(
+        "constexpr Conv kConv{}{{.kh = {}, .kw = {}, .sy = {}, .sx = {}, .dy = {}, .dx = {}, .py = {}, .px = {}, .blocks = {}, "
+        ".block_channels = {}, .last_channels = {}, .step = {}, .out_y = {}, .out_x = {}, .step_y = {}, .step_x = {}, "
+        ".weights = {}, .group_weights = {}}};\n",
+        i, f.taps_y.size(), f.taps_x.size(), p.transposed ? 1 : p.stride[1], p.transposed ? 1 : p.stride[2], p.dilation[1],
+        p.dilation[2], f.pad_y, f.pad_x, weights.blocks, weights.block_channels, last_channels,
+        unrolled_step(weights.block_channels, last_channels), f.out_y, f.out_x, step_y, step_x, taps_before * tap_floats,
+        all_taps * tap_floats * tile.nb);
+    run += flat ? fmt::format("  pixels<kConv{}, NB>(place, begin * kMR, min_int(end * kMR, kOW));\n", i)
+                : fmt::format("  rows<kConv{0}, NB>(place, begin, min_int(end, ceil_div(kOH - {1}, {2})));\n", i, f.out_y, step_y);
+    taps_before += f.taps();
+  }
+  KernelSource& kernel = choice.kernel;
+  kernel.flops = conv_flops(p);
+  kernel.bytes = conv_bytes(p);
+  const std::int64_t units = flat ? ceil_div(p.in[1] * p.in[2], tile.mr) : ceil_div(p.out[1], step_y);
+  const std::int64_t image = p.in[1] * p.in[2], out_image = p.out[1] * p.out[2];
+  const double weight_bytes = 4.0 * static_cast<double>(all_taps * tap_floats * out_blocks),
+               data_bytes = 4.0 * static_cast<double>(image * weights.in + out_image * weights.out);
+  const std::int64_t wanted = ceil_div(wanted_tasks(kernel.flops * static_cast<double>(weights.merged), 0), p.batch * weights.groups);
+  const Parts parts = cut(units, output_groups, wanted, weight_bytes > data_bytes);
+  const double unit_bytes = 4.0 * static_cast<double>(image * weights.in) / static_cast<double>(units);
+  const std::int64_t piece = output_groups == 1 ? (1 << 30) : std::max<std::int64_t>(static_cast<std::int64_t>(300e3 / unit_bytes), 1);
+  kernel.num_tasks = p.batch * weights.groups * parts.rows * parts.columns;
+  kernel.choice = fmt::format("conv {}x{}{}{} direct mr={} nb={} run-time sizes", p.kernel[1], p.kernel[2],
+                              p.transposed ? " transposed" : "", plain ? " plain input" : "", tile.mr, tile.nb);
+  sizes.member("kRowUnits", flat ? fmt::format("ceil_div({} * {}, {})", oh, ow, tile.mr) : fmt::format("ceil_div({}, {})", oh, step_y));
+  Constants c;
+  c.text(fmt::format("constexpr bool kHasBias = {}, kPlain = {};", p.bias, plain));
+  c.text(fmt::format("constexpr int kMR = {}, kRestTile = {}, kNB = {}, kLastNB = {};", tile.mr, rest_tile(tile.mr), tile.nb,
+                     out_blocks - (output_groups - 1) * tile.nb));
+  c.add("kRowParts", parts.rows).add("kChannelParts", parts.columns).add("kGroups", weights.groups);
+  c.add("kOutputGroups", output_groups).add("kPieceUnits", piece);
+  c.add("kInChannels", plain ? p.in_channels : round_up(p.in_channels, lanes)).add("kGroupInputs", weights.in);
+  c.add("kWeightsGroup", all_taps * tap_floats * out_blocks).add("kGroupChannels", weights.out);
+  c.add("kOutChannels", round_up(p.out_channels, lanes));
+  c.text(phases);
+  run = "template <int NB> XI_INLINE void run(const Place& place, int64_t begin, int64_t end) {\n" + run + "}\n";
+  assemble(kernel, isa, c.str(), epilogue, {kConvRunTimeInc, run, kConvRunTimeMainInc}, sizes);
+  choice.input_layout = plain ? Layout::kPlain : Layout::kBlocked;
+  choice.output_layout = Layout::kBlocked;
+  choice.pack_weights = [weights](std::span<const float> values) { return weights.pack(values); };
+  if (p.bias) choice.pack_bias = pad_to_vectors(p.out_channels, lanes);
+  return choice;
+}
+
 }  // namespace
 
 KernelChoice direct_conv(const ConvProblem& p, const target::CpuIsa& isa, const Epilogue& epilogue) {
@@ -152,9 +221,10 @@ KernelChoice direct_conv(const ConvProblem& p, const target::CpuIsa& isa, const 
   }
   const std::int64_t out_blocks = ceil_div(weights.out, lanes);
   const RegisterTile tile = choose_tile(isa, units, width, out_blocks, depth);
+  weights.nb = tile.nb;
+  if (!p.is_fixed()) return run_time_conv(p, isa, epilogue, weights, plain, flat, tile);
   for (const Phase& phase : weights.phases)
     if (edge_tiles(p, phase, stride_x, p.dilation[2], tile.mr) > 12 && !flat) return choice;
-  weights.nb = tile.nb;
 
   const std::int64_t output_groups = ceil_div(out_blocks, tile.nb),
                      last_nb = out_blocks - (output_groups - 1) * tile.nb;

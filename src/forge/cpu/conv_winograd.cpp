@@ -102,7 +102,7 @@ std::vector<float> pack(std::span<const float> weights, std::int64_t in, std::in
 KernelChoice winograd_conv(const ConvProblem& p, const target::CpuIsa& isa, const Epilogue& epilogue) {
   KernelChoice choice;
   const std::array<std::int64_t, 3> ones{1, 1, 1}, window{1, 3, 3};
-  if (p.exact || !p.constant_weights || p.transposed || p.spatial_rank == 3 || p.groups != 1 || p.kernel != window ||
+  if (p.exact || !p.is_fixed() || !p.constant_weights || p.transposed || p.spatial_rank == 3 || p.groups != 1 || p.kernel != window ||
       p.stride != ones || p.dilation != ones)
     return choice;
   const std::int64_t lanes = isa.vector_lanes, in_blocks = ceil_div(p.in_channels, lanes);

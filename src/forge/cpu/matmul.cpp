@@ -37,12 +37,48 @@ Batch batch_of(const MatMulProblem& p) {
   return batch;
 }
 
+// The same as texts, where sizes are known only while running: those may turn out to be 1.
+struct BatchTexts {
+  std::vector<std::string> sizes, steps_a, steps_b;
+};
+
+std::vector<std::string> step_texts(const std::vector<std::int64_t>& dims, const std::vector<RunTimeSize>& run,
+                                    std::size_t rank, std::string step) {
+  std::vector<std::string> steps(rank, "0");
+  for (std::size_t i = dims.size(); i-- > 0;) {
+    const RunTimeSize size = run.empty() ? RunTimeSize{} : run[i];
+    std::string& text = steps[rank - dims.size() + i];
+    if (size) text = fmt::format("({} == 1 ? 0 : {})", size.text, step);
+    else if (dims[i] != 1) text = step;
+    step += " * " + text_of(dims[i], size);
+  }
+  return steps;
+}
+
+BatchTexts batch_texts(const MatMulProblem& p) {
+  BatchTexts batch;
+  const std::size_t rank = std::max(p.batch_a.size(), p.batch_b.size());
+  for (std::size_t i = 0; i < rank; ++i) {
+    auto text = [&](const std::vector<std::int64_t>& dims, const std::vector<RunTimeSize>& run) -> std::string {
+      if (i + dims.size() < rank) return "1ll";
+      const std::size_t at = i + dims.size() - rank;
+      return text_of(dims[at], run.empty() ? RunTimeSize{} : run[at]);
+    };
+    batch.sizes.push_back(fmt::format("x_larger({}, {})", text(p.batch_a, p.run_batch_a), text(p.batch_b, p.run_batch_b)));
+  }
+  const std::string m = text_of(p.m, p.run_m), n = text_of(p.n, p.run_n), k = text_of(p.k, p.run_k);
+  batch.steps_a = step_texts(p.batch_a, p.run_batch_a, rank, m + " * " + k);
+  batch.steps_b = step_texts(p.batch_b, p.run_batch_b, rank, k + " * " + n);
+  return batch;
+}
+
 // Leading batch dimensions of A over one shared B are rows of one larger A.
 MatMulProblem fold_batch(MatMulProblem p) {
+  if (p.has_run_batch()) return p;
   std::int64_t a = 1, b = 1;
   for (std::int64_t size : p.batch_a) a *= size;
   for (std::int64_t size : p.batch_b) b *= size;
-  if (b == 1 && !p.transpose_a) {
+  if (b == 1 && !p.transpose_a && (a == 1 || !p.run_m)) {
     p.m *= a;
     p.batch_a.clear();
     p.batch_b.clear();
@@ -50,13 +86,19 @@ MatMulProblem fold_batch(MatMulProblem p) {
   return p;
 }
 
-void add_sizes(Constants& c, const MatMulProblem& p, const Batch& batch) {
-  c.add("kM", p.m).add("kN", p.n).add("kK", p.k);
-  c.add("kAM", p.transpose_a ? 1 : p.k)
-      .add("kAK", p.transpose_a ? p.m : 1)
-      .add("kBK", p.transpose_b ? 1 : p.n)
-      .add("kBN", p.transpose_b ? p.k : 1);
+void add_sizes(Constants& c, const MatMulProblem& p, const Batch& batch, RunTimeSizes& sizes) {
+  const RunTimeSize one;
+  sizes.add(c, "kM", p.m, p.run_m).add(c, "kN", p.n, p.run_n).add(c, "kK", p.k, p.run_k);
+  sizes.add(c, "kAM", p.transpose_a ? 1 : p.k, p.transpose_a ? one : p.run_k)
+      .add(c, "kAK", p.transpose_a ? p.m : 1, p.transpose_a ? p.run_m : one)
+      .add(c, "kBK", p.transpose_b ? 1 : p.n, p.transpose_b ? one : p.run_n)
+      .add(c, "kBN", p.transpose_b ? p.k : 1, p.transpose_b ? p.run_k : one);
   c.text(fmt::format("constexpr int kBatchRank = {};", batch.sizes.size()));
+  if (!p.is_fixed() && !batch.sizes.empty()) {
+    const BatchTexts texts = batch_texts(p);
+    sizes.array("kBatch", texts.sizes).array("kBatchA", texts.steps_a).array("kBatchB", texts.steps_b);
+    return;
+  }
   c.text(fmt::format("constexpr int64_t kBatch[] = {{{0}{3}1}}, kBatchA[] = {{{1}{3}0}}, kBatchB[] = {{{2}{3}0}};",
                      fmt::join(batch.sizes, ", "), fmt::join(batch.steps_a, ", "), fmt::join(batch.steps_b, ", "),
                      batch.sizes.empty() ? "" : ", "));
@@ -80,14 +122,18 @@ std::string_view c_type(tensor::DType dtype) {
 KernelChoice general(const MatMulProblem& p, const target::CpuIsa& isa) {
   KernelChoice choice;
   const Batch batch = batch_of(p);
-  const std::int64_t rows = batch.count * p.m;
+  const std::int64_t rows = (p.has_run_batch() ? 1 : batch.count) * p.m;
   choice.kernel.flops = 2.0 * static_cast<double>(rows * p.n * p.k);
   choice.kernel.num_tasks = std::clamp<std::int64_t>(rows, 1, wanted_tasks(4 * choice.kernel.flops, 0));
   choice.kernel.choice = fmt::format("matmul {}x{}x{} {} general", p.m, p.n, p.k, c_type(p.dtype));
   Constants c;
-  add_sizes(c, p, batch);
-  c.add("kRows", rows).add("kTasks", choice.kernel.num_tasks).text(fmt::format("typedef {} Number;", c_type(p.dtype)));
-  assemble(choice.kernel, isa, c.str(), {}, {kMatmulGeneralInc});
+  RunTimeSizes sizes;
+  add_sizes(c, p, batch, sizes);
+  RunTimeSize run_rows;
+  if (p.run_m) run_rows.text = fmt::format("({} * {})", p.has_run_batch() ? 1 : batch.count, p.run_m.text);
+  sizes.add(c, "kRows", rows, run_rows);
+  c.add("kTasks", choice.kernel.num_tasks).text(fmt::format("typedef {} Number;", c_type(p.dtype)));
+  assemble(choice.kernel, isa, c.str(), {}, {kMatmulGeneralInc}, sizes);
   return choice;
 }
 
@@ -106,7 +152,8 @@ std::vector<float> pack(std::span<const float> b, const MatMulProblem& p, std::i
 KernelChoice choose_matmul(const MatMulProblem& problem, const target::CpuIsa& isa, const Epilogue& epilogue) {
   if (problem.dtype != tensor::DType::kFloat32) return general(problem, isa);
   const MatMulProblem p = fold_batch(problem);
-  const Batch batch = batch_of(p);
+  Batch batch = batch_of(p);
+  if (p.has_run_batch()) batch.count = 1;  // tasks are those of one entry
   const std::int64_t lanes = isa.vector_lanes, vectors = ceil_div(p.n, lanes);
   // In a packed product of few rows the weights come from memory once: enough vectors side by side to hide latency.
   const RegisterTile tile = choose_tile(isa, batch.count, p.m, vectors, p.k);
@@ -126,19 +173,32 @@ KernelChoice choose_matmul(const MatMulProblem& problem, const target::CpuIsa& i
   const Parts parts = cut(packs ? std::min<std::int64_t>(row_units, ceil_div(wanted, 4 * panels)) : row_units, panels,
                           wanted, packs || p.k * p.n > p.m * p.k);
   kernel.num_tasks = batch.count * parts.rows * parts.columns;
-  if (packs) kernel.scratch_bytes = static_cast<std::uint64_t>(p.k * tile.nb * lanes) * 4;
-  kernel.choice = fmt::format("matmul {}x{}x{} mr={} nb={}{}", p.m, p.n, p.k, tile.mr, tile.nb,
+  if (packs) kernel.scratch_bytes = static_cast<std::uint64_t>((p.run_k ? p.run_k.max : p.k) * tile.nb * lanes) * 4;
+  kernel.choice = fmt::format("matmul {}x{}x{} mr={} nb={}{}{}", p.m, p.n, p.k, tile.mr, tile.nb,
                               p.constant_b ? " packed"
                               : in_place   ? " in place"
-                                           : "");
+                                           : "",
+                              p.is_fixed() ? "" : " run-time sizes");
 
   Constants c;
-  add_sizes(c, p, batch);
+  RunTimeSizes sizes;
+  add_sizes(c, p, batch, sizes);
   c.text(fmt::format("constexpr bool kHasBias = {}, kPacked = {}, kReadInPlace = {};", p.bias, p.constant_b, in_place));
-  c.text(fmt::format("constexpr int kMR = {}, kNB = {}, kLastNB = {}, kUnroll = {};", tile.mr, tile.nb, last_nb,
+  c.text(fmt::format("constexpr int kMR = {}, kNB = {}, kLastNB = {}, kUnroll = {};", tile.mr, tile.nb, p.run_n ? tile.nb : last_nb,
                      tile.mr * tile.nb > 12 ? 4 : 8));
-  c.add("kRowParts", parts.rows).add("kPanelParts", parts.columns).add("kRowUnits", row_units).add("kPanels", panels);
-  assemble(kernel, isa, c.str(), epilogue, {kMatmulInc});
+  c.add("kRowParts", parts.rows).add("kPanelParts", parts.columns);
+  c.text(fmt::format("constexpr int kRestRows = {}, kRestTile = {};", p.run_m ? -1 : p.m % tile.mr, rest_tile(tile.mr)));
+  c.text(fmt::format("constexpr bool kKnownColumns = {}, kCut = {};", !p.run_n, p.n % lanes != 0));
+  RunTimeSize run_units, run_panels, run_last_vectors, run_last_columns;
+  if (p.run_m) run_units.text = fmt::format("ceil_div({}, {})", p.run_m.text, tile.mr);
+  if (p.run_n) {
+    run_panels.text = fmt::format("ceil_div({}, {})", p.run_n.text, tile.nb * lanes);
+    run_last_vectors.text = fmt::format("(ceil_div({0}, {1}) - ({2} - 1) * {3})", p.run_n.text, lanes, run_panels.text, tile.nb);
+    run_last_columns.text = fmt::format("(({0} + {1} - 1) % {1} + 1)", p.run_n.text, lanes);
+  }
+  sizes.add(c, "kRowUnits", row_units, run_units).add(c, "kPanels", panels, run_panels);
+  sizes.add(c, "kLastVectors", last_nb, run_last_vectors).add(c, "kLastColumns", (p.n + lanes - 1) % lanes + 1, run_last_columns);
+  assemble(kernel, isa, c.str(), epilogue, {kMatmulInc}, sizes);
   if (p.constant_b)
     choice.pack_weights = [p, lanes, nb = tile.nb](std::span<const float> b) {
       MatMulProblem padded = p;

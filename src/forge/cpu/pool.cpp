@@ -10,8 +10,8 @@
 namespace xinfer::forge::cpu {
 namespace {
 
-void add_sizes(Constants& c, const PoolProblem& p) {
-  add_window(c, p);
+void add_sizes(Constants& c, const PoolProblem& p, RunTimeSizes& sizes) {
+  add_window(c, p, sizes);
   c.add("kPZEnd", p.pad_end[0]).add("kPYEnd", p.pad_end[1]).add("kPXEnd", p.pad_end[2]);
   c.text(fmt::format("constexpr bool kMaximum = {}, kLp = {}, kCountPadding = {};", p.kind == PoolProblem::Kind::kMax,
                      p.kind == PoolProblem::Kind::kLp, p.count_include_pad));
@@ -41,19 +41,23 @@ KernelChoice choose_pool(const PoolProblem& p, const target::CpuIsa& isa, const 
                               p.kernel[2], blocked ? "blocked" : "plain");
 
   Constants c;
-  add_sizes(c, p);
-  c.add("kRows", rows)
-      .add("kTasks", kernel.num_tasks)
+  RunTimeSizes sizes;
+  add_sizes(c, p, sizes);
+  RunTimeSize run_rows;
+  if (!p.is_fixed())
+    run_rows.text = fmt::format("({} * {} * {})", planes, text_of(p.out[0], p.run_out[0]), text_of(p.out[1], p.run_out[1]));
+  sizes.add(c, "kRows", rows, run_rows);
+  c.add("kTasks", kernel.num_tasks)
       .add("kBlocks", ceil_div(p.channels, lanes))
       .add("kChannels", p.channels);
   if (blocked) {
     c.text(fmt::format("constexpr bool kUnrolled = {};", window <= 25));
-    assemble(kernel, isa, c.str(), epilogue, {kPoolBlockedInc});
+    assemble(kernel, isa, c.str(), epilogue, {kPoolBlockedInc}, sizes);
     choice.input_layout = choice.output_layout = Layout::kBlocked;
     return choice;
   }
   const bool whole =
-      p.kernel == p.in && out_plane == 1 && p.pad == std::array<std::int64_t, 3>{0, 0, 0} && p.pad_end == p.pad;
+      p.is_fixed() && p.kernel == p.in && out_plane == 1 && p.pad == std::array<std::int64_t, 3>{0, 0, 0} && p.pad_end == p.pad;
   const bool contiguous = whole && p.dtype == tensor::DType::kFloat32 && !p.indices && p.kind != PoolProblem::Kind::kLp;
   const bool vector_epilogue = !epilogue.empty();
   c.text(fmt::format("typedef {} Number;\nconstexpr Number kLowest = {};", number_type(p.dtype), lowest_number(p.dtype)));
@@ -61,8 +65,8 @@ KernelChoice choose_pool(const PoolProblem& p, const target::CpuIsa& isa, const 
       fmt::format("constexpr bool kContiguous = {}, kIndices = {}, kColumnMajor = {}, kVectorEpilogue = {};\nconstexpr "
                   "int kRank = {};",
                   contiguous, p.indices, p.column_major_indices, vector_epilogue, p.spatial_rank));
-  if (vector_epilogue) kernel.scratch_bytes = static_cast<std::uint64_t>(p.out[2]) * tensor::size_of(p.dtype);
-  assemble(kernel, isa, c.str(), epilogue, {kPoolGeneralInc});
+  if (vector_epilogue) kernel.scratch_bytes = static_cast<std::uint64_t>(p.run_out[2] ? p.run_out[2].max : p.out[2]) * tensor::size_of(p.dtype);
+  assemble(kernel, isa, c.str(), epilogue, {kPoolGeneralInc}, sizes);
   return choice;
 }
 

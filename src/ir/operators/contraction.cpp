@@ -9,10 +9,10 @@ namespace xinfer::ir::rules {
 namespace {
 
 // [N, channels, spatial...] where the spatial sizes follow from the window, or are unknown.
-template <class Resolve>
-Result<Dims> windowed(const Dims& in, Dim channels, const std::optional<Shape>& kernel, Resolve resolve) {
+template <class Resolve, class Output>
+Result<Dims> windowed(const Dims& in, Dim channels, const std::optional<Shape>& kernel, Resolve resolve, Output output) {
   Dims out{in[0], std::move(channels)};
-  // An axis that is unknown leaves the others computable: unknown sizes are resolved with a large stand-in.
+  // Sizes that are no numbers are resolved with a large stand-in.
   Shape input;
   for (std::size_t i = 2; i < in.size(); ++i)
     input.push_back(in[i].is_static() ? in[i].value : (std::int64_t{1} << 30));
@@ -21,7 +21,10 @@ Result<Dims> windowed(const Dims& in, Dim channels, const std::optional<Shape>& 
     return out;
   }
   XI_TRY(Window window, resolve(input, *kernel));
-  for (std::size_t i = 2; i < in.size(); ++i) out.push_back(in[i].is_static() ? Dim(window.output[i - 2]) : Dim{});
+  for (std::size_t i = 2; i < in.size(); ++i)
+    out.push_back(in[i].is_static()  ? Dim(window.output[i - 2])
+                  : in[i].is_known() ? Dim(output(window, i - 2, in[i].size()))
+                                     : Dim{});
   return out;
 }
 
@@ -62,6 +65,8 @@ Result<ValueType> conv_type(const ShapeContext& context, DType dtype) {
   XI_TRY(auto dims,
          windowed(*x, (*w)[0], kernel_shape(context, kWeights), [&](const Shape& input, const Shape& kernel) {
            return resolve_window(context.node.attributes, input, kernel);
+         }, [&](const Window& window, std::size_t axis, const tensor::Size& size) {
+           return window_output(context.node.attributes, window, axis, size);
          }));
   return tensor_type(dtype, std::move(dims));
 }
@@ -108,6 +113,8 @@ Types conv_transpose(const ShapeContext& context) {
   XI_TRY(auto dims,
          windowed(*x, multiply((*w)[1], group), kernel_shape(context, 1), [&](const Shape& input, const Shape& kernel) {
            return resolve_transposed_window(context.node.attributes, input, kernel);
+         }, [&](const Window& window, std::size_t axis, const tensor::Size& size) {
+           return transposed_window_output(context.node.attributes, window, axis, size);
          }));
   return output(context, tensor_type(dtype, std::move(dims)));
 }
@@ -122,6 +129,9 @@ Types pool(const ShapeContext& context) {
     XI_TRY(auto dims, windowed(*x, (*x)[1], context.node.attributes.integers("kernel_shape"),
                                [&](const Shape& input, const Shape& kernel) {
                                  return resolve_window(context.node.attributes, input, kernel, ceil);
+                               },
+                               [&](const Window& window, std::size_t axis, const tensor::Size& size) {
+                                 return window_output(context.node.attributes, window, axis, size, ceil);
                                }));
     type = tensor_type(dtype, std::move(dims));
   }
@@ -147,8 +157,8 @@ Types max_unpool(const ShapeContext& context) {
   Dims out{(*x)[0], (*x)[1]};
   for (std::size_t i = 0; i < kernel.size(); ++i) {
     const Dim& dim = (*x)[i + 2];
-    out.push_back(dim.is_static() ? Dim((dim.value - 1) * strides[i] - pads[i] - pads[i + kernel.size()] + kernel[i])
-                                  : Dim{});
+    out.push_back(dim.is_known() ? Dim((dim.size() - 1) * strides[i] + (kernel[i] - pads[i] - pads[i + kernel.size()]))
+                                 : Dim{});
   }
   return output(context, tensor_type(dtype, std::move(out)));
 }

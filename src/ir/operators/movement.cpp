@@ -18,33 +18,31 @@ std::int64_t length_of(const ShapeContext& context, std::size_t input) {
 
 // What -1 stands for: the elements of `in` over those of `out` without that entry.
 Result<Dim> inferred_size(const Dims& in, const Dims& out, std::size_t at) {
-  std::int64_t have = 1, used = 1;
-  std::vector<Dim> symbols;
-  for (const Dim& dim : in) {
-    if (dim.is_static()) have *= dim.value;
-    else symbols.push_back(dim);
+  Dims others = out;
+  others[at] = Dim(1);
+  // Sizes on both sides cancel, known or not: what a 0 copies needs no name.
+  Dims have = in;
+  for (Dim& dim : others) {
+    if (dim.is_static()) continue;
+    auto it = std::ranges::find(have, dim);
+    if (!dim.is_known() || it == have.end()) continue;
+    dim = *it = Dim(1);
   }
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    if (i == at) continue;
-    if (out[i].is_static()) {
-      used *= out[i].value;
-    } else {
-      auto it = std::ranges::find(symbols, out[i]);
-      if (out[i].symbol.empty() || it == symbols.end()) return Dim{};
-      symbols.erase(it);
-    }
+  const Dim whole = product(have, 0, have.size()), used = product(others, 0, others.size());
+  if (!whole.is_known() || !used.is_known()) return Dim{};
+  if (whole.is_static() && used.is_static()) {
+    if (used.value == 0 ? whole.value != 0 : whole.value % used.value != 0)
+      return fail(Code::kInvalidArgument, "cannot reshape {} elements into groups of {}", whole.value, used.value);
+    return Dim(used.value == 0 ? 0 : whole.value / used.value);
   }
-  if (symbols.size() == 1 && have == used) return symbols[0];
-  if (!symbols.empty()) return Dim{};
-  if (used == 0 ? have != 0 : have % used != 0)
-    return fail(Code::kInvalidArgument, "cannot reshape {} elements into groups of {}", have, used);
-  return Dim(used == 0 ? 0 : have / used);
+  if (used.size().min() <= 0) return Dim{};
+  return Dim(floor_div(whole.size(), used.size()));
 }
 
 Types reshape(const ShapeContext& context) {
   const DType dtype = dtype_of(context, 0);
   const Dims* in = dims_of(context, 0);
-  auto target = constant_integers(context, 1);
+  auto target = known_sizes(context, 1);
   if (!target) {
     auto rank = length_of(context, 1);
     return output(context,
@@ -54,17 +52,17 @@ Types reshape(const ShapeContext& context) {
   Dims out;
   std::ptrdiff_t infer = -1;
   for (std::size_t i = 0; i < target->size(); ++i) {
-    const std::int64_t size = (*target)[i];
-    if (size == -1) {
+    const tensor::Size& size = (*target)[i];
+    if (size == tensor::Size(-1)) {
       if (infer >= 0) return fail(Code::kInvalidArgument, "the new shape has more than one -1");
       infer = static_cast<std::ptrdiff_t>(i);
       out.emplace_back();
-    } else if (size == 0 && !allow_zero) {
+    } else if (size == tensor::Size(0) && !allow_zero) {
       if (in && i >= in->size())
         return fail(Code::kInvalidArgument, "the new shape copies dimension {} of a rank {} input", i, in->size());
       out.push_back(in ? (*in)[i] : Dim{});
-    } else if (size < 0) {
-      return fail(Code::kInvalidArgument, "size {} in the new shape", size);
+    } else if (size.max() < 0) {
+      return fail(Code::kInvalidArgument, "size {} in the new shape", size.text());
     } else {
       out.emplace_back(size);
     }
@@ -108,11 +106,31 @@ std::int64_t slice_length(std::int64_t size, std::int64_t start, std::int64_t en
   return span <= 0 ? 0 : (span - 1) / stride + 1;
 }
 
+// The same with formulas, for steps of 1 and ranges whose order is sure; nothing elsewhere.
+std::optional<tensor::Size> slice_size(const tensor::Size& size, tensor::Size start, tensor::Size end, const tensor::Size& step) {
+  using tensor::Size;
+  if (size.is_number() && start.is_number() && end.is_number() && step.is_number())
+    return Size(slice_length(size.number(), start.number(), end.number(), step.number()));
+  auto placed = [&](Size at) -> std::optional<Size> {
+    if (at.max() < 0) at = larger(at + size, 0);
+    else if (at.min() < 0) return std::nullopt;
+    return smaller(at, size);
+  };
+  if (!step.is_number() || step.number() < 1) {
+    // All of it backwards is as long as forwards.
+    const bool whole = step == Size(-1) && start == Size(-1) && end.max() < -size.max();
+    return whole ? std::optional(size) : std::nullopt;
+  }
+  auto from = placed(start), to = placed(end);
+  if (!from || !to) return std::nullopt;
+  return ceil_div(larger(*to - *from, 0), step);
+}
+
 Types slice(const ShapeContext& context) {
   const Dims* in = dims_of(context, 0);
   if (!in) return output(context, unknown_rank(dtype_of(context, 0)));
-  auto starts = constant_integers(context, 1), ends = constant_integers(context, 2),
-       axes = constant_integers(context, 3), steps = constant_integers(context, 4);
+  auto starts = known_sizes(context, 1), ends = known_sizes(context, 2), steps = known_sizes(context, 4);
+  auto axes = constant_integers(context, 3);
   Dims out = *in;
   if (context.has_input(3) && !axes)
     return output(context, tensor_type(dtype_of(context, 0), unknown_dims(in->size())));
@@ -132,10 +150,12 @@ Types slice(const ShapeContext& context) {
     }
     if (i >= starts->size() || i >= ends->size() || (steps && i >= steps->size()))
       return fail(Code::kInvalidArgument, "starts, ends, axes and steps have different lengths");
-    const std::int64_t step = steps ? (*steps)[i] : 1;
-    if (step == 0) return fail(Code::kInvalidArgument, "a step is 0");
-    if (dim.is_static()) dim = Dim(slice_length(dim.value, (*starts)[i], (*ends)[i], step));
-    else if (!((*starts)[i] == 0 && (*ends)[i] >= std::numeric_limits<std::int32_t>::max() && step == 1)) dim = Dim{};
+    const tensor::Size step = steps ? (*steps)[i] : tensor::Size(1);
+    if (step == tensor::Size(0)) return fail(Code::kInvalidArgument, "a step is 0");
+    auto length = dim.is_known() ? slice_size(dim.size(), (*starts)[i], (*ends)[i], step) : std::nullopt;
+    const bool whole = (*starts)[i] == tensor::Size(0) && (*ends)[i].min() >= std::numeric_limits<std::int32_t>::max() && step == tensor::Size(1);
+    if (!whole) dim = length ? Dim(*length) : Dim{};
+    else if (length) dim = Dim(*length);
   }
   return output(context, tensor_type(dtype_of(context, 0), std::move(out)));
 }
@@ -172,31 +192,32 @@ Types split(const ShapeContext& context) {
   XI_TRY(auto axis, normalize_axis(context.node.attributes.integer("axis", 0), static_cast<std::int64_t>(in->size())));
   const Dim& whole = (*in)[static_cast<std::size_t>(axis)];
   std::vector<ValueType> types(count, tensor_type(dtype, *in));
-  auto sizes = constant_integers(context, 1);
+  auto sizes = known_sizes(context, 1);
   if (sizes && sizes->size() != count)
     return fail(Code::kInvalidArgument, "{} sizes for {} outputs", sizes->size(), count);
-  std::int64_t total = 0;
+  tensor::Size total = 0;
   // Without sizes: equal parts, the last one smaller.
   const auto parts = context.node.attributes.integer("num_outputs", static_cast<std::int64_t>(count));
   if (parts <= 0) return fail(Code::kInvalidArgument, "num_outputs is {}", parts);
-  const std::int64_t part = whole.is_static() ? (whole.value + parts - 1) / parts : 0;
+  const tensor::Size part = whole.is_known() ? ceil_div(whole.size(), parts) : tensor::Size(0);
   for (std::size_t i = 0; i < count; ++i) {
     Dim& dim = (*types[i].dims)[static_cast<std::size_t>(axis)];
     if (sizes) dim = Dim((*sizes)[i]);
-    else if (context.has_input(1) || !whole.is_static()) dim = Dim{};
-    else dim = Dim(std::max<std::int64_t>(0, std::min(part, whole.value - total)));
-    if (dim.is_static()) total += dim.value;
-    if (sizes && (*sizes)[i] < 0) return fail(Code::kInvalidArgument, "a part has size {}", (*sizes)[i]);
+    else if (context.has_input(1) || !whole.is_known()) dim = Dim{};
+    else dim = Dim(larger(0, smaller(part, whole.size() - total)));
+    if (dim.is_known()) total += dim.size();
+    if (sizes && (*sizes)[i].max() < 0) return fail(Code::kInvalidArgument, "a part has size {}", (*sizes)[i].text());
   }
-  if (sizes && whole.is_static() && total != whole.value)
-    return fail(Code::kInvalidArgument, "the parts sum to {}, the axis has {}", total, whole.value);
+  if (sizes && whole.is_static() && total.is_number() && total.number() != whole.value)
+    return fail(Code::kInvalidArgument, "the parts sum to {}, the axis has {}", total.number(), whole.value);
   return outputs(context, std::move(types));
 }
 
 Types pad(const ShapeContext& context) {
   const Dims* in = dims_of(context, 0);
   if (!in) return output(context, unknown_rank(dtype_of(context, 0)));
-  auto pads = constant_integers(context, 1), axes = constant_integers(context, 3);
+  auto pads = known_sizes(context, 1);
+  auto axes = constant_integers(context, 3);
   if (!pads || (context.has_input(3) && !axes))
     return output(context, tensor_type(dtype_of(context, 0), unknown_dims(in->size())));
   if (!axes) {
@@ -208,18 +229,21 @@ Types pad(const ShapeContext& context) {
     return fail(Code::kInvalidArgument, "{} pads for {} axes", pads->size(), normal.size());
   Dims out = *in;
   for (std::size_t i = 0; i < normal.size(); ++i) {
-    const std::int64_t extra = (*pads)[i] + (*pads)[i + normal.size()];
+    const tensor::Size extra = (*pads)[i] + (*pads)[i + normal.size()];
     Dim& dim = out[static_cast<std::size_t>(normal[i])];
-    if (dim.is_static() && dim.value + extra < 0)
-      return fail(Code::kInvalidArgument, "axis {} is cropped to less than nothing", normal[i]);
-    if (extra != 0) dim = add(dim, dim.is_static() ? Dim(extra) : Dim{});
-    if (dim.is_static() && dim.value < 0) dim = Dim{};
+    if (!dim.is_known()) {
+      if (extra != tensor::Size(0)) dim = Dim{};
+      continue;
+    }
+    const tensor::Size padded = dim.size() + extra;
+    if (padded.max() < 0) return fail(Code::kInvalidArgument, "axis {} is cropped to less than nothing", normal[i]);
+    dim = Dim(padded);
   }
   return output(context, tensor_type(dtype_of(context, 0), std::move(out)));
 }
 
 Types expand(const ShapeContext& context) {
-  auto shape = constant_integers(context, 1);
+  auto shape = known_sizes(context, 1);
   const Dims* in = dims_of(context, 0);
   if (!shape) {
     auto rank = length_of(context, 1);
@@ -228,22 +252,22 @@ Types expand(const ShapeContext& context) {
         context, tensor_type(dtype_of(context, 0), unknown_dims(std::max(in->size(), static_cast<std::size_t>(rank)))));
   }
   if (!in) return output(context, unknown_rank(dtype_of(context, 0)));
-  for (auto size : *shape)
-    if (size < 0) return fail(Code::kInvalidArgument, "the shape to expand to has size {}", size);
-  XI_TRY(auto out, broadcast_dims(*in, Dims(shape->begin(), shape->end())));
+  for (const auto& size : *shape)
+    if (size.max() < 0) return fail(Code::kInvalidArgument, "the shape to expand to has size {}", size.text());
+  XI_TRY(auto out, broadcast_dims(*in, to_dims(*shape)));
   return output(context, tensor_type(dtype_of(context, 0), std::move(out)));
 }
 
 Types tile(const ShapeContext& context) {
   const Dims* in = dims_of(context, 0);
   if (!in) return output(context, unknown_rank(dtype_of(context, 0)));
-  auto repeats = constant_integers(context, 1);
+  auto repeats = known_sizes(context, 1);
   Dims out = *in;
   if (repeats && repeats->size() != in->size())
     return fail(Code::kInvalidArgument, "{} repeats for rank {}", repeats->size(), in->size());
   for (std::size_t i = 0; i < out.size(); ++i) {
-    if (repeats && (*repeats)[i] < 0) return fail(Code::kInvalidArgument, "a repeat is {}", (*repeats)[i]);
-    out[i] = repeats ? multiply(out[i], (*repeats)[i]) : Dim{};
+    if (repeats && (*repeats)[i].max() < 0) return fail(Code::kInvalidArgument, "a repeat is {}", (*repeats)[i].text());
+    out[i] = repeats && out[i].is_known() ? Dim(out[i].size() * (*repeats)[i]) : Dim{};
   }
   return output(context, tensor_type(dtype_of(context, 0), std::move(out)));
 }
@@ -263,7 +287,8 @@ Types squeeze(const ShapeContext& context) {
     }
   } else {
     for (std::size_t i = 0; i < in->size(); ++i) {
-      if (!(*in)[i].is_static()) return output(context, unknown_rank(dtype_of(context, 0)));
+      if (!(*in)[i].is_static() && !((*in)[i].is_known() && (*in)[i].size().min() > 1))
+        return output(context, unknown_rank(dtype_of(context, 0)));
       drop[i] = (*in)[i].value == 1;
     }
   }
@@ -345,7 +370,7 @@ Types depth_to_space(const ShapeContext& context) {
   if (block <= 0) return fail(Code::kInvalidArgument, "blocksize is {}", block);
   if ((*in)[1].is_static() && (*in)[1].value % (block * block) != 0)
     return fail(Code::kInvalidArgument, "{} channels are not divisible by {}", (*in)[1].value, block * block);
-  Dim channels = (*in)[1].is_static() ? Dim((*in)[1].value / (block * block)) : Dim{};
+  Dim channels = divide((*in)[1], block * block);
   return output(context, tensor_type(dtype_of(context, 0),
                                      Dims{(*in)[0], channels, multiply((*in)[2], block), multiply((*in)[3], block)}));
 }
@@ -358,10 +383,9 @@ Types space_to_depth(const ShapeContext& context) {
   if (block <= 0) return fail(Code::kInvalidArgument, "blocksize is {}", block);
   Dims out{(*in)[0], multiply((*in)[1], block * block), Dim{}, Dim{}};
   for (std::size_t i = 2; i < 4; ++i) {
-    if (!(*in)[i].is_static()) continue;
-    if ((*in)[i].value % block != 0)
+    if ((*in)[i].is_static() && (*in)[i].value % block != 0)
       return fail(Code::kInvalidArgument, "size {} is not divisible by the block size {}", (*in)[i].value, block);
-    out[i] = Dim((*in)[i].value / block);
+    out[i] = divide((*in)[i], block);
   }
   return output(context, tensor_type(dtype_of(context, 0), std::move(out)));
 }
@@ -369,7 +393,7 @@ Types space_to_depth(const ShapeContext& context) {
 Types center_crop_pad(const ShapeContext& context) {
   const Dims* in = dims_of(context, 0);
   if (!in) return output(context, unknown_rank(dtype_of(context, 0)));
-  auto sizes = constant_integers(context, 1);
+  auto sizes = known_sizes(context, 1);
   auto axes = context.node.attributes.integers("axes");
   if (!context.node.attributes.has("axes"))
     for (std::size_t i = 0; i < in->size(); ++i) axes.push_back(static_cast<std::int64_t>(i));
@@ -425,15 +449,22 @@ Types constant_of_shape(const ShapeContext& context) {
   DType dtype = DType::kFloat32;
   if (const auto* value = context.node.attributes.get<std::shared_ptr<const Tensor>>("value"))
     dtype = (*value)->dtype();
-  auto shape = constant_integers(context, 0);
+  auto shape = known_sizes(context, 0);
   if (!shape) {
     auto rank = length_of(context, 0);
     return output(context,
                   rank < 0 ? unknown_rank(dtype) : tensor_type(dtype, unknown_dims(static_cast<std::size_t>(rank))));
   }
-  for (auto size : *shape)
-    if (size < 0) return fail(Code::kInvalidArgument, "size {} in the shape", size);
-  return output(context, static_type(dtype, *shape));
+  for (const auto& size : *shape)
+    if (size.max() < 0) return fail(Code::kInvalidArgument, "size {} in the shape", size.text());
+  return output(context, tensor_type(dtype, to_dims(*shape)));
+}
+
+// The length of a range between sizes that follow from shapes.
+Dim range_size(const ShapeContext& context) {
+  auto start = known_sizes(context, 0), limit = known_sizes(context, 1), delta = known_sizes(context, 2);
+  if (!start || !limit || !delta || start->size() != 1 || limit->size() != 1 || delta->size() != 1 || (*delta)[0].min() <= 0) return Dim{};
+  return Dim(larger(ceil_div((*limit)[0] - (*start)[0], (*delta)[0]), 0));
 }
 
 Types range(const ShapeContext& context) {
@@ -442,7 +473,7 @@ Types range(const ShapeContext& context) {
   const Tensor *start = context.constant(0), *limit = context.constant(1), *delta = context.constant(2);
   if (!start || !limit || !delta || start->num_elements() != 1 || limit->num_elements() != 1 ||
       delta->num_elements() != 1)
-    return output(context, tensor_type(dtype, Dims{Dim{}}));
+    return output(context, tensor_type(dtype, Dims{range_size(context)}));
   std::int64_t count = 0;
   if (tensor::is_float(dtype)) {
     const double step = delta->as_double(0), span = limit->as_double(0) - start->as_double(0);

@@ -33,6 +33,14 @@ std::optional<std::vector<std::int64_t>> constant_integers(const ShapeContext& c
   return tensor->as_int64s();
 }
 
+std::optional<std::vector<tensor::Size>> known_sizes(const ShapeContext& context, std::size_t input) {
+  if (!context.has_input(input)) return std::nullopt;
+  if (const auto& elements = context.graph.value(context.node.inputs[input]).elements) return *elements;
+  auto numbers = constant_integers(context, input);
+  if (!numbers) return std::nullopt;
+  return std::vector<tensor::Size>(numbers->begin(), numbers->end());
+}
+
 Result<void> require_rank(const ShapeContext& context, std::size_t input, std::size_t rank) {
   const Dims* dims = dims_of(context, input);
   if (dims && dims->size() != rank)
@@ -97,7 +105,7 @@ Result<Dim> broadcast_dim(const Dim& a, const Dim& b) {
   }
   if (a.is_static()) return a.value == 1 ? b : a;
   if (b.is_static()) return b.value == 1 ? a : b;
-  if (!a.symbol.empty() && a.symbol == b.symbol) return a;
+  if (a.is_known() && a == b) return a;
   return Dim{};
 }
 
@@ -116,30 +124,24 @@ Result<Dim> merge_dim(const Dim& a, const Dim& b, std::string_view what) {
     return fail(Code::kInvalidArgument, "{}: {} and {} differ", what, a.value, b.value);
   if (a.is_static()) return a;
   if (b.is_static()) return b;
-  return a.symbol.empty() ? b : a;
+  return a.is_known() ? a : b;
 }
 
 Dim product(const Dims& dims, std::size_t begin, std::size_t end) {
-  std::int64_t value = 1;
-  const Dim* only_symbol = nullptr;
-  int unknown = 0;
+  tensor::Size size(1);
+  bool known = true;
   for (std::size_t i = begin; i < end; ++i) {
-    if (dims[i].is_static()) {
-      value *= dims[i].value;
-    } else {
-      only_symbol = &dims[i];
-      ++unknown;
-    }
+    if (dims[i].is_static() && dims[i].value == 0) return Dim(0);
+    if (dims[i].is_known()) size *= dims[i].size();
+    else known = false;
   }
-  if (unknown == 0 || value == 0) return Dim(value);
-  return unknown == 1 && value == 1 ? *only_symbol : Dim{};
+  return known ? Dim(size) : Dim{};
 }
 
-Dim add(const Dim& a, const Dim& b) { return a.is_static() && b.is_static() ? Dim(a.value + b.value) : Dim{}; }
-Dim multiply(const Dim& a, std::int64_t factor) {
-  if (a.is_static()) return Dim(a.value * factor);
-  return factor == 1 ? a : Dim{};
-}
+Dim add(const Dim& a, const Dim& b) { return a.is_known() && b.is_known() ? Dim(a.size() + b.size()) : Dim{}; }
+Dim multiply(const Dim& a, std::int64_t factor) { return a.is_known() ? Dim(a.size() * factor) : Dim{}; }
+Dim divide(const Dim& a, std::int64_t divisor) { return a.is_known() ? Dim(floor_div(a.size(), divisor)) : Dim{}; }
+Dims to_dims(const std::vector<tensor::Size>& sizes) { return Dims(sizes.begin(), sizes.end()); }
 
 Types same_as_first(const ShapeContext& context) { return output(context, context.input(0)); }
 

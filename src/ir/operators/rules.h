@@ -75,6 +75,8 @@ DType dtype_of(const ShapeContext& context, std::size_t input);
 const Dims* dims_of(const ShapeContext& context, std::size_t input);
 /// The elements of a constant integer input, or nothing when it is absent or not known yet.
 std::optional<std::vector<std::int64_t>> constant_integers(const ShapeContext& context, std::size_t input);
+/// The same with sizes that follow from shapes, Value::elements.
+std::optional<std::vector<tensor::Size>> known_sizes(const ShapeContext& context, std::size_t input);
 /// Error unless the input is a tensor of that rank; unknown ranks pass.
 [[nodiscard]] Result<void> require_rank(const ShapeContext& context, std::size_t input, std::size_t rank);
 [[nodiscard]] Result<void> require_min_rank(const ShapeContext& context, std::size_t input, std::size_t rank);
@@ -83,7 +85,7 @@ std::optional<std::vector<std::int64_t>> constant_integers(const ShapeContext& c
 /// Reads an element type attribute; `fallback` when absent.
 Result<DType> dtype_attribute(const ShapeContext& context, std::string_view name, DType fallback);
 
-// Dimension arithmetic. Sizes that are not known become unknown dims.
+// Dimension arithmetic on numbers and formulas. Sizes that are not known become unknown dims.
 /// -rank <= axis < rank, or an error; the result is in [0, rank).
 Result<std::int64_t> normalize_axis(std::int64_t axis, std::int64_t rank);
 Result<std::vector<std::int64_t>> normalize_axes(const std::vector<std::int64_t>& axes, std::int64_t rank);
@@ -94,6 +96,9 @@ Result<Dim> merge_dim(const Dim& a, const Dim& b, std::string_view what);
 Dim product(const Dims& dims, std::size_t begin, std::size_t end);
 Dim add(const Dim& a, const Dim& b);
 Dim multiply(const Dim& a, std::int64_t factor);
+/// Rounded down; the divisor is positive.
+Dim divide(const Dim& a, std::int64_t divisor);
+Dims to_dims(const std::vector<tensor::Size>& sizes);
 
 // Common rules.
 Types same_as_first(const ShapeContext& context);

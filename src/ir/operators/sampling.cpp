@@ -63,13 +63,21 @@ namespace rules {
 
 namespace {
 
+bool is_whole(double x) { return x == std::floor(x) && x > 0; }
+
 Types resize(const ShapeContext& context) {
   const Dims* in = dims_of(context, 0);
   const DType dtype = dtype_of(context, 0);
   if (!in) return output(context, unknown_rank(dtype));
   const Tensor *scales = context.constant(2), *sizes = context.constant(3);
   // An empty tensor stands for an absent input, and may itself not be known yet.
-  if (!scales && !sizes) return output(context, tensor_type(dtype, Dims(in->size())));
+  if (!scales && !sizes) {
+    // Sizes that follow from shapes.
+    auto wanted = known_sizes(context, 3);
+    const bool plain = wanted && wanted->size() == in->size() && context.node.attributes.integers("axes").empty() &&
+                       context.node.attributes.string("keep_aspect_ratio_policy", "stretch") == "stretch";
+    return output(context, tensor_type(dtype, plain ? to_dims(*wanted) : Dims(in->size())));
+  }
   Shape stand_in;
   for (const Dim& dim : *in) stand_in.push_back(dim.is_static() ? dim.value : 1);
   const bool empty_scales = scales && scales->num_elements() == 0;
@@ -81,7 +89,8 @@ Types resize(const ShapeContext& context) {
   for (std::size_t i = 0; i < in->size(); ++i) {
     const bool resized = plan.scales[i] != 1 || plan.output[i] != stand_in[i];
     if ((*in)[i].is_static() || (by_size && resized)) out.emplace_back(plan.output[i]);
-    else out.push_back(resized || by_size ? Dim{} : (*in)[i]);
+    else if (!resized && !by_size) out.push_back((*in)[i]);
+    else out.push_back(by_size || !is_whole(plan.scales[i]) ? Dim{} : multiply((*in)[i], static_cast<std::int64_t>(plan.scales[i])));
   }
   return output(context, tensor_type(dtype, std::move(out)));
 }

@@ -3,7 +3,15 @@
 
 #include "ir/operators/rules.h"
 
-namespace xinfer::ir::rules {
+namespace xinfer::ir {
+
+std::string counted_symbol(const Graph& graph, const Node& node) {
+  const auto named = std::ranges::find_if(node.outputs, [](ValueId id) { return id != kNoValue; });
+  // The reference functions apply shape rules to graphs that hold a node's inputs only.
+  return named == node.outputs.end() || *named >= graph.values.size() ? "n" : "n." + tensor::symbol_name(graph.value(*named).name);
+}
+
+namespace rules {
 
 namespace {
 
@@ -22,43 +30,65 @@ Types top_k(const ShapeContext& context) {
   return outputs(context, {tensor_type(dtype, out), tensor_type(DType::kInt64, out)});
 }
 
+// A size that the node finds out while running, at most `bound`: a symbol named after the output.
+Dim counted(const ShapeContext& context, const Dim& bound) {
+  if (!bound.is_known()) return Dim{};
+  const std::int64_t most = bound.size().max();
+  if (most == 0) return Dim(0);
+  return tensor::Size(tensor::Symbol{.name = counted_symbol(context.graph, context.node), .min = 0, .opt = most, .max = most});
+}
+
 Types non_zero(const ShapeContext& context) {
   const Dims* in = dims_of(context, 0);
-  return output(context,
-                tensor_type(DType::kInt64, Dims{in ? Dim(static_cast<std::int64_t>(in->size())) : Dim{}, Dim{}}));
+  if (!in) return output(context, tensor_type(DType::kInt64, Dims{Dim{}, Dim{}}));
+  return output(context, tensor_type(DType::kInt64, Dims{Dim(static_cast<std::int64_t>(in->size())),
+                                                         counted(context, product(*in, 0, in->size()))}));
 }
 
 Types non_max_suppression(const ShapeContext& context) {
   XI_CHECK(require_rank(context, 0, 3));
   XI_CHECK(require_rank(context, 1, 3));
-  return output(context, tensor_type(DType::kInt64, Dims{Dim{}, Dim(3)}));
+  const Dims* scores = dims_of(context, 1);
+  Dim most = scores ? product(*scores, 0, scores->size()) : Dim{};
+  const auto limit = constant_integers(context, 2);
+  if (scores && limit && limit->size() == 1 && most.is_known()) {
+    const Dim each = (*scores)[2].size().max() < (*limit)[0] ? (*scores)[2] : Dim(std::max<std::int64_t>((*limit)[0], 0));
+    most = product({(*scores)[0], (*scores)[1], each}, 0, 3);
+  }
+  return output(context, tensor_type(DType::kInt64, Dims{counted(context, most), Dim(3)}));
 }
 
 Types unique(const ShapeContext& context) {
   const Dims* in = dims_of(context, 0);
-  const ValueType positions = tensor_type(DType::kInt64, Dims{Dim{}});
-  ValueType values = tensor_type(dtype_of(context, 0), Dims{Dim{}});
+  const Dim all = in ? product(*in, 0, in->size()) : Dim{};
+  Dim found = counted(context, all), slices = all;
+  ValueType values = tensor_type(dtype_of(context, 0), Dims{found});
   if (context.node.attributes.has("axis")) {
     values.dims.reset();
     if (in) {
       XI_TRY(auto axis,
              normalize_axis(context.node.attributes.integer("axis", 0), static_cast<std::int64_t>(in->size())));
       values.dims = *in;
-      (*values.dims)[static_cast<std::size_t>(axis)] = Dim{};
+      slices = (*in)[static_cast<std::size_t>(axis)];
+      found = counted(context, slices);
+      (*values.dims)[static_cast<std::size_t>(axis)] = found;
     }
   }
-  return outputs(context, {values, positions, positions, positions});
+  const ValueType per_group = tensor_type(DType::kInt64, Dims{found}), per_slice = tensor_type(DType::kInt64, Dims{slices});
+  return outputs(context, {values, per_group, per_slice, per_group});
 }
 
 Types compress(const ShapeContext& context) {
   const Dims* in = dims_of(context, 0);
   XI_CHECK(require_rank(context, 1, 1));
   const DType dtype = dtype_of(context, 0);
-  if (!context.node.attributes.has("axis")) return output(context, tensor_type(dtype, Dims{Dim{}}));
+  if (!context.node.attributes.has("axis"))
+    return output(context, tensor_type(dtype, Dims{in ? counted(context, product(*in, 0, in->size())) : Dim{}}));
   if (!in) return output(context, unknown_rank(dtype));
   XI_TRY(auto axis, normalize_axis(context.node.attributes.integer("axis", 0), static_cast<std::int64_t>(in->size())));
   Dims out = *in;
-  out[static_cast<std::size_t>(axis)] = Dim{};
+  Dim& size = out[static_cast<std::size_t>(axis)];
+  size = counted(context, size);
   return output(context, tensor_type(dtype, std::move(out)));
 }
 
@@ -105,4 +135,6 @@ void add_selection(Rows& rows) {
   rows.push_back({"TensorScatter", 2, 3, 1, 1, {integer("axis"), text("mode")}, tensor_scatter, kIrregular});
 }
 
-}  // namespace xinfer::ir::rules
+}  // namespace rules
+
+}  // namespace xinfer::ir

@@ -108,4 +108,25 @@ Result<Window> resolve_transposed_window(const Attributes& attributes, const Sha
   return window;
 }
 
+tensor::Size window_output(const Attributes& attributes, const Window& window, std::size_t axis, const tensor::Size& in,
+                           bool ceil_mode) {
+  const std::int64_t stride = window.strides[axis], extent = (window.kernel[axis] - 1) * window.dilations[axis] + 1;
+  const std::string mode = attributes.string("auto_pad", "NOTSET");
+  if (mode.starts_with("SAME")) return ceil_div(in, stride);
+  const std::int64_t begin = mode == "VALID" ? 0 : window.pads_begin[axis], end = mode == "VALID" ? 0 : window.pads_end[axis];
+  const tensor::Size span = in + (begin + end - extent);
+  if (!ceil_mode) return floor_div(span, stride) + 1;
+  return smaller(ceil_div(span, stride) + 1, ceil_div(in + begin, stride));  // the last window begins inside
+}
+
+tensor::Size transposed_window_output(const Attributes& attributes, const Window& window, std::size_t axis,
+                                      const tensor::Size& in) {
+  const std::string mode = attributes.string("auto_pad", "NOTSET");
+  const auto wanted = attributes.integers("output_shape"), extra = attributes.integers("output_padding");
+  if (!wanted.empty()) return wanted[wanted.size() - window.kernel.size() + axis];
+  if (mode.starts_with("SAME")) return in * window.strides[axis];
+  const std::int64_t cropped = mode == "VALID" ? 0 : window.pads_begin[axis] + window.pads_end[axis];
+  return (in - 1) * window.strides[axis] + ((extra.empty() ? 0 : extra[axis]) + (window.kernel[axis] - 1) * window.dilations[axis] + 1 - cropped);
+}
+
 }  // namespace xinfer::ir

@@ -18,4 +18,10 @@ struct Window {
 [[nodiscard]] base::Result<Window> resolve_transposed_window(const Attributes& attributes, const Shape& input,
                                                              const Shape& kernel);
 
+/// The output's size along `axis` for a size that is a formula; `window` as resolved for any number in its place.
+tensor::Size window_output(const Attributes& attributes, const Window& window, std::size_t axis, const tensor::Size& in,
+                           bool ceil_mode = false);
+tensor::Size transposed_window_output(const Attributes& attributes, const Window& window, std::size_t axis,
+                                      const tensor::Size& in);
+
 }  // namespace xinfer::ir

@@ -31,7 +31,8 @@ TEST(BuildErrors, SizesOfInputsAreMissing) {
   const base::Error error = refused(relu_model());
   EXPECT_EQ(error.code, Code::kInvalidArgument);
   EXPECT_EQ(error.text(),
-            "sizes of inputs are not fixed: input 'x' is float32[N,3,H,W]. Give them, for example: --shape x=1x3x224x224");
+            "sizes of inputs are not fixed: input 'x' is float32[N,3,H,W]. Give each a size or a range minimum:optimum:maximum, "
+            "for example: --shape x=1:1:8x3x64:224:640x64:224:640");
 }
 
 TEST(BuildErrors, AnInputDecidesShapes) {

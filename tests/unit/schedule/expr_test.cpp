@@ -30,11 +30,11 @@ TEST(Expr, DivisionsFoldByRange) {
 
 TEST(Expr, UnflattenThenFlattenIsTheIdentity) {
   ExprPool pool;
-  std::vector<std::int64_t> shape = {3, 5, 7, 16};
+  std::vector<Size> shape = {3, 5, 7, 16};
   E p = pool.var(3 * 5 * 7 * 16);
   EXPECT_EQ(pool.flatten(pool.unflatten(p, shape), shape), p);
   // Through another shape of as many elements.
-  std::vector<std::int64_t> other = {15, 112};
+  std::vector<Size> other = {15, 112};
   E q = pool.flatten(pool.unflatten(p, other), other);
   EXPECT_EQ(pool.flatten(pool.unflatten(q, shape), shape), p);
 }
@@ -92,6 +92,33 @@ TEST(Expr, StridesOfVariables) {
   E e = pool.add(pool.scale(i, 12), pool.mod(j, 3));
   EXPECT_EQ(stride_of(e, i), 12);
   EXPECT_EQ(stride_of(e, j), std::nullopt);
+}
+
+Size symbol(const char* name) { return Size(tensor::Symbol{.name = name, .min = 1, .opt = 4, .max = 64}); }
+
+TEST(Expr, IndicesOfSymbolicShapesFold) {
+  ExprPool pool;
+  const Size n = symbol("N"), s = symbol("S");
+  const std::vector<Size> hidden = {n, s, 768}, heads = {n, s, 12, 64}, rows = {n * s, 768};
+  E p = pool.var(n * s * 768);
+  EXPECT_EQ(pool.flatten(pool.unflatten(p, hidden), hidden), p);
+  // A reshape is the same offset, whatever the sizes are.
+  E q = pool.flatten(pool.unflatten(p, hidden), hidden);
+  EXPECT_EQ(pool.flatten(pool.unflatten(q, heads), heads), p);
+  std::vector<E> at = {pool.var(n), pool.var(s), pool.var(12), pool.var(64)};
+  EXPECT_EQ(pool.unflatten(pool.flatten(at, heads), heads), at);
+  EXPECT_EQ(pool.unflatten(pool.flatten(at, heads), rows)[0], pool.add(pool.scale(at[0], s), at[1]));
+}
+
+TEST(Expr, ConditionsOnSymbolicSizesFoldWhereTheyAreSure) {
+  ExprPool pool;
+  const Size n = symbol("N"), s = symbol("S");
+  E i = pool.var(n);
+  EXPECT_TRUE(pool.in_range(i, 0, n - 1)->is_int(1));
+  EXPECT_TRUE(pool.in_range(i, n, INT64_MAX)->is_int(0));
+  EXPECT_TRUE(pool.in_range(pool.add(i, s), s, n + s)->is_int(1));
+  EXPECT_FALSE(pool.in_range(i, 0, s - 1)->is_constant());
+  EXPECT_EQ(pool.clamp(i, 0, n - 1), i);
 }
 
 }  // namespace
