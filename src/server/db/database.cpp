@@ -59,6 +59,11 @@ std::vector<std::string> statements(std::string_view sql) {
   return result;
 }
 
+// SOCI takes a connection string for words of the form key=value and puts "=" behind one that has none.
+std::string for_soci(const std::string& url) {
+  return url.find('=') == std::string::npos ? url + "?application_name=ignition-hub" : url;
+}
+
 // A connection that the server has closed is readable although nothing was asked; one that failed says so.
 bool is_broken(soci::session& session) {
   auto* backend = static_cast<soci::postgresql_session_backend*>(session.get_backend());
@@ -194,7 +199,7 @@ Result<std::unique_ptr<Database>> Database::connect(const std::string& url) {
                       "\"{}\" is no database: expected sqlite:PATH or postgresql://USER@HOST/NAME",
                       url.substr(0, url.find(':')));
   try {
-    if (postgresql) return std::unique_ptr<Database>(new Database(std::make_unique<State>(Kind::kPostgresql, url, url)));
+    if (postgresql) return std::unique_ptr<Database>(new Database(std::make_unique<State>(Kind::kPostgresql, url, for_soci(url))));
     const std::filesystem::path path = url.substr(kSqlite.size());
     std::error_code ignored;
     std::filesystem::create_directories(path.parent_path(), ignored);
