@@ -2,6 +2,7 @@
 
 #include <soci/soci.h>
 
+#include <atomic>
 #include <mutex>
 #include <shared_mutex>
 #include <unordered_map>
@@ -89,8 +90,20 @@ class Accounts::State {
     });
   }
 
-  // All that are not revoked, in place of what was known before.
+  // All that are not revoked, in place of what was known before. What is made or revoked here meanwhile must not be
+  // undone by rows that were read before: then it looks again.
   Result<void> refresh() {
+    for (;;) {
+      const std::uint64_t before = changes;
+      XI_TRY(auto found, read_tokens());
+      const std::unique_lock lock(mutex);
+      if (changes != before) continue;
+      tokens.swap(found);
+      return {};
+    }
+  }
+
+  Result<std::unordered_map<std::string, Token>> read_tokens() {
     std::unordered_map<std::string, Token> found;
     XI_CHECK(database.read([&](soci::session& sql) -> Result<void> {
       std::string digest, organisation, role, id, title;
@@ -106,15 +119,14 @@ class Accounts::State {
       }
       return {};
     }));
-    const std::unique_lock lock(mutex);
-    tokens.swap(found);
-    return {};
+    return found;
   }
 
   db::Database& database;
   std::function<std::int64_t()> now_ms;
   std::function<void()> changed = [] {};
   std::shared_mutex mutex;
+  std::atomic<std::uint64_t> changes{0};  // made by this hub; counted under the mutex
   std::unordered_map<std::string, Token> tokens;
 };
 
@@ -148,6 +160,7 @@ Result<std::string> Accounts::create_token(Role role, std::string_view organisat
   {
     const std::unique_lock lock(state_->mutex);
     state_->tokens[digest] = {{role, owner, id}, expires_ms, title};
+    ++state_->changes;
   }
   state_->changed();
   return token;
@@ -211,6 +224,7 @@ Result<void> Accounts::revoke_token(const std::string& id) {
     return {};
   }));
   state_->tokens.erase(digest);
+  ++state_->changes;
   state_->changed();
   return {};
 }
@@ -224,6 +238,7 @@ Result<void> Accounts::revoke(std::string_view name_text) {
   }));
   const std::unique_lock lock(state_->mutex);
   std::erase_if(state_->tokens, [&](const auto& item) { return item.second.name == title; });
+  ++state_->changes;
   state_->changed();
   return {};
 }

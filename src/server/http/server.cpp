@@ -201,7 +201,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     if (length && *length > plan_.limit_bytes) return refuse(too_large());
     if (parser_->is_done()) return hand_over();
     if (plan_.to_file && !open_body_file())
-      return refuse(Response::error({base::Code::kIo, "cannot store the body", ""}));
+      return refuse(Response::error({base::Code::kUnavailable, "cannot store the body", ""}));
     if (lower(request_->header("expect")) == "100-continue") return send_continue();
     read_body();
   }
@@ -256,7 +256,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     request_->body_bytes += size;
     if (request_->body_bytes > plan_.limit_bytes) return refuse(too_large());
     if (!keep_chunk(std::string_view(chunk_.data(), size)))
-      return refuse(Response::error({base::Code::kIo, "cannot store the body: is the disk full?", ""}));
+      return refuse(Response::error({base::Code::kUnavailable, "cannot store the body: is the disk full?", ""}));
     if (!parser_->is_done()) return read_body();
     if (body_fd_ >= 0) {
       ::close(std::exchange(body_fd_, -1));

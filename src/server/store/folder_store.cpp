@@ -31,7 +31,7 @@ class FolderStore final : public ObjectStore {
     fs::permissions(file, fs::perms::owner_read | fs::perms::group_read, error);
     fs::rename(file, target, error);
     if (error == std::errc::cross_device_link) return copy_in(file, target);
-    if (error) return base::fail(Code::kIo, "cannot store object {}: {}", sha256, error.message());
+    if (error) return base::fail(Code::kUnavailable, "cannot store object {}: {}", sha256, error.message());
     return sync(target.parent_path());
   }
 
@@ -107,7 +107,7 @@ class FolderStore final : public ObjectStore {
     if (!error) fs::rename(beside, target, error);
     if (error) {
       fs::remove(beside, ignored);
-      return base::fail(Code::kIo, "cannot store {}: {}: is the disk full?", target.filename().string(),
+      return base::fail(Code::kUnavailable, "cannot store {}: {}: is the disk full?", target.filename().string(),
                         error.message());
     }
     fs::remove(file, ignored);
@@ -117,7 +117,7 @@ class FolderStore final : public ObjectStore {
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     const bool synced = fd >= 0 && ::fsync(fd) == 0;
     if (fd >= 0) ::close(fd);
-    if (!synced) return base::fail(Code::kIo, "cannot write {}: is the disk full?", path.string());
+    if (!synced) return base::fail(Code::kUnavailable, "cannot write {}: is the disk full?", path.string());
     return {};
   }
 

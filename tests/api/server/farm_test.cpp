@@ -25,7 +25,7 @@ class FarmTest : public testing::Test {
   }
   Answer matrix(const std::string& token, json body) { return hub.call("POST", "/v1/matrices", token, body.dump()); }
   std::unique_ptr<db::Database> database() {
-    return db::Database::open("sqlite:" + (hub.folder() / "data" / "hub.sqlite").string()).value();
+    return db::Database::open(hub.database_url()).value();
   }
 
   TestHub hub;
