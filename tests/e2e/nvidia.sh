@@ -55,6 +55,7 @@ fi
 
 bwrap --unshare-all --ro-bind / / true 2>/dev/null || { echo "SKIP of the farm: bubblewrap makes no sandbox here"; exit 0; }
 echo "the farm builds it too"
+: >"$work/hub.log"
 "$bin/ignition-hub" serve --data "$work/data" --listen 127.0.0.1:0 >"$work/hub.log" 2>&1 &
 hub=$!
 for _ in $(seq 300); do
