@@ -35,6 +35,7 @@ struct ConvProblem {
   bool plain_input = false;      // the input comes in kPlain and converting it costs (a model input)
   bool plain_output = false;     // the output is wanted in kPlain and converting it costs (a model output)
   tensor::DType dtype = tensor::DType::kFloat32;  // of input, weights and output; the CPU has float32 only
+  tensor::DType stored_input = tensor::DType::kUndefined;  // what a plain input lies as, if not as dtype
   /// Of the CPU. A batch that is known only while running is 1 here, and the launch's tasks are repeated.
   std::array<RunTimeSize, 3> run_in, run_out;
   bool is_fixed() const { return !run_in[0] && !run_in[1] && !run_in[2]; }

@@ -23,6 +23,7 @@ struct ContractionKernel {
   forge::KernelSource kernel;
   Pack pack_weights, pack_bias;
   Layout input_layout = Layout::kPlain, output_layout = Layout::kPlain;
+  DType input_dtype = DType::kUndefined;  // what it reads the input as, if not as the contraction's dtype
 };
 
 class Backend {

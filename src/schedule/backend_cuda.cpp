@@ -67,7 +67,7 @@ class CudaBackend : public Backend {
     XI_TRY(auto solution, forge::cuda::solve(problem, chosen, epilogue, gpu_));
     if (options_.on_contraction) options_.on_contraction(problem, epilogue, solution.kernel.symbol);
     return ContractionKernel{std::move(solution.kernel), std::move(solution.pack_weights), std::move(solution.pack_bias),
-                             solution.input_layout, solution.output_layout};
+                             solution.input_layout, solution.output_layout, solution.input_dtype};
   }
   std::optional<FusedEpilogue> fuse(const ir::Graph& graph, const Surroundings& surroundings, ir::ValueId anchor,
                                     ir::ValueId result, Layout layout, std::size_t channel_axis) const override {

@@ -455,6 +455,7 @@ Result<void> Scheduler::schedule_contraction(std::size_t i) {
   bool rank4 = is_blockable(contraction.input);
   if (auto* conv = std::get_if<forge::cpu::ConvProblem>(&contraction.problem)) {
     conv->plain_input = data.storage.layout == Layout::kPlain && rank4;
+    if (conv->plain_input) conv->stored_input = data.storage.dtype;
     // A few channels would fill only a small part of each block.
     bool thin = 2 * conv->out_channels < blocking_.lanes && !wants_blocked(result);
     conv->plain_output = graph_.is_output(result) || thin;
@@ -476,7 +477,8 @@ Result<void> Scheduler::schedule_contraction(std::size_t i) {
   }
   if (!fused) result = anchor;
 
-  XI_TRY(data, materialize(contraction.input, choice.input_layout, dtype));
+  const DType read = choice.input_dtype == DType::kUndefined ? dtype : choice.input_dtype;
+  XI_TRY(data, materialize(contraction.input, choice.input_layout, read));
   std::vector<Argument> arguments = {argument(data, contraction.input)};
   for (bool is_bias : {false, true}) {
     ValueId v = is_bias ? contraction.bias : contraction.weights;

@@ -63,6 +63,12 @@ std::vector<Work> awkward(DType dtype) {
   first = conv(1, 1, 20, 30, 31, 3, 1, 1);
   first.plain_input = true;
   add(first);
+  first = conv(3, 3, 36, 61, 95, 3, 2, 1);
+  first.plain_input = true;
+  add(first);
+  first = conv(1, 3, 64, 224, 224, 7, 2, 3);
+  first.plain_input = true;
+  add(first);
   add(depthwise(2, 36, 13, 11, 3, 1));
   add(depthwise(1, 96, 28, 28, 5, 2));
   add(matmul(128, 768, 768, true));
@@ -126,8 +132,8 @@ int check_attention(const Device& device) {
   int wrong = 0;
   Measurement measurement(device, h100(), {});
   for (const AttentionCase& c : kAttention)
-    for (DType dtype : {DType::kFloat16, DType::kBfloat16}) {
-      const Measured m = measurement.attention(attention_graph(c), dtype);
+    for (const auto& [dtype, queries] : {std::pair{DType::kBfloat16, 0}, {DType::kFloat16, 16}, {DType::kFloat16, 32}, {DType::kFloat16, 64}, {DType::kFloat16, 128}, {DType::kFloat16, 0}}) {
+      const Measured m = measurement.attention(attention_graph(c), dtype, queries);
       wrong += !m.right;
       std::printf("%s attention %s %lldx%lld heads, %lld queries, %lld keys of %lld: %.2f us, error %g (%s)\n", m.right ? "right" : "WRONG",
                   std::string(tensor::name(dtype)).c_str(), static_cast<long long>(c.batch), static_cast<long long>(c.heads), static_cast<long long>(c.queries),
@@ -141,7 +147,7 @@ int check(const Device& device) {
   for (DType dtype : {DType::kFloat16, DType::kBfloat16, DType::kFloat32}) {
     const std::vector<Work> works = awkward(dtype);
     Options options;
-    options.top = dtype == DType::kFloat16 ? 400 : 16;
+    options.top = dtype == DType::kFloat16 ? 64 : 8;
     options.time = false, options.tail = true;
     Measurement measurement(device, h100(), options);
     measurement.start(works);
@@ -161,7 +167,9 @@ int check(const Device& device) {
 std::vector<Work> works_of(const char* path, std::int64_t batch) {
   auto graph = onnx::import_model(path, {});
   if (!graph) std::fprintf(stderr, "%s\n", graph.error().text().c_str()), std::exit(1);
-  if (auto runs = passes::run_pipeline(*graph, {}); !runs) std::fprintf(stderr, "%s\n", runs.error().text().c_str()), std::exit(1);
+  passes::PipelineOptions options;
+  options.fused_attention = true;
+  if (auto runs = passes::run_pipeline(*graph, options); !runs) std::fprintf(stderr, "%s\n", runs.error().text().c_str()), std::exit(1);
   std::vector<Work> works;
   std::map<std::string, std::size_t> seen;
   const auto add = [&](auto problem) {
@@ -195,8 +203,9 @@ std::vector<Work> works_of(const char* path, std::int64_t batch) {
   return works;
 }
 
-int tune(const Device& device, const char* path, int batch, std::size_t top, const char* records_path) {
-  const std::vector<Work> works = works_of(path, batch);
+int tune(const Device& device, const char* path, int batch, std::size_t top, const char* records_path, const char* filter) {
+  std::vector<Work> works = works_of(path, batch);
+  std::erase_if(works, [&](const Work& work) { return !forge::cuda::text_of(work.problem).contains(filter); });
   forge::cuda::Records records{std::string(h100().name), device.name(), {}};
   if (auto text = base::read_file(records_path)) records = forge::cuda::Records::parse(*text).value();
   Options options;
@@ -235,10 +244,16 @@ int launches(const char* path) {
   passes::PipelineOptions options;
   options.fused_attention = true;
   if (auto runs = passes::run_pipeline(*graph, options); !runs) return std::fprintf(stderr, "%s\n", runs.error().text().c_str()), 1;
-  auto made = schedule::make_schedule(*graph, h100(), schedule::GpuOptions{DType::kFloat16});
+  std::map<std::string, std::string> problems;
+  schedule::GpuOptions gpu_options{DType::kFloat16};
+  gpu_options.on_contraction = [&](const forge::cuda::Problem& problem, const forge::cuda::Epilogue&, const std::string& symbol) {
+    problems[symbol] = forge::cuda::text_of(problem);
+  };
+  auto made = schedule::make_schedule(*graph, h100(), gpu_options);
   if (!made) return std::fprintf(stderr, "%s\n", made.error().text().c_str()), 1;
   for (const engine::Launch& launch : made->plan.launches)
-    std::printf("%8.3f MFLOP %8.1f kB  %-44s %s\n", launch.flops * 1e-6, launch.bytes * 1e-3, made->kernels[launch.kernel].choice.c_str(), launch.name.c_str());
+    std::printf("%8.3f MFLOP %8.1f kB  %-44s %-50s %s\n", launch.flops * 1e-6, launch.bytes * 1e-3, made->kernels[launch.kernel].choice.c_str(),
+                launch.name.c_str(), problems[made->kernels[launch.kernel].symbol].c_str());
   return 0;
 }
 
@@ -260,13 +275,15 @@ int main(int argc, char** argv) {
   if (is("attention") && argc == 2) return check_attention(Device());
   if (is("list") && argc == 4) return list(argv[2], std::atoi(argv[3]));
   if (is("launches") && argc == 3) return launches(argv[2]);
-  if (is("tune") && argc == 6) return tune(Device(), argv[2], std::atoi(argv[3]), static_cast<std::size_t>(std::atoi(argv[4])), argv[5]);
+  if (is("tune") && (argc == 6 || argc == 7))
+    return tune(Device(), argv[2], std::atoi(argv[3]), static_cast<std::size_t>(std::atoi(argv[4])), argv[5], argc == 7 ? argv[6] : "");
   std::fprintf(stderr,
-               "usage: contraction_bench check | attention | list MODEL.onnx BATCH | launches MODEL.onnx | tune MODEL.onnx BATCH TOP RECORDS.json\n"
+               "usage: contraction_bench check | attention | list MODEL.onnx BATCH | launches MODEL.onnx | tune MODEL.onnx BATCH TOP RECORDS.json [FILTER]\n"
                "  check: every template on awkward shapes against the general one\n"
                "  attention: the same for attention, with times\n"
                "  list:  a network's contractions and what the cost model would take; needs no GPU\n"
                "  launches: every kernel of the network as it is scheduled; needs no GPU\n"
-               "  tune:  measures the TOP best candidates of each and writes the fastest to RECORDS.json\n");
+               "  tune:  measures the TOP best candidates of each and writes the fastest to RECORDS.json;\n"
+               "         FILTER: only contractions whose text contains it\n");
   return argc == 1 || is("--help") ? 0 : 2;
 }

@@ -35,8 +35,9 @@ class Measurement {
   /// Compiles all candidates of all problems in the background; then next() gives the problems' results in order.
   void start(const std::vector<Work>& works);
   std::vector<Measured> next();
-  /// The graph's one node, an Attention, in `dtype` against the general kernel in float32; and its time.
-  Measured attention(const ir::Graph& graph, tensor::DType dtype);
+  /// The graph's one node, an Attention, in `dtype` against the general kernel in float32; and its time. `queries` of a
+  /// block; 0: as engines have it.
+  Measured attention(const ir::Graph& graph, tensor::DType dtype, int queries);
 
  private:
   struct State;

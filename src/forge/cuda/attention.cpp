@@ -116,12 +116,12 @@ std::vector<ir::ValueId> attention_inputs(const Node& node, const Graph& graph) 
   return inputs;
 }
 
-KernelSource attention_kernel(const Node& node, const Graph& graph, DType dtype, const target::GpuIsa& gpu) {
+KernelSource attention_kernel(const Node& node, const Graph& graph, DType dtype, const target::GpuIsa& gpu, int queries) {
   const Operands o = operands_of(node, graph);
   const std::int64_t heads = o.q.batch * o.q.heads;
-  // Few heads and queries: smaller blocks, so that more multiprocessors work.
-  int bm = 64;
-  while (bm > 16 && (heads * ceil_div(o.q.length, bm) < gpu.multiprocessors || o.q.length <= bm / 2)) bm /= 2;
+  // Few heads and queries: smaller blocks, so that more multiprocessors work. (16 are slower: one warp loads all keys.)
+  int bm = queries;
+  if (bm == 0) bm = o.q.length <= 32 || heads * ceil_div(o.q.length, 64) < gpu.multiprocessors ? 32 : 64;
   const int bn = o.q.size > 64 ? 32 : 64;
   const bool masked = has(node.inputs, 3);
   KernelSource kernel;

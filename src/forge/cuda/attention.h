@@ -19,7 +19,7 @@ bool has_attention(const ir::Node& node, const ir::Graph& graph, tensor::DType d
 /// features), which it reads in place; then the mask, if there is one, as float32 or bool.
 std::vector<ir::ValueId> attention_inputs(const ir::Node& node, const ir::Graph& graph);
 
-/// Arguments: attention_inputs, then Y as `dtype`; all plain. Only for nodes that has_attention takes.
-KernelSource attention_kernel(const ir::Node& node, const ir::Graph& graph, tensor::DType dtype, const target::GpuIsa& gpu);
+/// Arguments: attention_inputs, then Y as `dtype`; all plain. Only for nodes that has_attention takes. `queries` of a block: 16, 32, 64 or 128; 0: by size.
+KernelSource attention_kernel(const ir::Node& node, const ir::Graph& graph, tensor::DType dtype, const target::GpuIsa& gpu, int queries = 0);
 
 }  // namespace xinfer::forge::cuda

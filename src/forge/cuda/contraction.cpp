@@ -15,6 +15,7 @@ double taps(const ConvProblem& p) { return double(p.kernel[0] * p.kernel[1] * p.
 Candidates collect(const ConvProblem& p, const target::GpuIsa& gpu) {
   Candidates all;
   add_depthwise(p, gpu, all);
+  add_stem(p, gpu, all);
   add_small_channels(p, gpu, all);
   add_tensor_core(p, gpu, all);
   if (all.empty()) add_simt(p, gpu, all);
@@ -36,6 +37,7 @@ Candidates collect(const PoolProblem& p, const target::GpuIsa& gpu) {
 Solved solve(const ConvProblem& p, const std::string& text, const Epilogue& epilogue, const target::GpuIsa& gpu) {
   if (text == kGeneral) return general_conv(p, epilogue);
   if (text.starts_with("depthwise")) return solve_depthwise(p, text, epilogue, gpu);
+  if (text.starts_with("stem")) return solve_stem(p, text, epilogue, gpu);
   if (text.starts_with("gather")) return solve_small_channels(p, text, epilogue, gpu);
   if (text.starts_with("simt")) return solve_simt(p, text, epilogue, gpu);
   return solve_tensor_core(p, text, epilogue, gpu);

@@ -57,6 +57,7 @@ struct Solution {
   KernelSource kernel;
   Pack pack_weights, pack_bias;
   Layout input_layout = Layout::kPlain, output_layout = Layout::kPlain;  // of tensors of rank 3 and 4
+  DType input_dtype = DType::kUndefined;  // what the kernel reads the input as, if not as the problem's dtype
 };
 
 /// Every candidate worth measuring, the best by the cost model first; never empty for a valid problem.

@@ -62,12 +62,6 @@ std::uint32_t gather_shared(const ConvProblem& p, const Gather& g) {
   return static_cast<std::uint32_t>(std::max((g.bm + g.bn) * row, g.bm * (g.bn + 4) * 4));
 }
 
-bool has_few_channels(const ConvProblem& p, const target::GpuIsa& gpu) {
-  const bool sixteen = p.dtype == DType::kFloat16 || (p.dtype == DType::kBfloat16 && gpu.sm >= 80);
-  return sixteen && p.in_channels <= 4 && p.groups == 1 && !p.transposed && p.spatial_rank <= 2 && p.constant_weights &&
-         gather_depth(p) <= 256 && p.in_channels * p.in[1] * p.in[2] * p.batch < std::int64_t{1} << 31;
-}
-
 std::vector<Gather> gathers(const ConvProblem& p, const target::GpuIsa& gpu) {
   std::vector<Gather> all;
   for (const Gather& g : {Gather{64, 64, 128}, Gather{64, 32, 128}, Gather{128, 64, 256}, Gather{128, 32, 256}, Gather{64, 64, 256}, Gather{128, 64, 128}, Gather{128, 32, 128}})
@@ -88,16 +82,26 @@ std::vector<std::byte> pack_gather(const ConvProblem& p, const tensor::Tensor& c
 
 }  // namespace
 
+bool has_few_channels(const ConvProblem& p, const target::GpuIsa& gpu) {
+  const bool sixteen = p.dtype == DType::kFloat16 || (p.dtype == DType::kBfloat16 && gpu.sm >= 80);
+  return sixteen && p.in_channels <= 4 && p.groups == 1 && !p.transposed && p.spatial_rank <= 2 && p.constant_weights &&
+         gather_depth(p) <= 256 && p.in_channels * p.in[1] * p.in[2] * p.batch < std::int64_t{1} << 31;
+}
+
+DType plain_input_dtype(const ConvProblem& p) {
+  return p.plain_input && p.stored_input == DType::kFloat32 ? DType::kFloat32 : p.dtype;
+}
+
 void add_depthwise(const ConvProblem& p, const target::GpuIsa& gpu, Candidates& to) {
   if (!is_depthwise(p)) return;
   for (int tx : {1, 2, 4, 7}) {
     if (tx > 1 && tx > p.out[2]) continue;
-    // Columns that neighbours in a thread share are loaded once; too few threads leave multiprocessors idle.
-    const double threads = static_cast<double>(depthwise_threads(p, tx)), full = 512.0 * gpu.multiprocessors;
-    const double columns = static_cast<double>((tx - 1) * p.stride[2] + p.kernel[2]) / tx;
-    const double loads = columns * static_cast<double>(p.kernel[1]);
-    const double traffic = bytes_of(p) / (gpu.bandwidth * 0.7), work = std::max(1.0, threads / full) * tx * loads * 0.02;
-    to.push_back({fmt::format("depthwise {}", tx), 1.5 + std::max(traffic, work)});
+    // Columns that neighbours in a thread share are loaded once, but a thread takes longer for more outputs. Fitted to an H100.
+    const double columns = static_cast<double>((tx - 1) * p.stride[2] + p.kernel[2]), loads = columns * static_cast<double>(p.kernel[1]);
+    const double thread = 0.0145 * loads + 0.094 * tx, traffic = bytes_of(p) / (0.88 * gpu.bandwidth);
+    const double vector = 8.0 * static_cast<double>(tensor::size_of(p.dtype));
+    const double all = static_cast<double>(depthwise_threads(p, tx)) * loads * vector / (57.5e3 * gpu.multiprocessors);
+    to.push_back({fmt::format("depthwise {}", tx), 1.48 + std::max({traffic, thread, all})});
   }
 }
 
@@ -139,8 +143,9 @@ Solved solve_small_channels(const ConvProblem& p, const std::string& text, const
   add_window(c, p);
   c.add("kImages", p.batch).add("kC", p.in_channels).add("kM", rows).add("kN", n).add("kDepth", gather_depth(p));
   c.add("kBM", g->bm).add("kBN", g->bn).add("kWarpsM", warps_m).add("kWarpsN", warps / warps_m).add("kSplitK", 1).flag("kWgmma", false);
-  c.type("Input", element_type(p.dtype));
   Solution solution{kernel_of(p, text, ceil_div(rows, g->bm) * ceil_div(n, g->bn), g->threads)};
+  solution.input_dtype = plain_input_dtype(p);
+  c.type("Input", element_type(solution.input_dtype));
   solution.kernel.shared_bytes = gather_shared(p, *g);
   assemble(solution.kernel, c, {true, p.bias, false, p.dtype, DType::kFloat32, p.out_channels}, epilogue,
            {kMmaCuh, kTileCuh, kSmallChannelsCuh});

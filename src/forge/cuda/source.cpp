@@ -14,28 +14,32 @@ bool is_computed(DType dtype) {
 
 namespace {
 
-// The kernel's arguments, and the epilogue on V consecutive outputs of a row.
+// The kernel's arguments, and the epilogue on V consecutive outputs of a row: its operands are loaded first, so that a thread
+// can have those of several rows on their way at once.
 std::string arguments_source(const Epilogue& epilogue) {
   const std::size_t count = std::max<std::size_t>(epilogue.operands.size(), 1);
-  std::string loads, values;
+  std::string members, loads, values;
   for (std::size_t i = 0; i < epilogue.operands.size(); ++i) {
     const EpilogueOperand& operand = epilogue.operands[i];
     const std::string from = fmt::format("(const {}*)a.operands[{}]", element_type(operand.dtype), i);
+    const bool scalar = operand.kind == EpilogueOperand::Kind::kScalar;
+    members += fmt::format("  float o{}{};\n", i, scalar ? "" : "[V]");
     switch (operand.kind) {
-      case EpilogueOperand::Kind::kElement: loads += fmt::format("  float o{0}[V];\n  load<V>(o{0}, {1} + at);\n", i, from); break;
-      case EpilogueOperand::Kind::kChannel:
-        loads += fmt::format("  float o{0}[V];\n  load_channels<V>(o{0}, {1}, channel);\n", i, from);
-        break;
-      case EpilogueOperand::Kind::kScalar: loads += fmt::format("  const float o{} = *({});\n", i, from); break;
+      case EpilogueOperand::Kind::kElement: loads += fmt::format("    contraction::load<V>(o{}, {} + at);\n", i, from); break;
+      case EpilogueOperand::Kind::kChannel: loads += fmt::format("    load_channels<V>(o{}, {}, channel);\n", i, from); break;
+      case EpilogueOperand::Kind::kScalar: loads += fmt::format("    o{} = *({});\n", i, from); break;
     }
-    values += fmt::format("{}o{}{}", i ? ", " : "", i, operand.kind == EpilogueOperand::Kind::kScalar ? "" : "[v]");
+    values += fmt::format("{}o{}{}", i ? ", " : "", i, scalar ? "" : "[v]");
   }
   return fmt::format(
       "struct Arguments {{\n  const char *input, *weights, *bias;\n  char *output, *indices;\n  const char* operands[{0}];\n"
       "  i64 first;  // output element\n}};\n"
-      "template <int V>\n__device__ __forceinline__ void apply_tail(const Arguments& a, float (&x)[V], i64 at, int channel) {{\n{1}"
-      "#pragma unroll\n  for (int v = 0; v < V; ++v) {{\n    const float operands[{0}] = {{{2}}};\n    x[v] = epilogue(x[v], operands);\n  }}\n}}\n",
-      count, loads, values);
+      "template <int V>\nstruct Tail {{\n{3}  __device__ __forceinline__ void load(const Arguments& a, i64 at, int channel) {{\n{1}  }}\n"
+      "  __device__ __forceinline__ void apply(float (&x)[V]) const {{\n"
+      "#pragma unroll\n    for (int v = 0; v < V; ++v) {{\n      const float operands[{0}] = {{{2}}};\n      x[v] = epilogue(x[v], operands);\n    }}\n  }}\n}};\n"
+      "template <int V>\n__device__ __forceinline__ void apply_tail(const Arguments& a, float (&x)[V], i64 at, int channel) {{\n"
+      "  Tail<V> tail;\n  tail.load(a, at, channel);\n  tail.apply(x);\n}}\n",
+      count, loads, values, members);
 }
 
 std::string entry_source(const KernelSource& kernel, const Signature& signature, std::size_t operands, int min_blocks) {
@@ -69,6 +73,7 @@ void assemble(KernelSource& kernel, const Constants& constants, const Signature&
   own.add("kThreads", kernel.threads).add("kChannels", signature.channels).flag("kHasBias", signature.bias);
   if (is_computed(signature.dtype)) own.type("T", element_type(signature.dtype));
   own.type("Bias", element_type(signature.bias_dtype));
+  own.flag("kElementOperands", std::ranges::any_of(epilogue.operands, [](const EpilogueOperand& operand) { return operand.kind == EpilogueOperand::Kind::kElement; }));
   text += own.str();
   text += constants.str();
   text += kCommonCuh;

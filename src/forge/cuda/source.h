@@ -63,6 +63,7 @@ using Candidates = std::vector<Candidate>;
 void add_tensor_core(const ConvProblem& problem, const target::GpuIsa& gpu, Candidates& to);
 void add_tensor_core(const MatMulProblem& problem, const target::GpuIsa& gpu, Candidates& to);
 void add_small_channels(const ConvProblem& problem, const target::GpuIsa& gpu, Candidates& to);
+void add_stem(const ConvProblem& problem, const target::GpuIsa& gpu, Candidates& to);
 void add_depthwise(const ConvProblem& problem, const target::GpuIsa& gpu, Candidates& to);
 void add_simt(const ConvProblem& problem, const target::GpuIsa& gpu, Candidates& to);
 void add_simt(const MatMulProblem& problem, const target::GpuIsa& gpu, Candidates& to);
@@ -72,6 +73,7 @@ using Solved = base::Result<Solution>;
 Solved solve_tensor_core(const ConvProblem& problem, const std::string& text, const Epilogue& epilogue, const target::GpuIsa& gpu);
 Solved solve_tensor_core(const MatMulProblem& problem, const std::string& text, const Epilogue& epilogue, const target::GpuIsa& gpu);
 Solved solve_small_channels(const ConvProblem& problem, const std::string& text, const Epilogue& epilogue, const target::GpuIsa& gpu);
+Solved solve_stem(const ConvProblem& problem, const std::string& text, const Epilogue& epilogue, const target::GpuIsa& gpu);
 Solved solve_depthwise(const ConvProblem& problem, const std::string& text, const Epilogue& epilogue, const target::GpuIsa& gpu);
 Solved solve_simt(const ConvProblem& problem, const std::string& text, const Epilogue& epilogue, const target::GpuIsa& gpu);
 Solved solve_simt(const MatMulProblem& problem, const std::string& text, const Epilogue& epilogue, const target::GpuIsa& gpu);
@@ -89,6 +91,11 @@ MatMulProblem fold_batch(MatMulProblem problem);
 
 /// Weights [out][in][taps] to [padded out][taps][padded in] in the dtype of the problem.
 std::vector<std::byte> pack_conv(const ConvProblem& problem, const tensor::Tensor& constant);
+
+/// Whether a convolution reads few channels of a plain image on tensor cores (templates small_channels and stem).
+bool has_few_channels(const ConvProblem& problem, const target::GpuIsa& gpu);
+/// What those templates read: a model's input in float32 is converted on the way.
+DType plain_input_dtype(const ConvProblem& problem);
 
 double flops_of(const ConvProblem& problem);
 double flops_of(const MatMulProblem& problem);

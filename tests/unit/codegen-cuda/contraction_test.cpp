@@ -46,6 +46,8 @@ std::vector<Problem> problems() {
     ConvProblem first = conv(3, 32, 30, 3, dtype);
     first.plain_input = true;
     all.push_back(first);
+    first.stride = {1, 2, 2}, first.out = {1, 16, 16}, first.in = {1, 32, 32}, first.stored_input = DType::kFloat32;
+    all.push_back(first);
     MatMulProblem dense = matmul(128, 100, 72, dtype);
     dense.constant_b = true;
     all.push_back(dense);

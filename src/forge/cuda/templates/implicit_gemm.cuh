@@ -167,6 +167,7 @@ __device__ __forceinline__ void run(const Arguments& all, char* shared) {
     multiply_stage(stage, acc);
 #endif
   }
+  // Not earlier: blocks of the next kernel, waiting beside these, cost ResNet-50 at batch 1 a quarter of its time.
   ready_for_next();
 #ifdef XI_WGMMA
   wait_for_products<0>();
