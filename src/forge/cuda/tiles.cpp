@@ -88,7 +88,7 @@ std::vector<Tile> tiles_of(const Gemm& g, const target::GpuIsa& gpu) {
   return all;
 }
 
-// The constants were fitted to 6900 measurements of 75 problems on an H100 (contraction_bench tune): the tile that this model
+// The constants were fitted to 6900 tiles of 153 problems on an H100 (contraction_bench tune): the tile that this model
 // puts first is 4 % slower than the fastest on average, 37 % at worst.
 double estimate(const Gemm& g, const Tile& t, const target::GpuIsa& gpu) {
   const std::int64_t blocks = blocks_of(g, t), at_once = blocks_at_once(t, gpu), multiprocessors = gpu.multiprocessors;
