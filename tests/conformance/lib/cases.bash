@@ -38,3 +38,20 @@ unpack_cases() {
   fi
   echo "$cases"
 }
+
+# The rows of docs/operators.md for the cases that failed in a log of test-onnx: case and reason.
+failure_rows() {
+  grep '^FAIL ' "$1" | sed -E 's#^FAIL ([^ ]*/)?([^/ ]+/[^/ ]+): +#\2\t#; s# +# #g; s#\|#/#g; s#^([^\t]*)\t(.*)$#| `\1` | \2 |#' | LC_ALL=C sort
+}
+
+# listed_failures NAME: the cases that failed under NAME are those that docs/operators.md lists, no more and no fewer. XI_UPDATE=1
+# writes the list. Reasons are not compared: numbers in them differ from machine to machine.
+listed_failures() {
+  local log=$XI_BINARY_DIR/conformance_$1.log page=$XI_SOURCE_DIR/docs/operators.md names='s/^\| `([^`]+\/test_[^`]+)` \| .*/\1/p'
+  if [ "${XI_UPDATE:-}" = 1 ]; then
+    failure_rows "$log" | sed -i -E -e '/^\| `[^`]+\/test_/d' -e '/^\| case \| reason \|$/{n;r /dev/stdin
+}' "$page"
+  fi
+  diff <(sed -nE "$names" "$page") <(failure_rows "$log" | sed -nE "$names") ||
+    { echo "docs/operators.md lists other failures (<) than there are (>): XI_UPDATE=1 rewrites the list"; return 1; }
+}
