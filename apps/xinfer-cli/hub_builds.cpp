@@ -17,7 +17,7 @@ using base::Result;
 struct BuildArguments : HubArguments {
   std::string onnx, model, target = "host", precision, metadata, name, output;
   std::vector<std::string> shapes;
-  std::int64_t priority = 0;
+  std::optional<std::int64_t> priority;
   bool no_wait = false, log = false;
 };
 

@@ -167,7 +167,7 @@ struct BuildRequest {
   Shapes shapes;                     // empty: the model's default
   std::string name;                  // for people
   std::optional<Metadata> metadata;  // for uploaded files; goes into the engine's manifest
-  std::int64_t priority = 0;         // -100 to 100, among the organisation's own jobs: higher is sooner
+  std::optional<std::int64_t> priority;  // -100 to 100, among the organisation's own jobs: higher is sooner
 };
 /// The same for several targets at once.
 struct MatrixRequest {
@@ -177,7 +177,7 @@ struct MatrixRequest {
   Shapes shapes;
   std::string name;
   std::optional<Metadata> metadata;
-  std::int64_t priority = 0;
+  std::optional<std::int64_t> priority;
 };
 struct Progress {
   std::string stage;                 // fetch, import, optimise, schedule, compile, verify, upload, …

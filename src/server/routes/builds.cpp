@@ -80,10 +80,11 @@ Result<farm::JobSpec> to_spec(Services& services, const Call& call, const api::B
   if (request.model.empty() == request.onnx.empty()) return bad("model", "give either model or onnx");
   XI_TRY(const HardwareTarget target, parse_target(request));
   XI_CHECK(check_shapes(request.shapes, services.settings));
-  if (request.priority < -kPriority || request.priority > kPriority)
+  const std::int64_t priority = request.priority.value_or(0);
+  if (priority < -kPriority || priority > kPriority)
     return bad("priority", fmt::format("expected {} to {}", -kPriority, kPriority));
   farm::JobSpec spec;
-  spec.priority = request.priority;
+  spec.priority = priority;
   const auto trace = base::parse_trace(call.request.header("traceparent"));
   spec.trace = (trace ? trace->next() : base::new_trace()).header();
   spec.organisation = call.principal.organisation;
