@@ -1,5 +1,7 @@
 #include "agent/hub_link.h"
 
+#include <cstdlib>
+
 #include "api/codec.h"
 #include "base/digest.h"
 #include "base/files.h"
@@ -14,6 +16,7 @@ Result<HubLink> HubLink::open(const std::string& url, const std::string& token, 
                               int attempts) {
   hub::HttpOptions options;
   options.token = token;
+  if (const char* file = std::getenv("XINFER_CA_FILE")) options.ca_file = file;
   options.allow_plain_http = true;  // an agent is where its operator put it, beside its hub
   options.cancelled = std::move(cancelled);
   options.attempts = attempts;

@@ -56,6 +56,7 @@ Result<Client> Client::open(const HubOptions& options) {
   const std::string url = hub_url(options.url);
   HttpOptions http;
   http.token = hub_token(url, options.token);
+  http.ca_file = environment("XINFER_CA_FILE");
   http.allow_plain_http = environment("XINFER_ALLOW_HTTP") == "1";
   http.cancelled = options.cancelled;
   const bool has_token = !http.token.empty();

@@ -15,6 +15,7 @@ namespace xinfer::hub {
 struct HttpOptions {
   std::string token;  // sent as bearer token; never over plain HTTP to another machine unless the next says so
   bool allow_plain_http = false;  // the network between here and the hub is trusted (a cluster's, for example)
+  std::string ca_file;  // PEM file of certificate authorities; empty: the system's
   int connect_timeout_ms = 10'000;
   int stall_timeout_ms = 60'000;    // no byte for this long ends a request (kTimeout)
   int attempts = 5;                 // of requests that may be repeated, with growing pauses between

@@ -73,6 +73,8 @@ fs::path beside_this_program(const std::string& name) {
 http::Options http_options(const Settings& s, const fs::path& scratch) {
   http::Options o;
   o.listen = s.listen;
+  o.tls_certificate = s.tls_certificate;
+  o.tls_key = s.tls_key;
   o.scratch_folder = scratch;
   o.network_threads = static_cast<int>(s.http_network_threads);
   o.worker_threads = static_cast<int>(s.http_worker_threads);
@@ -141,6 +143,7 @@ class Hub::State final : public http::Service {
   std::unique_ptr<farm::LeaseDesk> leases;
   std::unique_ptr<Services> services;
   std::unique_ptr<http::Server> server;
+  std::unique_ptr<http::Server> agents_server;  // plain, on the loopback, where `server` speaks TLS
   std::unique_ptr<farm::LocalAgents> agents;
   std::unique_ptr<queue::Announcer> announcer;
   std::shared_ptr<void> announcing;
@@ -192,7 +195,10 @@ Result<void> Hub::State::open() {
   services.reset(new Services{
       settings, folder, now, metrics, *database, *store, *blobs, *accounts, key, *catalogue, *farm, *uploads, *feeds, *leases,
       [this] { wake_fetcher(); },
-      [this] { return settings.public_url.empty() ? "http://" + server->address() : settings.public_url; }});
+      [this] {
+        if (!settings.public_url.empty()) return settings.public_url;
+        return (settings.tls_certificate.empty() ? "http://" : "https://") + server->address();
+      }});
   if (!accounts->has_token(accounts::Role::kAdministrator)) {
     XI_TRY(administrator_token, accounts->create_token(accounts::Role::kAdministrator, accounts::kDefaultOrganisation,
                                                        "first administrator", 0));
@@ -232,7 +238,14 @@ Result<void> Hub::State::start_agents() {
   options.prefix = prefix;
   options.program =
       settings.agents_program.empty() ? beside_this_program("ignition-agent") : fs::path(settings.agents_program);
-  options.arguments = {"--hub",          "http://" + server->address(),
+  // A certificate is made out to the hub's public name; its own agents need not know that name.
+  if (!settings.tls_certificate.empty()) {
+    http::Options plain = http_options(settings, folder / "tmp");
+    plain.listen = "127.0.0.1:0";
+    plain.tls_certificate = plain.tls_key = {};
+    XI_TRY(agents_server, http::Server::start(plain, *this));
+  }
+  options.arguments = {"--hub",          "http://" + (agents_server ? agents_server : server)->address(),
                        "--token-file",   token_file.string(),
                        "--work",         (folder / "agent").string(),
                        "--memory-bytes", std::to_string(settings.agents_build_memory_bytes),
@@ -254,6 +267,7 @@ void Hub::State::stop() {
   if (leases) leases->close_all();
   if (feeds) feeds->close_all();
   if (server) server->stop(settings.http_stop_grace_ms);
+  if (agents_server) agents_server->stop(settings.http_stop_grace_ms);
   if (maintenance.joinable()) maintenance.join();
   if (fetcher.joinable()) fetcher.join();
   if (collector.joinable()) collector.join();

@@ -30,6 +30,8 @@ const std::vector<Row>& rows() {
   using S = Settings;
   static const std::vector<Row> kRows = {
       {{"listen", "text", 0, 0, "ADDRESS:PORT of the HTTP server"}, &S::listen},
+      {{"tls.certificate", "text", 0, 0, "PEM file with the certificate chain: the hub speaks HTTPS"}, &S::tls_certificate},
+      {{"tls.key", "text", 0, 0, "PEM file with its private key"}, &S::tls_key},
       {{"public_url", "text", 0, 0, "the hub's address as clients see it"}, &S::public_url},
       {{"database.url", "text", 0, 0, "sqlite:PATH or postgresql://USER@HOST/NAME; SQLite in the data folder by default"},
        &S::database_url},

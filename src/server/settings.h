@@ -12,6 +12,7 @@ namespace xinfer::server {
 
 struct Settings {
   std::string listen = "127.0.0.1:8080";
+  std::string tls_certificate, tls_key;
   std::string public_url;  // as clients see the hub; empty: http://LISTEN
 
   std::string database_url;               // empty: an SQLite file in the data folder

@@ -23,6 +23,7 @@
 
 #include "base/digest.h"
 #include "base/log.h"
+#include "server/http/transport.h"
 
 namespace xinfer::server::http {
 namespace {
@@ -34,7 +35,8 @@ using boost::system::error_code;
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr std::size_t kReadBytes = 64 << 10;
+constexpr std::size_t kReadBytes = 64 << 10, kFileBytes = 256 << 10;
+constexpr std::int64_t kLingerMs = 2'000;
 
 std::string lower(std::string_view text) {
   std::string result(text);
@@ -59,6 +61,7 @@ struct Shared {
   Service& service;
   asio::io_context io;
   asio::thread_pool workers;
+  std::optional<asio::ssl::context> tls;
   std::atomic<bool> stopping{false};
   std::mutex mutex;
   std::set<Connection*> connections;
@@ -75,7 +78,10 @@ namespace {
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   Connection(std::shared_ptr<Shared> shared, tcp::socket socket)
-      : shared_(std::move(shared)), socket_(std::move(socket)), timer_(socket_.get_executor()) {
+      : shared_(std::move(shared)),
+        transport_(std::move(socket), shared_->tls ? &*shared_->tls : nullptr),
+        socket_(transport_.socket()),
+        timer_(socket_.get_executor()) {
     const std::lock_guard lock(shared_->mutex);
     shared_->connections.insert(this);
   }
@@ -90,7 +96,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
       self->socket_.set_option(tcp::no_delay(true), ignored);
       const auto endpoint = self->socket_.remote_endpoint(ignored);
       self->peer_ = endpoint.address().to_string();
-      self->read_head();
+      if (self->transport_.encrypted()) self->shake_hands();
+      else self->read_head();
     });
   }
 
@@ -155,6 +162,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
     if (busy_) done(0);
   }
 
+  void shake_hands() {
+    deadline(shared_->options.header_timeout_ms);
+    transport_.async_handshake([self = shared_from_this()](error_code error) {
+      if (error || self->closed_) return self->shut();
+      self->read_head();
+    });
+  }
+
   void read_head() {
     if (shared_->stopping) return shut();
     busy_handler_ = false;
@@ -165,7 +180,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     deadline(first_ ? shared_->options.header_timeout_ms : shared_->options.idle_timeout_ms);
     first_ = false;
     beast::http::async_read_header(
-        socket_, buffer_, *parser_,
+        transport_, buffer_, *parser_,
         [self = shared_from_this()](error_code error, std::size_t) { self->on_head(error); });
   }
 
@@ -220,7 +235,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void send_continue() {
     static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-    asio::async_write(socket_, asio::buffer(kContinue), [self = shared_from_this()](error_code error, std::size_t) {
+    asio::async_write(transport_, asio::buffer(kContinue), [self = shared_from_this()](error_code error, std::size_t) {
       if (error) return self->shut();
       self->read_body();
     });
@@ -244,7 +259,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     parser_->get().body().size = chunk_.size();
     parser_->get().body().more = true;
     deadline(shared_->options.body_timeout_ms);
-    beast::http::async_read_some(socket_, buffer_, *parser_,
+    beast::http::async_read_some(transport_, buffer_, *parser_,
                                  [self = shared_from_this()](error_code error, std::size_t) { self->on_body(error); });
   }
 
@@ -327,10 +342,28 @@ class Connection : public std::enable_shared_from_this<Connection> {
     file_offset_ = response.file ? static_cast<off_t>(response.file->offset) : 0;
     sent_bytes_ = out_.size();
     deadline(shared_->options.write_timeout_ms);
-    asio::async_write(socket_, asio::buffer(out_), [self = shared_from_this()](error_code error, std::size_t) {
+    asio::async_write(transport_, asio::buffer(out_), [self = shared_from_this()](error_code error, std::size_t) {
       if (error || self->closed_) return self->shut();
-      self->send_file();
+      if (self->transport_.encrypted()) self->send_encrypted_file();
+      else self->send_file();
     });
+  }
+
+  void send_encrypted_file() {
+    if (closed_) return;
+    if (file_left_ == 0) return file_sent();
+    out_.resize(std::min<std::uint64_t>(file_left_, kFileBytes));
+    const ssize_t got = ::pread(file_fd_, out_.data(), out_.size(), file_offset_);
+    if (got <= 0) return shut();  // the file shrank
+    deadline(shared_->options.write_timeout_ms);
+    asio::async_write(transport_, asio::buffer(out_.data(), static_cast<std::size_t>(got)),
+                      [self = shared_from_this()](error_code error, std::size_t sent) {
+                        if (error || self->closed_) return self->shut();
+                        self->file_left_ -= sent;
+                        self->file_offset_ += static_cast<off_t>(sent);
+                        self->sent_bytes_ += sent;
+                        self->send_encrypted_file();
+                      });
   }
 
   // sendfile when the socket takes bytes: several times as fast as reading and writing.
@@ -356,6 +389,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
       }
       return shut();  // the file shrank, or the client left
     }
+    file_sent();
+  }
+
+  void file_sent() {
     if (file_fd_ >= 0) ::close(std::exchange(file_fd_, -1));
     finish_exchange();
   }
@@ -364,6 +401,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     timer_.cancel();
     done(status_);
     if (!keep_alive_ || shared_->stopping) {
+      if (transport_.encrypted()) return say_goodbye();
       error_code ignored;
       socket_.shutdown(tcp::socket::shutdown_send, ignored);
       return linger();
@@ -371,11 +409,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
     read_head();
   }
 
+  void say_goodbye() {
+    deadline(kLingerMs);
+    transport_.async_shutdown([self = shared_from_this()](error_code) { self->shut(); });
+  }
+
   // Reads what the client still sends, for a moment: closing with unread bytes would reset the connection and lose our answer.
   void linger() {
-    deadline(2000);
+    deadline(kLingerMs);
     chunk_.resize(kReadBytes);
-    socket_.async_read_some(asio::buffer(chunk_), [self = shared_from_this()](error_code error, std::size_t) {
+    transport_.async_read_some(asio::buffer(chunk_), [self = shared_from_this()](error_code error, std::size_t) {
       if (error || ++self->linger_reads_ > 256) return self->shut();
       self->linger();
     });
@@ -418,7 +461,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     for (const std::string& piece : stream_queue_) out_ += piece;
     stream_queue_.clear();
     deadline(shared_->options.write_timeout_ms);
-    asio::async_write(socket_, asio::buffer(out_), [self = shared_from_this()](error_code error, std::size_t size) {
+    asio::async_write(transport_, asio::buffer(out_), [self = shared_from_this()](error_code error, std::size_t size) {
       if (error) return self->shut();
       self->timer_.cancel();
       self->sent_bytes_ += size;
@@ -429,7 +472,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
 
   std::shared_ptr<Shared> shared_;
-  tcp::socket socket_;
+  Transport transport_;
+  tcp::socket& socket_;  // below TLS
   asio::steady_timer timer_;
   std::string peer_;
   beast::flat_buffer buffer_;
@@ -524,6 +568,9 @@ class Server::State {
 
   base::Result<void> open() {
     XI_TRY(const tcp::endpoint endpoint, parse_listen(shared_->options.listen));
+    if (!shared_->options.tls_certificate.empty() || !shared_->options.tls_key.empty()) {
+      XI_TRY(shared_->tls, make_tls_context(shared_->options.tls_certificate, shared_->options.tls_key));
+    }
     error_code error;
     acceptor_.open(endpoint.protocol(), error);
     if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);

@@ -32,6 +32,7 @@ class Service {
 struct Options {
   std::string listen = "127.0.0.1:8080";  // ADDRESS:PORT, [ADDRESS]:PORT; port 0 takes a free one
   std::filesystem::path scratch_folder;   // of body files
+  std::string tls_certificate, tls_key;   // PEM files; both empty: plain HTTP
   int network_threads = 2, worker_threads = 4;
   std::uint64_t header_bytes = 16 << 10;
   std::uint64_t stream_buffer_bytes = 1 << 20;  // unread bytes of an event stream before it is cut
