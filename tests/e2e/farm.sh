@@ -2,20 +2,8 @@
 # The farm under fire: 20 build requests at once, 8 different ones, the agent killed with SIGKILL while it builds. All must
 # succeed, identical requests must be built once and give the same engine, and nothing may be left behind.
 set -euo pipefail
-source=${XI_SOURCE_DIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-bin=${XI_BINARY_DIR:-$source/build/release}/bin
-bwrap --unshare-all --ro-bind / / true 2>/dev/null || { echo "SKIP: bubblewrap makes no sandbox here"; exit 77; }
-command -v clang++-19 >/dev/null || { echo "SKIP: no clang++-19"; exit 77; }
-[ -x "$bin/ignition-hub" ] && [ -x "$bin/ignition-agent" ] || { echo "ignition-hub and ignition-agent are not built" >&2; exit 1; }
-work=$(mktemp -d)
-hub=
-cleanup() {
-  [ -z "$hub" ] || kill "$hub" 2>/dev/null || true
-  [ -z "$hub" ] || wait "$hub" 2>/dev/null || true
-  rm -rf "$work"
-}
-trap cleanup EXIT
-fail() { echo "FAIL: $*" >&2; tail -40 "$work/hub.log" >&2; exit 1; }
+source "${XI_SOURCE_DIR:-$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib/hub.bash"
+needs_farm
 
 # Models of one matrix product and a few pointwise operators each, told apart by their widths: no kernel of one serves another.
 model() {
@@ -34,21 +22,7 @@ graph { name: "small$1"
 TEXT
 }
 
-start_hub() {
-  "$bin/ignition-hub" serve --data "$work/data" --listen 127.0.0.1:0 >>"$work/hub.log" 2>&1 &
-  hub=$!
-  for _ in $(seq 300); do
-    url=$(grep -o 'http://[0-9.:]*' "$work/hub.log" | tail -1) && [ -n "$url" ] && curl -fs "$url/healthz" >/dev/null && return
-    kill -0 "$hub" 2>/dev/null || fail "the hub ended"
-    sleep 0.1
-  done
-  fail "the hub does not answer"
-}
-call() { curl -sS --fail-with-body -H "Authorization: Bearer $token" "$@"; }
-field() { grep -o "\"$1\":\"[^\"]*\"" | head -1 | cut -d'"' -f4; }
-
 start_hub
-token=$(grep -o 'ih_administrator_[0-9a-f]*' "$work/hub.log")
 digests=()
 for i in $(seq 8); do
   model "$i" >"$work/$i.onnx"
@@ -130,7 +104,5 @@ for _ in $(seq 600); do
 done
 [ "$state" = succeeded ] || fail "after the hub's restart the build is $state"
 
-kill "$hub"
-wait "$hub" || fail "the hub did not end cleanly"
-hub=
+stop_hub
 echo "8 jobs for 20 requests, $retried of the answers from repeated attempts, unchanged request in $best s"

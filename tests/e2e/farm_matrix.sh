@@ -1,29 +1,11 @@
 #!/usr/bin/env bash
 # Organisations and tokens made while the hub runs; one request for several targets, shared fairly between organisations.
 set -euo pipefail
-source=${XI_SOURCE_DIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-bin=${XI_BINARY_DIR:-$source/build/release}/bin
-bwrap --unshare-all --ro-bind / / true 2>/dev/null || { echo "SKIP: bubblewrap makes no sandbox here"; exit 77; }
-command -v clang++-19 >/dev/null || { echo "SKIP: no clang++-19"; exit 77; }
-work=$(mktemp -d)
-hub=
-cleanup() {
-  [ -z "$hub" ] || kill "$hub" 2>/dev/null || true
-  [ -z "$hub" ] || wait "$hub" 2>/dev/null || true
-  rm -rf "$work"
-}
-trap cleanup EXIT
-fail() { echo "FAIL: $*" >&2; tail -20 "$work/hub.log" >&2; exit 1; }
-export XDG_CACHE_HOME=$work/cache XDG_CONFIG_HOME=$work/config
+source "${XI_SOURCE_DIR:-$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib/hub.bash"
+needs_farm
 
 printf 'agents:\n  local: 2\n' >"$work/hub.yaml"
-"$bin/ignition-hub" serve --data "$work/data" --config "$work/hub.yaml" --listen 127.0.0.1:0 >"$work/hub.log" 2>&1 &
-hub=$!
-for _ in $(seq 300); do
-  url=$(grep -o 'http://[0-9.:]*' "$work/hub.log" | tail -1) && [ -n "$url" ] && curl -fs "$url/healthz" >/dev/null && break
-  kill -0 "$hub" 2>/dev/null || fail "the hub ended"
-  sleep 0.1
-done
+start_hub --config "$work/hub.yaml"
 export XINFER_HUB=$url
 admin() { "$bin/ignition-hub" admin "$@" --data "$work/data"; }
 
@@ -66,7 +48,5 @@ for _ in $(seq 100); do
   sleep 0.2
 done
 "$bin/xinfer-cli" hub status 2>"$work/error" && fail "a revoked token still opens the door"
-kill "$hub"
-wait "$hub" || fail "the hub did not end cleanly"
-hub=
+stop_hub
 echo "ok: $matrix"

@@ -1,43 +1,14 @@
 #!/usr/bin/env bash
 # xinfer-cli hub against a real hub: what each command answers, its exit status, and what the cache can do alone.
 set -euo pipefail
-source=${XI_SOURCE_DIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-bin=${XI_BINARY_DIR:-$source/build/release}/bin
-bwrap --unshare-all --ro-bind / / true 2>/dev/null || { echo "SKIP: bubblewrap makes no sandbox here"; exit 77; }
-command -v clang++-19 >/dev/null || { echo "SKIP: no clang++-19"; exit 77; }
-work=$(mktemp -d)
-hub=
-cleanup() {
-  [ -z "$hub" ] || kill "$hub" 2>/dev/null || true
-  [ -z "$hub" ] || wait "$hub" 2>/dev/null || true
-  rm -rf "$work"
-}
-trap cleanup EXIT
-fail() { echo "FAIL: $*" >&2; cat "$work/out" "$work/err" >&2 2>/dev/null; tail -20 "$work/hub.log" >&2; exit 1; }
+source "${XI_SOURCE_DIR:-$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib/hub.bash"
+needs_farm
 
-export XDG_CONFIG_HOME=$work/config XDG_CACHE_HOME=$work/cache
-unset XINFER_TOKEN XINFER_OFFLINE
-
-# expect STATUS ARGUMENT...: runs xinfer-cli, output in out and err.
-expect() {
-  local wanted=$1 status=0
-  shift
-  "$bin/xinfer-cli" "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
-  [ "$status" = "$wanted" ] || fail "xinfer-cli $*: exit status $status, not $wanted"
-}
-says() { grep -qE -- "$1" "$work/out" "$work/err" || fail "no '$1' in the answer"; }
 # field PATH: of the JSON document in out.
 field() { node -e "const v=JSON.parse(require('fs').readFileSync('$work/out','utf8'))$1; console.log(typeof v==='object'?JSON.stringify(v):v)"; }
 
-"$bin/ignition-hub" serve --data "$work/data" --listen 127.0.0.1:0 >"$work/hub.log" 2>&1 &
-hub=$!
-for _ in $(seq 300); do
-  XINFER_HUB=$(grep -o 'Ignition Hub at http://[0-9.:]*' "$work/hub.log" | cut -d' ' -f4) && break
-  kill -0 "$hub" 2>/dev/null || fail "the hub ended"
-  sleep 0.1
-done
-export XINFER_HUB
-token=$(grep -o 'ih_administrator_[0-9a-f]*' "$work/hub.log")
+start_hub
+export XINFER_HUB=$url
 "$bin/make_model" tiny "$work/tiny.onnx"
 
 echo "reading needs no token"

@@ -1,28 +1,7 @@
 #!/usr/bin/env bash
 # Engines for every NVIDIA target on a machine that needs no GPU: by one command, and by a hub's farm in its sandbox.
 set -euo pipefail
-source=${XI_SOURCE_DIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-bin=${XI_BINARY_DIR:-$source/build/release}/bin
-work=$(mktemp -d)
-hub=
-cleanup() {
-  [ -z "$hub" ] || kill "$hub" 2>/dev/null || true
-  [ -z "$hub" ] || wait "$hub" 2>/dev/null || true
-  rm -rf "$work"
-}
-trap cleanup EXIT
-fail() { echo "FAIL: $*" >&2; cat "$work/out" "$work/err" >&2 2>/dev/null; exit 1; }
-export XDG_CONFIG_HOME=$work/config XDG_CACHE_HOME=$work/cache
-unset XINFER_TOKEN XINFER_OFFLINE
-
-# expect STATUS ARGUMENT...: runs xinfer-cli, output in out and err.
-expect() {
-  local wanted=$1 status=0
-  shift
-  "$bin/xinfer-cli" "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
-  [ "$status" = "$wanted" ] || fail "xinfer-cli $*: exit status $status, not $wanted"
-}
-says() { grep -qE -- "$1" "$work/out" "$work/err" || fail "no '$1' in the answer"; }
+source "${XI_SOURCE_DIR:-$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib/hub.bash"
 
 expect 0 targets
 if ! grep -qE '^sm_90a +(builds|runs here)' "$work/out"; then
@@ -55,16 +34,8 @@ fi
 
 bwrap --unshare-all --ro-bind / / true 2>/dev/null || { echo "SKIP of the farm: bubblewrap makes no sandbox here"; exit 0; }
 echo "the farm builds it too"
-: >"$work/hub.log"
-"$bin/ignition-hub" serve --data "$work/data" --listen 127.0.0.1:0 >"$work/hub.log" 2>&1 &
-hub=$!
-for _ in $(seq 300); do
-  XINFER_HUB=$(grep -o 'Ignition Hub at http://[0-9.:]*' "$work/hub.log" | cut -d' ' -f4) && break
-  kill -0 "$hub" 2>/dev/null || fail "the hub ended: $(tail -5 "$work/hub.log")"
-  sleep 0.1
-done
-export XINFER_HUB XINFER_TOKEN
-XINFER_TOKEN=$(grep -o 'ih_administrator_[0-9a-f]*' "$work/hub.log")
+start_hub
+export XINFER_HUB=$url XINFER_TOKEN=$token
 expect 0 hub build --onnx "$work/tiny.onnx" --target h100:fp16 -o "$work/farm.engine"
 expect 0 hub trust --yes
 expect 0 inspect "$work/farm.engine"

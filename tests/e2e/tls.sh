@@ -1,21 +1,9 @@
 #!/usr/bin/env bash
 # A hub that speaks HTTPS: clients check its certificate, builds and streams work as without, plain requests get nowhere.
 set -euo pipefail
-source=${XI_SOURCE_DIR:-$(cd "$(dirname "$0")/../.." && pwd)}
-bin=${XI_BINARY_DIR:-$source/build/release}/bin
+source "${XI_SOURCE_DIR:-$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib/hub.bash"
 command -v openssl >/dev/null || { echo "SKIP: no openssl to make a certificate with"; exit 77; }
-bwrap --unshare-all --ro-bind / / true 2>/dev/null || { echo "SKIP: bubblewrap makes no sandbox here"; exit 77; }
-command -v clang++-19 >/dev/null || { echo "SKIP: no clang++-19"; exit 77; }
-work=$(mktemp -d)
-hub=
-cleanup() {
-  [ -z "$hub" ] || kill "$hub" 2>/dev/null || true
-  [ -z "$hub" ] || wait "$hub" 2>/dev/null || true
-  rm -rf "$work"
-}
-trap cleanup EXIT
-fail() { echo "FAIL: $*" >&2; tail -20 "$work/hub.log" >&2; exit 1; }
-export XDG_CACHE_HOME=$work/cache XDG_CONFIG_HOME=$work/config
+needs_farm
 
 certificate() { openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 -keyout "$work/$1.key" -out "$work/$1.pem" 2>/dev/null; }
 certificate hub
@@ -25,17 +13,11 @@ printf 'tls:\n  certificate: %s\n  key: %s\n' "$work/hub.pem" "$work/other.key" 
 grep -q "(at tls.key)" "$work/error" || fail "$(cat "$work/error")"
 
 printf 'tls:\n  certificate: %s\n  key: %s\n' "$work/hub.pem" "$work/hub.key" >"$work/hub.yaml"
-"$bin/ignition-hub" serve --data "$work/data" --config "$work/hub.yaml" --listen 127.0.0.1:0 >"$work/hub.log" 2>&1 &
-hub=$!
-for _ in $(seq 300); do
-  url=$(grep -o 'https://[0-9.:]*' "$work/hub.log" | tail -1) && [ -n "$url" ] && curl -fs --cacert "$work/hub.pem" "$url/healthz" >/dev/null && break
-  kill -0 "$hub" 2>/dev/null || fail "the hub ended"
-  sleep 0.1
-done
-[ -n "$url" ] || fail "the hub tells no https address"
+start_hub --config "$work/hub.yaml"
+[ "${url%%:*}" = https ] || fail "the hub tells no https address"
+curl -fs --cacert "$work/hub.pem" "$url/healthz" >/dev/null || fail "no answer over TLS"
 curl -s --max-time 5 "http://${url#https://}/healthz" >/dev/null && fail "a plain request was answered"
-XINFER_TOKEN=$(grep -o 'ih_administrator_[0-9a-f]*' "$work/hub.log")
-export XINFER_TOKEN XINFER_HUB=$url
+export XINFER_TOKEN=$token XINFER_HUB=$url
 "$bin/xinfer-cli" hub status 2>"$work/error" && fail "a certificate of nobody was taken"
 grep -qi "certificate" "$work/error" || fail "$(cat "$work/error")"
 export XINFER_CA_FILE=$work/hub.pem
@@ -59,7 +41,5 @@ curl -fsS --cacert "$work/hub.pem" -r 100-199 -H "Authorization: Bearer $XINFER_
 for version in 1.0 1.1; do
   curl -s --max-time 5 --cacert "$work/hub.pem" --tls-max "$version" "$url/healthz" >/dev/null && fail "TLS $version was spoken"
 done
-kill "$hub"
-wait "$hub" || fail "the hub did not end cleanly"
-hub=
+stop_hub
 echo "ok: $id"
