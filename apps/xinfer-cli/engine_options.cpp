@@ -1,6 +1,5 @@
 #include "engine_options.h"
 
-#include <cctype>
 #include <charconv>
 #include <cstring>
 #include <filesystem>
@@ -10,6 +9,7 @@
 #include "base/digest.h"
 #include "onnx/tensor_file.h"
 #include "tensor/npy.h"
+#include "tensor/range.h"
 #include "xinfer/image.h"
 
 namespace xinfer::cli {
@@ -72,34 +72,6 @@ base::Result<std::map<std::string, tensor::Shape>> parse_shape_options(const std
   return shapes;
 }
 
-namespace {
-
-// What a dimension gets that is only named: a batch, an image's side, a length.
-tensor::Symbol default_range(std::string name, std::size_t axis, std::size_t rank) {
-  if (axis == 0) return {std::move(name), 1, 1, 8};
-  return rank >= 4 ? tensor::Symbol{std::move(name), 64, 224, 640} : tensor::Symbol{std::move(name), 1, 128, 512};
-}
-
-// One dimension of --shape.
-std::optional<tensor::Symbol> parse_range(std::string_view text) {
-  std::vector<std::int64_t> numbers;
-  while (true) {
-    std::int64_t number = -1;
-    auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (problem != std::errc() || number < 0 || number >= tensor::kUnbounded) return std::nullopt;
-    numbers.push_back(number);
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    if (text.empty()) break;
-    if (text.front() != ':') return std::nullopt;
-    text.remove_prefix(1);
-  }
-  if (numbers.size() == 1) return tensor::Symbol{{}, numbers[0], numbers[0], numbers[0]};
-  if (numbers.size() == 2) return tensor::Symbol{{}, numbers[0], numbers[1], numbers[1]};
-  return numbers.size() == 3 ? std::optional(tensor::Symbol{{}, numbers[0], numbers[1], numbers[2]}) : std::nullopt;
-}
-
-}  // namespace
-
 base::Result<std::map<std::string, std::vector<tensor::Symbol>>> parse_range_options(const std::vector<std::string>& texts) {
   std::map<std::string, std::vector<tensor::Symbol>> ranges;
   for (const auto& text : texts) {
@@ -116,8 +88,7 @@ base::Result<std::map<std::string, std::vector<tensor::Symbol>>> parse_range_opt
       }
     std::vector<tensor::Symbol>& dims = ranges[text.substr(0, equals)];
     for (std::size_t i = 0; i < parts.size(); ++i) {
-      const bool named = !parts[i].empty() && (std::isalpha(static_cast<unsigned char>(parts[i][0])) || parts[i][0] == '_');
-      auto range = named ? default_range(tensor::symbol_name(parts[i]), i, parts.size()) : parse_range(parts[i]);
+      const auto range = tensor::parse_range(parts[i], i, parts.size());
       if (!range)
         return fail(Code::kInvalidArgument, "--shape {}: '{}' is no list of sizes like 1x3x224x224, ranges like 1:1:8x3x224x224 or names like Nx3x224x224", text, sizes);
       dims.push_back(*range);

@@ -58,7 +58,7 @@ Result<void> fill_request(const BuildArguments& arguments, Request& request) {
   request.model = arguments.model;
   request.name = name_of(arguments);
   request.priority = arguments.priority;
-  XI_TRY(request.shapes, parse_shape_options(arguments.shapes));
+  XI_TRY(request.shapes, parse_range_options(arguments.shapes));
   XI_TRY(request.metadata, read_metadata(arguments.metadata));
   return {};
 }

@@ -59,7 +59,10 @@ Result<int> download(const DownloadArguments& arguments, bool json) {
   XI_TRY(const HardwareTarget target, target::parse(arguments.target));
   hub::DownloadOptions options;
   static_cast<hub::HubOptions&>(options) = arguments.options();
-  XI_TRY(options.input_shapes, parse_shape_options(arguments.shapes));
+  XI_TRY(const auto ranges, parse_range_options(arguments.shapes));
+  for (const auto& [name, dimensions] : ranges)
+    for (const tensor::Symbol& range : dimensions)
+      options.input_shapes[name].emplace_back(range.min, range.opt, range.max);
   options.build = !arguments.no_build;
   options.offline = arguments.offline;
   options.refresh = arguments.refresh;
@@ -94,7 +97,7 @@ struct PushArguments : HubArguments {
 };
 
 Result<int> push(PushArguments& arguments, bool json) {
-  XI_TRY(arguments.request.input_shapes, parse_shape_options(arguments.shapes));
+  XI_TRY(arguments.request.input_shapes, parse_range_options(arguments.shapes));
   XI_TRY(arguments.request.metadata, read_metadata(arguments.metadata));
   XI_TRY(hub::Client client, hub::Client::open(arguments.options()));
   {

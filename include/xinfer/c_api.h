@@ -60,7 +60,7 @@ typedef struct {
   const char* name;
   xi_dtype dtype;
   size_t rank;
-  const int64_t* shape; /* -1 where the size depends on the data */
+  const int64_t* shape; /* -1 where the size is known only while running */
 } xi_tensor_info;
 
 /* XI_API_VERSION of the library in use. */
@@ -76,9 +76,15 @@ size_t xi_engine_num_inputs(const xi_engine* engine);
 size_t xi_engine_num_outputs(const xi_engine* engine);
 xi_status xi_engine_input_info(const xi_engine* engine, size_t index, xi_tensor_info* info);
 xi_status xi_engine_output_info(const xi_engine* engine, size_t index, xi_tensor_info* info);
+/* The sizes that an input may have, and those that the engine is fastest at: *min, *opt and *max receive arrays of the input's
+ * rank that live as long as the engine; each may be null. */
+xi_status xi_engine_input_range(const xi_engine* engine, size_t index, const int64_t** min, const int64_t** opt,
+                                const int64_t** max);
 
 xi_status xi_session_create(const xi_engine* engine, xi_session** session);
 void xi_session_close(xi_session* session);
+/* For an input that takes many sizes: the shape of what is set or bound from now on. */
+xi_status xi_session_set_input_shape(xi_session* session, const char* name, const int64_t* shape, size_t rank);
 /* Copies `bytes` bytes into the input. The size must be the input's. */
 xi_status xi_session_set_input(xi_session* session, const char* name, const void* data, size_t bytes);
 /* The engine reads from (writes to) `data` directly in the runs that follow; it must stay alive. Outputs need 64-byte

@@ -59,8 +59,7 @@ base::Result<void> build_files(const std::filesystem::path& job, const std::file
   compiler::BuildOptions options;
   options.target = lease.target + ":" + lease.precision;
   options.precision = lease.precision;
-  for (const auto& [name, dimensions] : lease.shapes)
-    options.input_shapes[name] = tensor::Shape(dimensions.begin(), dimensions.end());
+  options.input_ranges = lease.shapes;
   options.model_name = lease.model.empty() ? lease.onnx.substr(0, 16) : lease.model;
   options.license = lease.licence;
   if (lease.metadata) options.metadata = api::encode(*lease.metadata);

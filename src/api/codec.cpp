@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "api/fields.h"
+#include "tensor/range.h"
 
 namespace xinfer::api {
 namespace {
@@ -70,6 +71,8 @@ Json to_json(const T& value) {
       if (field.required || !is_empty(member)) object[std::string(field.name)] = to_json(member);
     });
     return object;
+  } else if constexpr (std::is_same_v<T, tensor::Symbol>) {
+    return value.name.empty() && value.min == value.max ? Json(value.min) : Json(tensor::format_range(value));
   } else {
     return Json(value);
   }
@@ -140,6 +143,18 @@ Result<T> from_json(const Json& json, const std::string& path, Unknown unknown) 
     if (json.is_number_unsigned() && json.template get<std::uint64_t>() > std::uint64_t{INT64_MAX})
       return std::unexpected(Error{Code::kInvalidArgument, "number too large", path});
     return json.template get<T>();
+  } else if constexpr (std::is_same_v<T, tensor::Symbol>) {
+    if (json.is_number_integer()) {
+      XI_TRY(const auto size, from_json<std::int64_t>(json, path, unknown));
+      return tensor::Symbol{{}, size, size, size};
+    }
+    if (!json.is_string()) return wrong(path, "a size or a range", json);
+    // Without its place among the others a bare name has no default range: here every range has numbers.
+    const auto text = json.template get<std::string>();
+    auto range = text.find(':') == text.npos ? std::nullopt : tensor::parse_range(text, 0, 0);
+    if (!range)
+      return std::unexpected(Error{Code::kInvalidArgument, fmt::format("'{}' is no range like \"32:320:1280\"", text), path});
+    return *std::move(range);
   } else if constexpr (std::is_floating_point_v<T>) {
     if (!json.is_number()) return wrong(path, "a number", json);
     return json.template get<T>();
@@ -175,6 +190,7 @@ Json schema_of() {
   else if constexpr (std::is_same_v<T, std::string>) return {{"type", "string"}};
   else if constexpr (std::is_same_v<T, bool>) return {{"type", "boolean"}};
   else if constexpr (std::is_integral_v<T>) return {{"type", "integer"}, {"format", "int64"}};
+  else if constexpr (std::is_same_v<T, tensor::Symbol>) return {{"oneOf", {{{"type", "integer"}, {"format", "int64"}}, {{"type", "string"}, {"description", "minimum:optimum:maximum"}}}}};
   else if constexpr (std::is_floating_point_v<T>) return {{"type", "number"}};
   else if constexpr (IsVector<T>::value) return {{"type", "array"}, {"items", schema_of<typename T::value_type>()}};
   else if constexpr (IsMap<T>::value)

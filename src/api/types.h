@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "tensor/size.h"
+
 namespace xinfer::api {
 
 /// JSON text that is passed on as it is (reports, manifests).
@@ -14,7 +16,8 @@ struct RawJson {
   bool operator==(const RawJson&) const = default;
 };
 
-using Shapes = std::map<std::string, std::vector<std::int64_t>>;  // input name -> dimensions
+/// Input name to the range of each dimension. In JSON a number, or a text as in tensor/range.h: 48, "32:320:1280".
+using Shapes = std::map<std::string, std::vector<tensor::Symbol>>;
 
 // ---- Errors
 

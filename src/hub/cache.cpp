@@ -12,15 +12,32 @@
 
 #include "base/digest.h"
 #include "base/files.h"
+#include "tensor/range.h"
 
 namespace xinfer::hub {
 
 using base::Code;
 using base::Result;
 
+namespace {
+
+nlohmann::json to_json(const api::Shapes& shapes) {
+  nlohmann::json object = nlohmann::json::object();
+  for (const auto& [name, dimensions] : shapes) {
+    auto& list = object[name] = nlohmann::json::array();
+    for (const tensor::Symbol& range : dimensions) {
+      if (range.min == range.max) list.push_back(range.min);
+      else list.push_back(tensor::format_range(range));
+    }
+  }
+  return object;
+}
+
+}  // namespace
+
 std::string EngineKey::id() const {
   // As JSON, so that no two requests can run together.
-  return base::sha256(nlohmann::json::array({hub, model, target, shapes}).dump());
+  return base::sha256(nlohmann::json::array({hub, model, target, to_json(shapes)}).dump());
 }
 
 Result<FileLock> FileLock::take(const std::filesystem::path& path, const std::function<void()>& waiting,
@@ -66,7 +83,7 @@ Result<void> Cache::put(const EngineKey& key, const std::string& digest) {
   const auto size = std::filesystem::file_size(engine_file(digest), missing);
   if (missing) return std::unexpected(base::Error{Code::kIo, missing.message(), engine_file(digest).string()});
   const nlohmann::json entry = {{"hub", key.hub},       {"model", key.model}, {"target", key.target},
-                                {"shapes", key.shapes}, {"digest", digest},   {"size_bytes", size}};
+                                {"shapes", to_json(key.shapes)}, {"digest", digest},   {"size_bytes", size}};
   return base::write_file(index_file(key), entry.dump(1) + "\n");
 }
 

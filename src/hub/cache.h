@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "api/types.h"
 #include "base/error.h"
 
 namespace xinfer::hub {
@@ -14,7 +15,7 @@ namespace xinfer::hub {
 /// What was asked for.
 struct EngineKey {
   std::string hub, model, target;
-  std::map<std::string, std::vector<std::int64_t>> shapes;
+  api::Shapes shapes;
   std::string id() const;  // SHA-256 over all of it
 };
 

@@ -27,11 +27,19 @@ void show(const HubOptions& options, std::string stage, double fraction = -1) {
   if (options.on_progress) options.on_progress({std::move(stage), fraction, {}});
 }
 
+api::Shapes to_shapes(const std::map<std::string, std::vector<Dimension>>& input_shapes) {
+  api::Shapes shapes;
+  for (const auto& [name, dimensions] : input_shapes)
+    for (const Dimension& d : dimensions) shapes[name].push_back({{}, d.min, d.opt, d.max});
+  return shapes;
+}
+
 /// The engine that the hub has for these sizes, or has built now.
 Result<api::Engine> obtain(Client& client, const std::string& model_id, const HardwareTarget& target,
                            const DownloadOptions& options) {
   XI_TRY(const api::Model model, client.model(model_id));
-  const bool default_shapes = options.input_shapes.empty() || options.input_shapes == model.input_shapes;
+  const api::Shapes shapes = to_shapes(options.input_shapes);
+  const bool default_shapes = shapes.empty() || shapes == model.input_shapes;
   if (default_shapes) {
     for (const api::Engine& engine : model.engines)
       if (engine.target == target.architecture() && engine.precision == target.precision()) return engine;
@@ -48,7 +56,7 @@ Result<api::Engine> obtain(Client& client, const std::string& model_id, const Ha
   request.model = model_id;
   request.target = target.architecture();
   request.precision = target.precision();
-  if (!default_shapes) request.shapes = options.input_shapes;
+  if (!default_shapes) request.shapes = shapes;
   XI_TRY(const api::Build build, client.submit(request));
   XI_TRY(api::Build done, client.wait(build, options.on_progress));
   return std::move(*done.engine);
@@ -112,7 +120,7 @@ Result<std::filesystem::path> resolve(const std::string& model_id, const Hardwar
   const std::filesystem::path folder =
       options.cache_folder.empty() ? base::cache_folder() : std::filesystem::path(options.cache_folder);
   Cache cache(folder);
-  const EngineKey key{hub_url(options.url), model_id, target.to_string(), options.input_shapes};
+  const EngineKey key{hub_url(options.url), model_id, target.to_string(), to_shapes(options.input_shapes)};
   const char* variable = std::getenv("XINFER_OFFLINE");
   const bool offline = options.offline || (variable && std::string_view(variable) == "1");
   if (!options.refresh || offline) {

@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <new>
 #include <string>
 
+#include "tensor/tensor.h"
 #include "xinfer/core/inference_engine.h"
 
 using xinfer::core::InferenceEngine;
@@ -17,7 +19,11 @@ struct xi_engine {
 };
 struct xi_session {
   Session session;
-  std::vector<xinfer::core::TensorDescription> inputs;
+  std::vector<xinfer::core::TensorDescription> inputs;  // shapes as xi_session_set_input_shape left them
+
+  xinfer::core::TensorDescription& input(const char* name);
+  /// The same, checked for a known shape of so many bytes.
+  const xinfer::core::TensorDescription& input(const char* name, size_t bytes);
 };
 
 namespace {
@@ -59,6 +65,8 @@ void require(const void* pointer, const char* what) {
   if (!pointer) throw xinfer::Error("invalid_argument", std::string(what) + " is null");
 }
 
+[[noreturn]] void refuse(const std::string& message) { throw xinfer::Error("invalid_argument", message); }
+
 void fill(const std::vector<xinfer::core::TensorDescription>& list, size_t index, xi_tensor_info* info) {
   require(info, "info");
   if (index >= list.size()) throw xinfer::Error("not_found", "there is no input or output " + std::to_string(index));
@@ -67,6 +75,27 @@ void fill(const std::vector<xinfer::core::TensorDescription>& list, size_t index
 }
 
 }  // namespace
+
+xinfer::core::TensorDescription& xi_session::input(const char* name) {
+  require(name, "name");
+  for (auto& input : inputs)
+    if (input.name == name) return input;
+  throw xinfer::Error("not_found", std::string("the engine has no input '") + name + "'");
+}
+
+const xinfer::core::TensorDescription& xi_session::input(const char* name, size_t bytes) {
+  const auto& found = input(name);
+  size_t needed = xinfer::core::size_of(found.dtype);
+  for (int64_t size : found.shape) {
+    if (size < 0)
+      refuse("input '" + found.name + "' of shape " + xinfer::tensor::to_string(found.shape) +
+             " takes many sizes: call xi_session_set_input_shape first");
+    needed *= static_cast<size_t>(size);
+  }
+  if (needed != bytes)
+    refuse("input '" + found.name + "' has " + std::to_string(needed) + " bytes, got " + std::to_string(bytes));
+  return found;
+}
 
 int xi_api_version(void) { return XI_API_VERSION; }
 const char* xi_last_error(void) { return last_error.c_str(); }
@@ -107,6 +136,18 @@ xi_status xi_engine_output_info(const xi_engine* engine, size_t index, xi_tensor
   });
 }
 
+xi_status xi_engine_input_range(const xi_engine* engine, size_t index, const int64_t** min, const int64_t** opt,
+                                const int64_t** max) {
+  return guarded([&] {
+    require(engine, "engine");
+    const auto& inputs = engine->engine.inputs();
+    if (index >= inputs.size()) throw xinfer::Error("not_found", "there is no input " + std::to_string(index));
+    if (min) *min = inputs[index].min_shape.data();
+    if (opt) *opt = inputs[index].opt_shape.data();
+    if (max) *max = inputs[index].max_shape.data();
+  });
+}
+
 xi_status xi_session_create(const xi_engine* engine, xi_session** session) {
   return guarded([&] {
     require(engine, "engine");
@@ -116,30 +157,37 @@ xi_status xi_session_create(const xi_engine* engine, xi_session** session) {
 }
 void xi_session_close(xi_session* session) { delete session; }
 
+xi_status xi_session_set_input_shape(xi_session* session, const char* name, const int64_t* shape, size_t rank) {
+  return guarded([&] {
+    require(session, "session");
+    auto& input = session->input(name);
+    if (rank > 0) require(shape, "shape");
+    xinfer::core::Shape given(shape, shape + rank);
+    const bool fits = given.size() == input.min_shape.size() &&
+                      std::ranges::equal(given, input.min_shape, std::ranges::greater_equal()) &&
+                      std::ranges::equal(given, input.max_shape, std::ranges::less_equal());
+    if (!fits)
+      refuse("input '" + input.name + "' takes " + xinfer::tensor::to_string(input.min_shape) + " to " +
+             xinfer::tensor::to_string(input.max_shape) + ", got " + xinfer::tensor::to_string(given));
+    input.shape = std::move(given);
+  });
+}
+
 xi_status xi_session_set_input(xi_session* session, const char* name, const void* data, size_t bytes) {
   return guarded([&] {
     require(session, "session");
-    require(name, "name");
     require(data, "data");
-    auto input = std::find_if(session->inputs.begin(), session->inputs.end(),
-                              [&](const auto& item) { return item.name == name; });
-    if (input == session->inputs.end())
-      throw xinfer::Error("not_found", std::string("the engine has no input '") + name + "'");
+    const auto& input = session->input(name, bytes);
     // A view that set_input only reads.
-    Tensor view = Tensor::view(const_cast<void*>(data), input->shape, input->dtype);
-    if (view.size_bytes() != bytes)
-      throw xinfer::Error("invalid_argument", std::string("input '") + name + "' has " +
-                                                  std::to_string(view.size_bytes()) + " bytes, got " +
-                                                  std::to_string(bytes));
-    session->session.set_input(name, view);
+    session->session.set_input(name, Tensor::view(const_cast<void*>(data), input.shape, input.dtype));
   });
 }
 
 xi_status xi_session_bind_input(xi_session* session, const char* name, const void* data, size_t bytes) {
   return guarded([&] {
     require(session, "session");
-    require(name, "name");
-    session->session.bind_input(name, data, bytes);
+    require(data, "data");
+    session->session.bind_input(name, data, session->input(name, bytes).shape);
   });
 }
 

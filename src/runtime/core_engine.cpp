@@ -166,6 +166,10 @@ void Session::bind_input(const std::string& name, const void* data, std::size_t 
   value_or_raise(state_->session.bind_input(index, data, state_->shared->inputs[index].shape));
 }
 
+void Session::bind_input(const std::string& name, const void* data, const Shape& shape) {
+  value_or_raise(state_->session.bind_input(find(state_->shared->inputs, name, "input"), data, shape));
+}
+
 void Session::bind_output(const std::string& name, void* data, std::size_t bytes) {
   value_or_raise(state_->session.bind_output(find(state_->shared->outputs, name, "output"), data, bytes));
 }

@@ -55,8 +55,9 @@ Values to_values(const core::Tensor& tensor, const std::string& name) {
 }
 
 /// A tensor of the engine's input type with these values.
-core::Tensor to_input(const core::TensorDescription& input, const std::vector<float>& values) {
-  core::Tensor tensor(input.shape, input.dtype);
+core::Tensor to_input(const core::TensorDescription& input, const Values& given) {
+  const std::vector<float>& values = given.data;
+  core::Tensor tensor(given.shape, input.dtype);
   if (tensor.num_elements() != values.size())
     raise({Code::kInternal, fmt::format("{} values for an input of {}", values.size(), tensor.num_elements()),
            input.name});
@@ -83,6 +84,14 @@ const std::string& Model::input_name() const {
   return engine.inputs().front().name;
 }
 
+const core::TensorDescription& Model::input() const {
+  const std::string& name = input_name();
+  for (const auto& description : engine.inputs())
+    if (description.name == name) return description;
+  engine.get_input_shape(name);  // throws
+  return engine.inputs().front();
+}
+
 Model load_model(const std::string& engine_path, const core::EngineOptions& options, const std::string& metadata_json,
                  const std::string& labels_path) {
   core::InferenceEngine engine(engine_path, options);
@@ -94,15 +103,13 @@ Model load_model(const std::string& engine_path, const core::EngineOptions& opti
     raise({Code::kUnsupported,
            fmt::format("the engine has {} inputs; models of pictures have one", model.engine.num_inputs()),
            engine_path});
-  model.engine.get_input_shape(
-      model.input_name());  // names the inputs that there are when the metadata's is none of them
+  model.input();  // names the inputs that there are when the metadata's is none of them
   return model;
 }
 
-Outputs infer(const Model& model, const std::vector<float>& input) {
+Outputs infer(const Model& model, const Values& input) {
   std::map<std::string, core::Tensor> inputs;
-  for (const auto& description : model.engine.inputs())
-    if (description.name == model.input_name()) inputs.emplace(description.name, to_input(description, input));
+  inputs.emplace(model.input_name(), to_input(model.input(), input));
   const auto results = model.engine.infer(inputs);
   Outputs outputs;
   for (const auto& [name, tensor] : results) {

@@ -26,14 +26,15 @@ struct Model {
 
   /// Name of the input that takes the picture: the metadata's, else the only one.
   const std::string& input_name() const;
+  const core::TensorDescription& input() const;
 };
 
 /// `metadata_json` empty: what the engine carries. `labels_path` empty: the metadata's labels. Throws Error.
 Model load_model(const std::string& engine_path, const core::EngineOptions& options, const std::string& metadata_json,
                  const std::string& labels_path);
 
-/// One inference on the picture's values. Outputs by role; those that the metadata gives no role keep their name. Throws Error.
-Outputs infer(const Model& model, const std::vector<float>& input);
+/// One inference on the picture's values, of a shape that the input takes. Outputs by role; those that the metadata gives no role keep their name. Throws Error.
+Outputs infer(const Model& model, const Values& input);
 
 /// The output of that role. kInvalidArgument names the roles that there are.
 [[nodiscard]] base::Result<const Values*> find_output(const Outputs& outputs, const std::string& role);

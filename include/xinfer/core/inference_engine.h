@@ -61,6 +61,8 @@ class Session {
   void set_input(const std::string& name, const Tensor& tensor);
   /// Lets the engine read the input from `data` (size of the input, alive during run(), no copy when 64-byte aligned).
   void bind_input(const std::string& name, const void* data, std::size_t bytes);
+  /// The same for an input that takes many sizes.
+  void bind_input(const std::string& name, const void* data, const Shape& shape);
   /// Lets the engine write the output to `data` (64-byte aligned, room for the output, alive during run()).
   void bind_output(const std::string& name, void* data, std::size_t bytes);
   /// GPU engines: lets kernels read the input from (write the output to) device memory of the engine's GPU, without a copy.

@@ -45,9 +45,18 @@ struct HubOptions {
   std::function<bool()> cancelled;
 };
 
+/// One size, or all from `min` to `max` in one engine that is fastest at `opt`.
+struct Dimension {
+  std::int64_t min, opt, max;
+
+  Dimension(std::int64_t size) : min(size), opt(size), max(size) {}  // NOLINT: a number is a dimension
+  Dimension(std::int64_t minimum, std::int64_t optimum, std::int64_t maximum)
+      : min(minimum), opt(optimum), max(maximum) {}
+};
+
 struct DownloadOptions : HubOptions {
-  /// Sizes of the model's inputs, by name; empty: the catalogue's.
-  std::map<std::string, std::vector<std::int64_t>> input_shapes;
+  /// Sizes of the model's inputs, by name; empty: the catalogue's. {{"x", {1, 3, 48, {32, 320, 1280}}}}
+  std::map<std::string, std::vector<Dimension>> input_shapes;
   /// Whether the hub is asked to build an engine that it does not have (needs a token).
   bool build = true;
   /// Only the cache: no network. Also set by XINFER_OFFLINE=1.

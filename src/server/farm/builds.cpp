@@ -8,6 +8,7 @@
 #include "base/trace.h"
 #include "server/farm/farm.h"
 #include "server/farm/rows.h"
+#include "tensor/range.h"
 
 namespace xinfer::server::farm {
 
@@ -22,7 +23,11 @@ constexpr int kSchema = 1;  // of the build key
 std::string build_key(const JobSpec& spec) {
   std::string text = fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n", kSchema, XI_VERSION, spec.onnx, spec.target,
                                  spec.precision, spec.model, spec.licence);
-  for (const auto& [name, dimensions] : spec.shapes) text += fmt::format("{}={}\n", name, fmt::join(dimensions, "x"));
+  for (const auto& [name, dimensions] : spec.shapes) {
+    std::vector<std::string> sizes;
+    for (const tensor::Symbol& dimension : dimensions) sizes.push_back(tensor::format_range(dimension));
+    text += fmt::format("{}={}\n", name, fmt::join(sizes, "x"));
+  }
   if (spec.metadata) text += api::encode(*spec.metadata);
   return base::sha256(text);
 }

@@ -9,6 +9,7 @@
 #include "server/routes/route.h"
 #include "server/services.h"
 #include "target/registry.h"
+#include "tensor/range.h"
 
 namespace xinfer::server::routes {
 
@@ -49,14 +50,16 @@ Result<void> check_shapes(const api::Shapes& shapes, const Settings& settings) {
   for (const auto& [name, dimensions] : shapes) {
     if (name.empty() || name.size() > 200) return bad("shapes", "an input's name has 1 to 200 bytes");
     if (dimensions.size() > kRank) return bad("shapes." + name, fmt::format("more than {} dimensions", kRank));
-    for (std::int64_t dimension : dimensions)
-      if (dimension <= 0 || dimension > kDimension)
-        return bad("shapes." + name, fmt::format("{} is no size", dimension));
+    for (const tensor::Symbol& range : dimensions)
+      if (range.min <= 0 || range.opt < range.min || range.max < range.opt || range.max > kDimension)
+        return bad("shapes." + name, fmt::format("{} is no {}", tensor::format_range(range),
+                                                 range.min == range.max ? "size" : "minimum:optimum:maximum"));
   }
   return {};
 }
 
-Result<void> from_model(Services& services, const Call& call, const api::BuildRequest& request, farm::JobSpec& spec) {
+Result<void> from_model(Services& services, const Call& call, const api::BuildRequest& request,
+                        const HardwareTarget& target, farm::JobSpec& spec) {
   if (request.metadata) return bad("metadata", "a model brings its own metadata");
   auto model = services.catalogue.find(call.principal.organisation, request.model);
   if (!model) return std::unexpected(std::move(model).error().in("model"));
@@ -69,7 +72,13 @@ Result<void> from_model(Services& services, const Call& call, const api::BuildRe
   spec.licence = model->licence;
   spec.onnx = model->sha256;
   spec.default_shapes = request.shapes.empty() || request.shapes == model->input_shapes;
-  if (spec.default_shapes) spec.shapes = model->input_shapes;
+  if (spec.default_shapes) {
+    spec.shapes = model->input_shapes;
+    // Engines for GPUs have fixed sizes: of a range that nobody asked for by name, the optimum.
+    if (!target.is_cpu())
+      for (auto& [name, dimensions] : spec.shapes)
+        for (tensor::Symbol& range : dimensions) range = {{}, range.opt, range.opt, range.opt};
+  }
   spec.metadata = std::move(model->metadata);
   // The public catalogue's own engines are everybody's; what else is asked for stays in its organisation.
   if (model->visibility == "public" && spec.default_shapes) spec.organisation = accounts::kPublicOrganisation;
@@ -92,7 +101,7 @@ Result<farm::JobSpec> to_spec(Services& services, const Call& call, const api::B
   spec.precision = target.precision();
   spec.shapes = request.shapes;
   if (!request.model.empty()) {
-    XI_CHECK(from_model(services, call, request, spec));
+    XI_CHECK(from_model(services, call, request, target, spec));
   } else {
     spec.onnx = request.onnx;
     spec.metadata = request.metadata;

@@ -94,7 +94,7 @@ struct SuperResolution::State {
       raise({Code::kUnsupported,
              fmt::format("the model's head '{}' does not enlarge pictures (head: espcn)", metadata.head),
              {}});
-    const auto& shape = model.engine.get_input_shape(model.input_name());
+    const auto& shape = model.input().opt_shape;
     factor = static_cast<int>(metadata.upscale.value_or(3));
     if (metadata.input) scale = static_cast<float>(metadata.input->scale);
     if (shape.size() != 4 || shape[0] != 1 || shape[1] != 1 || shape[2] <= 2 * kMargin || shape[3] <= 2 * kMargin)
@@ -107,10 +107,10 @@ struct SuperResolution::State {
 
   /// Runs the network on the tile whose top left corner lies at (left, top), and keeps what the margins leave.
   void enlarge_tile(const Plane& luma, int left, int top, Plane& out) const {
-    std::vector<float> values;
-    values.reserve(std::size_t(tile_width) * tile_height);
+    Values values{{}, model.input().opt_shape};
+    values.data.reserve(std::size_t(tile_width) * tile_height);
     for (int y = 0; y < tile_height; ++y)
-      for (int x = 0; x < tile_width; ++x) values.push_back(luma.near(left + x, top + y) * scale);
+      for (int x = 0; x < tile_width; ++x) values.data.push_back(luma.near(left + x, top + y) * scale);
     const Outputs outputs = infer(model, values);
     const Values& result = *value_or_raise(find_output(outputs, "image"));
     const int wide = tile_width * factor;

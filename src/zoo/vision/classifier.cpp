@@ -17,8 +17,7 @@ struct ImageClassifier::State {
   PictureInput input;
   explicit State(const ClassifierConfig& config)
       : model(load_model(config.engine_path, config.engine, config.metadata, config.labels_path)),
-        input(value_or_raise(PictureInput::make(model.metadata.input.value_or(api::ImageInput{}),
-                                                model.engine.get_input_shape(model.input_name())))) {
+        input(PictureInput::of(model)) {
     if (model.metadata.head != "softmax")
       raise({Code::kUnsupported,
              fmt::format("the model's head '{}' does not classify (head of classifiers: softmax)", model.metadata.head),

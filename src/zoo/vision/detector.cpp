@@ -34,8 +34,7 @@ struct Detector::State {
 
   explicit State(const DetectorConfig& config)
       : model(load_model(config.engine_path, config.engine, config.metadata, config.labels_path)),
-        input(value_or_raise(PictureInput::make(model.metadata.input.value_or(api::ImageInput{}),
-                                                model.engine.get_input_shape(model.input_name())))),
+        input(PictureInput::of(model)),
         decode(value_or_raise(find_head(model.metadata.head))) {
     const api::Metadata& metadata = model.metadata;
     score_threshold = config.score_threshold.value_or(static_cast<float>(metadata.score_threshold.value_or(0.3)));
@@ -64,7 +63,7 @@ std::vector<Detection> Detector::predict(const ImageView& image) const {
   const State& state = *state_;
   if (image.empty()) raise({Code::kInvalidArgument, "the image is empty", {}});
   Placement placement;
-  const std::vector<float> values = state.input.fill(image, placement);
+  const Values values = state.input.fill(image, placement);
   const auto& model = state.model;
   const Outputs outputs = infer(model, values);
   const HeadInput head{model.metadata, outputs, state.input.width(), state.input.height(), state.score_threshold};

@@ -18,8 +18,7 @@ struct PictureModel {
   PictureInput input;
   PictureModel(const std::string& path, const core::EngineOptions& options, std::string_view head)
       : model(load_model(path, options, "", "")),
-        input(value_or_raise(PictureInput::make(model.metadata.input.value_or(api::ImageInput{}),
-                                                model.engine.get_input_shape(model.input_name())))) {
+        input(PictureInput::of(model)) {
     if (model.metadata.head != head)
       raise({Code::kUnsupported, fmt::format("the model's head is '{}', not '{}'", model.metadata.head, head), path});
   }

@@ -12,7 +12,7 @@ using base::Code;
 
 namespace {
 
-/// The model compiled for one width.
+/// The model compiled for one width, or for all up to one.
 struct Width {
   Model model;
   PictureInput input;
@@ -23,8 +23,7 @@ Width load_width(const std::string& path, const OcrRecognizerConfig& config) {
   if (model.metadata.head != "ctc")
     raise({Code::kUnsupported, fmt::format("the model's head '{}' reads no text (head: ctc)", model.metadata.head),
            path});
-  auto input = value_or_raise(PictureInput::make(model.metadata.input.value_or(api::ImageInput{}),
-                                                 model.engine.get_input_shape(model.input_name())));
+  PictureInput input = PictureInput::of(model);
   return {std::move(model), std::move(input)};
 }
 
@@ -64,15 +63,16 @@ OcrRecognizer::OcrRecognizer(const std::string& model_id, const HardwareTarget& 
   OcrRecognizerConfig config;
   config.engine.trusted_keys = options.trusted_keys;
   config.engine_paths.push_back(hub::download_engine(model_id, target, options));
-  if (options.input_shapes.empty()) {  // the catalogue's width, and those beside it
-    const Width first = load_width(config.engine_paths.front(), config);
-    core::Shape shape = first.model.engine.get_input_shape(first.model.input_name());
-    const std::size_t axis = first.model.metadata.input && first.model.metadata.input->layout == "nhwc" ? 2 : 3;
+  const Width first = load_width(config.engine_paths.front(), config);
+  if (options.input_shapes.empty() && !first.input.takes_many_widths()) {  // as on GPUs: those beside the catalogue's
+    const core::Shape& shape = first.model.input().opt_shape;
+    std::vector<hub::Dimension> sizes(shape.begin(), shape.end());
+    hub::Dimension& across = sizes[first.model.metadata.input && first.model.metadata.input->layout == "nhwc" ? 2 : 3];
     for (const int width : kWidths) {
       if (width == first.input.width()) continue;
+      across = width;
       hub::DownloadOptions other = options;
-      shape[axis] = width;
-      other.input_shapes = {{first.model.input_name(), shape}};
+      other.input_shapes = {{first.model.input_name(), sizes}};
       config.engine_paths.push_back(hub::download_engine(model_id, target, other));
     }
   }
@@ -83,8 +83,7 @@ RecognizedText OcrRecognizer::predict(const ImageView& line) const {
   if (line.empty()) raise({Code::kInvalidArgument, "the image is empty", {}});
   const Width& width = state_->choose(line);
   Placement placement;
-  const std::vector<float> values = width.input.fill(line, placement);
-  const Outputs outputs = infer(width.model, values);
+  const Outputs outputs = infer(width.model, width.input.fill(line, placement));
   const Values& characters = *value_or_raise(find_output(outputs, "characters"));
   const std::int64_t classes = characters.shape.empty() ? 0 : characters.shape.back();
   const auto labels = static_cast<std::int64_t>(state_->alphabet.labels.size()) + 1 + (state_->alphabet.space ? 1 : 0);

@@ -4,9 +4,13 @@
 #include <cmath>
 
 #include "tensor/tensor.h"
+#include "zoo/raise.h"
 
 namespace xinfer::zoo::vision {
 namespace {
+
+// Widths of a line of text are rounded up to this: fewer different sizes, and some margin at the end as in training.
+constexpr int kWidthStep = 32;
 
 using base::Code;
 using base::fail;
@@ -26,7 +30,8 @@ Box Placement::back(const Box& box) const {
   return {std::clamp(a.x, 0.0f, w), std::clamp(a.y, 0.0f, h), std::clamp(b.x, 0.0f, w), std::clamp(b.y, 0.0f, h)};
 }
 
-Result<PictureInput> PictureInput::make(const api::ImageInput& settings, const core::Shape& shape) {
+Result<PictureInput> PictureInput::make(const api::ImageInput& settings, const core::TensorDescription& description) {
+  const core::Shape& shape = description.opt_shape;
   PictureInput input;
   input.nhwc_ = settings.layout == "nhwc";
   if (!input.nhwc_ && settings.layout != "nchw")
@@ -35,7 +40,10 @@ Result<PictureInput> PictureInput::make(const api::ImageInput& settings, const c
     return fail(Code::kUnsupported, "an input of shape {} takes no single picture", tensor::to_string(shape));
   input.channels_ = static_cast<int>(shape[input.nhwc_ ? 3 : 1]);
   input.height_ = static_cast<int>(shape[input.nhwc_ ? 1 : 2]);
-  input.width_ = static_cast<int>(shape[input.nhwc_ ? 2 : 3]);
+  const std::size_t across = input.nhwc_ ? 2 : 3;
+  const bool many = settings.resize == "height";
+  input.min_width_ = static_cast<int>((many ? description.min_shape : shape)[across]);
+  input.max_width_ = static_cast<int>((many ? description.max_shape : shape)[across]);
 
   if (settings.color == "rgb") input.source_channel_ = {0, 1, 2};
   if (settings.color == "bgr") input.source_channel_ = {2, 1, 0};
@@ -76,21 +84,31 @@ Result<PictureInput> PictureInput::make(const api::ImageInput& settings, const c
   return input;
 }
 
+PictureInput PictureInput::of(const Model& model) {
+  return value_or_raise(make(model.metadata.input.value_or(api::ImageInput{}), model.input()));
+}
+
+int PictureInput::width_for(const ImageView& picture) const {
+  const double wanted = double(picture.width) * height_ / picture.height / kWidthStep;
+  const double width = std::ceil(std::min(wanted, double(max_width_) / kWidthStep)) * kWidthStep;
+  return std::clamp(static_cast<int>(width), min_width_, max_width_);
+}
+
 /// The picture as it will stand in the input: resized, cropped. `left` and `top` say where.
-Image PictureInput::fit(const ImageView& picture, Placement& placement, int& left, int& top) const {
-  const double ratio_x = double(width_) / picture.width, ratio_y = double(height_) / picture.height;
+Image PictureInput::fit(const ImageView& picture, int width, Placement& placement, int& left, int& top) const {
+  const double ratio_x = double(width) / picture.width, ratio_y = double(height_) / picture.height;
   double ratio = std::min(ratio_x, ratio_y);
   if (fit_ == Fit::kHeight) ratio = ratio_y;
   if (fit_ == Fit::kCrop) ratio = std::max(ratio_x, ratio_y) / crop_ratio_;
   const auto scaled = [&](int size) { return std::max(1, static_cast<int>(std::lround(size * ratio))); };
-  int inner_width = fit_ == Fit::kStretch ? width_ : scaled(picture.width);
+  int inner_width = fit_ == Fit::kStretch ? width : scaled(picture.width);
   int inner_height = fit_ == Fit::kStretch ? height_ : scaled(picture.height);
   // A line longer than the input is squeezed into it: better read narrow than cut.
   if (fit_ != Fit::kCrop) {
-    inner_width = std::min(inner_width, width_);
+    inner_width = std::min(inner_width, width);
     inner_height = std::min(inner_height, height_);
   }
-  left = fit_ == Fit::kCenter || fit_ == Fit::kCrop ? (width_ - inner_width) / 2 : 0;
+  left = fit_ == Fit::kCenter || fit_ == Fit::kCrop ? (width - inner_width) / 2 : 0;
   top = fit_ == Fit::kCenter || fit_ == Fit::kCrop ? (height_ - inner_height) / 2 : 0;
   placement = {static_cast<float>(double(inner_width) / picture.width),
                static_cast<float>(double(inner_height) / picture.height),
@@ -98,30 +116,32 @@ Image PictureInput::fit(const ImageView& picture, Placement& placement, int& lef
                static_cast<float>(top),
                picture.width,
                picture.height,
-               std::min(inner_width, width_)};
+               std::min(inner_width, width)};
   Image inner = resize_for_model(picture, inner_width, inner_height);
   if (gray_) inner = to_gray(inner);
   else if (inner.channels() == 1) inner = to_rgb(inner);
   return inner;
 }
 
-std::vector<float> PictureInput::fill(const ImageView& picture, Placement& placement) const {
+Values PictureInput::fill(const ImageView& picture, Placement& placement) const {
+  const int width = width_for(picture);
   int left = 0, top = 0;
-  const Image inner = fit(picture, placement, left, top);
-  const std::size_t plane = std::size_t(width_) * height_;
-  std::vector<float> values(plane * channels_);
-  const int x1 = std::max(left, 0), x2 = std::min(left + inner.width(), width_);
+  const Image inner = fit(picture, width, placement, left, top);
+  const std::size_t plane = std::size_t(width) * height_;
+  const core::Shape shape = nhwc_ ? core::Shape{1, height_, width, channels_} : core::Shape{1, channels_, height_, width};
+  Values values{std::vector<float>(plane * channels_), shape};
+  const int x1 = std::max(left, 0), x2 = std::min(left + inner.width(), width);
   const int y1 = std::max(top, 0), y2 = std::min(top + inner.height(), height_);
   const std::size_t step = nhwc_ ? channels_ : 1;
   for (int c = 0; c < channels_; ++c) {
-    float* out = values.data() + (nhwc_ ? std::size_t(c) : plane * c);
+    float* out = values.data.data() + (nhwc_ ? std::size_t(c) : plane * c);
     const std::vector<float>& table = table_[c];
     const int source = source_channel_[c];
     for (int y = 0; y < height_; ++y) {
       const bool inside = y >= y1 && y < y2;
       const std::uint8_t* row =
           inside ? inner.data() + std::size_t(y - top) * inner.width() * inner.channels() : nullptr;
-      for (int x = 0; x < width_; ++x, out += step) {
+      for (int x = 0; x < width; ++x, out += step) {
         if (!inside || x < x1 || x >= x2) *out = pad_[c];
         else *out = table[source < 0 ? 255 : row[std::size_t(x - left) * inner.channels() + source]];
       }

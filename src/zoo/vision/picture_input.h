@@ -4,8 +4,8 @@
 
 #include "api/types.h"
 #include "base/error.h"
-#include "xinfer/core/tensor.h"
 #include "xinfer/image.h"
+#include "zoo/model.h"
 
 namespace xinfer::zoo::vision {
 
@@ -23,19 +23,26 @@ struct Placement {
 /// How pictures become one input, as the catalogue says it (catalog/README.md, "input").
 class PictureInput {
  public:
-  /// `shape`: the engine's input, [1, C, H, W] or [1, H, W, C]. Errors: kInvalidArgument, kUnsupported.
-  [[nodiscard]] static base::Result<PictureInput> make(const api::ImageInput& settings, const core::Shape& shape);
+  /// `input`: the engine's, [1, C, H, W] or [1, H, W, C]. Where it takes many widths, resize "height" uses them; every other
+  /// range counts as its optimum. Errors: kInvalidArgument, kUnsupported.
+  [[nodiscard]] static base::Result<PictureInput> make(const api::ImageInput& settings,
+                                                       const core::TensorDescription& input);
+  /// As the model's metadata says. Throws Error.
+  static PictureInput of(const Model& model);
 
-  int width() const { return width_; }
+  /// Of the widest input.
+  int width() const { return max_width_; }
   int height() const { return height_; }
-  /// The input's values, row-major in the input's layout.
-  std::vector<float> fill(const ImageView& picture, Placement& placement) const;
+  bool takes_many_widths() const { return min_width_ < max_width_; }
+  /// The input's values, row-major in the input's layout, and its shape.
+  Values fill(const ImageView& picture, Placement& placement) const;
 
  private:
   enum class Fit { kTopLeft, kCenter, kStretch, kCrop, kHeight };
-  Image fit(const ImageView& picture, Placement& placement, int& left, int& top) const;
+  int width_for(const ImageView& picture) const;
+  Image fit(const ImageView& picture, int width, Placement& placement, int& left, int& top) const;
 
-  int width_ = 0, height_ = 0, channels_ = 3;
+  int min_width_ = 0, max_width_ = 0, height_ = 0, channels_ = 3;
   bool nhwc_ = false, gray_ = false;
   std::vector<int> source_channel_;  // of each channel of the input, -1: opaque (255)
   Fit fit_ = Fit::kStretch;

@@ -262,6 +262,8 @@ TEST_F(Builds, BadRequestsNameTheField) {
   refused({{"onnx", onnx}, {"target", "x86-64-v3"}, {"shape", json::object()}}, 400, "shape", "\"shapes\"");
   refused({{"onnx", onnx}, {"target", 3}}, 400, "target", "expected a string");
   refused({{"onnx", onnx}, {"target", "x86-64-v3"}, {"shapes", {{"x", {1, -1}}}}}, 400, "shapes.x", "-1 is no size");
+  refused({{"onnx", onnx}, {"target", "x86-64-v3"}, {"shapes", {{"x", {1, "8:4:2"}}}}}, 400, "shapes.x",
+          "8:4:2 is no minimum:optimum:maximum");
   refused({{"onnx", onnx}, {"target", "host"}}, 400, "target", "name its target");
   refused({{"onnx", onnx}, {"target", "x86-64-v9"}}, 404, "target", "x86-64-v3");
   refused({{"onnx", std::string(64, 'a')}, {"target", "x86-64-v3"}}, 404, "onnx", "upload");

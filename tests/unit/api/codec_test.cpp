@@ -11,7 +11,7 @@ TEST(Codec, RoundTrip) {
   BuildRequest request;
   request.model = "yolox-nano-coco";
   request.target = "x86-64-v4";
-  request.shapes = {{"images", {1, 3, 416, 416}}};
+  request.shapes = {{"images", {{{}, 1, 1, 1}, {{}, 3, 3, 3}, {{}, 32, 416, 640}, {"W", 32, 416, 640}}}};
   request.metadata = Metadata{};
   request.metadata->head = "yolox";
   request.metadata->input = ImageInput{};
@@ -34,8 +34,8 @@ TEST(Codec, ErrorsNameTheField) {
   const auto error = [](std::string_view json) { return decode<BuildRequest>(json).error().text(); };
   EXPECT_EQ(error("{}"), "this field is required (at target)");
   EXPECT_EQ(error(R"({"target":1})"), "expected a string, got number (at target)");
-  EXPECT_EQ(error(R"({"target":"t","shapes":{"x":[1,"2"]}})"), "expected a whole number, got string (at shapes.x[1])");
-  EXPECT_EQ(error(R"({"target":"t","shapes":{"x":[1.5]}})"), "expected a whole number, got number (at shapes.x[0])");
+  EXPECT_EQ(error(R"({"target":"t","shapes":{"x":[1,"2"]}})"), "'2' is no range like \"32:320:1280\" (at shapes.x[1])");
+  EXPECT_EQ(error(R"({"target":"t","shapes":{"x":[1.5]}})"), "expected a size or a range, got number (at shapes.x[0])");
   EXPECT_EQ(error(R"({"target":"t","modle":"m"})"), "unknown field; did you mean \"model\"? (at modle)");
   EXPECT_EQ(error(R"({"target":"t","metadata":{"heat":"m"}})"),
             "unknown field; did you mean \"head\"? (at metadata.heat)");
@@ -55,7 +55,7 @@ TEST(Codec, SchemasFollowTheFields) {
   EXPECT_EQ(schema<BuildRequest>().name, "BuildRequest");
   EXPECT_EQ(json["required"], nlohmann::json({"target"}));
   EXPECT_EQ(json["properties"]["metadata"]["$ref"], "#/components/schemas/Metadata");
-  EXPECT_EQ(json["properties"]["shapes"]["additionalProperties"]["items"]["type"], "integer");
+  EXPECT_EQ(json["properties"]["shapes"]["additionalProperties"]["items"]["oneOf"][0]["type"], "integer");
 }
 
 TEST(Nearest, FindsWhatIsMeantAndNothingElse) {

@@ -25,7 +25,8 @@ struct RecognizedText {
 };
 
 struct OcrRecognizerConfig {
-  /// One engine, or several of the same model for different widths: a line is read by the narrowest that it fits into.
+  /// One engine for a range of widths, or several of the same model for one width each: a line is read by the narrowest that
+  /// it fits into.
   std::vector<std::string> engine_paths;
   core::EngineOptions engine;  // threads, trusted keys
   std::string metadata;        // JSON as in catalog/README.md; empty: what the engine carries
@@ -35,7 +36,7 @@ struct OcrRecognizerConfig {
 /// Head "ctc" (CRNN, SVTR, PP-OCR). Thread-safe. Throws xinfer::Error.
 class OcrRecognizer {
  public:
-  /// Widths, in pixels at the model's height, that engines are fetched for.
+  /// Widths, in pixels at the model's height, that engines are fetched for where one engine has one width (GPUs).
   static constexpr std::array<int, 3> kWidths = {320, 640, 1280};
 
   explicit OcrRecognizer(const OcrRecognizerConfig& config);
