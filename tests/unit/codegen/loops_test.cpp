@@ -1,4 +1,7 @@
 // Loop nests, compiled and run, against the reference functions.
+#include <array>
+#include <limits>
+
 #include "run_graph.h"
 
 namespace xinfer::codegen::cpu {
@@ -112,6 +115,20 @@ TEST(Loops, Normalizations) {
   b.output(b.op("LRN", {x}, {{"size", std::int64_t{5}}}));
   b.output(b.op("RMSNormalization", {x, b.random({33})}));
   check(std::move(b), 1e-4);
+}
+
+TEST(Loops, SoftmaxOfMaskedRows) {
+  GraphBuilder b;
+  ValueId x = b.input({6, 40});
+  Tensor mask(DType::kFloat32, {6, 40});
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (int row = 0; row < 6; ++row)  // no mask, a usual one, infinite, just about and far below normal, nothing left (NaN)
+    for (int i = 0; i < 40; ++i)
+      mask.set(row * 40 + i, i % 3 && row < 5 ? 0.0 : std::array{0.f, -1e4f, -infinity, -87.f, -95.f, -infinity}[row]);
+  ValueId masked = b.op("Add", {x, b.constant(mask)});
+  b.output(b.op("Softmax", {masked}));
+  b.output(b.op("LogSoftmax", {masked}));
+  check(std::move(b), 1e-5);
 }
 
 TEST(Loops, Resize) {
