@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "passes/decompositions.h"
+#include "passes/formula.h"
 #include "passes/passes.h"
 #include "passes/rewriter.h"
 
@@ -116,6 +117,36 @@ Result<bool> decompose_softmax(Rewriter& rewriter, Node& node) {
   return true;
 }
 
+// In training the batch's own statistics normalise it, and the running ones take their share of them.
+Result<bool> decompose_batch_normalization(Rewriter& rewriter, Node& node) {
+  const ir::ValueType& type = rewriter.type(node.inputs[0]);
+  if (node.attributes.integer("training_mode", 0) == 0 || !type.dims || type.dims->size() < 2) return false;
+  const tensor::DType dtype = type.dtype;
+  std::vector<std::int64_t> others{0}, behind;
+  for (std::size_t i = 2; i < type.dims->size(); ++i) {
+    others.push_back(static_cast<std::int64_t>(i));
+    behind.push_back(static_cast<std::int64_t>(i) - 1);
+  }
+  Formula f(rewriter);
+  const ValueId axes = rewriter.add_int64s(others);
+  const auto column = [&](ValueId x) { return behind.empty() ? f.cast(x, dtype) : f.unsqueeze(f.cast(x, dtype), behind); };
+  const ValueId mean = f.call("ReduceMean", {node.inputs[0], axes}), centred = f.call("Sub", {node.inputs[0], mean});
+  const ValueId variance = f.call("ReduceMean", {f.call("Mul", {centred, centred}), axes});
+  const ValueId deviation = f.call("Sqrt", {f.call("Add", {variance, f.scalar(dtype, node.attributes.real("epsilon", 1e-5f))})});
+  const ValueId normal = f.call("Mul", {f.call("Div", {centred, deviation}), column(node.inputs[1])});
+  const double momentum = node.attributes.real("momentum", 0.9f);
+  const auto mix = [&](std::size_t output, ValueId running, ValueId now) {
+    if (output >= node.outputs.size() || node.outputs[output] == kNoValue || f.failed()) return;
+    const tensor::DType kept = rewriter.type(running).dtype;
+    const ValueId share = f.call("Mul", {f.cast(f.reshape(now, {-1}), kept), f.scalar(kept, 1 - momentum)});
+    f.call_into(node.outputs[output], "Add", {f.call("Mul", {running, f.scalar(kept, momentum)}), share});
+  };
+  mix(1, node.inputs[3], mean);
+  mix(2, node.inputs[4], variance);
+  f.call_into(node.outputs[0], "Add", {normal, column(node.inputs[2])});
+  return f.finish();
+}
+
 struct Decomposition {
   std::string_view op;
   Result<bool> (*run)(Rewriter&, Node&);
@@ -124,6 +155,7 @@ struct Decomposition {
 constexpr Decomposition kDecompositions[] = {
     {"AffineGrid", decompose_affine_grid},
     {"Attention", decompose_attention},
+    {"BatchNormalization", decompose_batch_normalization},
     {"CausalConvWithState", decompose_causal_convolution},
     {"ConvInteger", decompose_conv_integer},
     {"DynamicQuantizeLinear", decompose_dynamic_quantize},

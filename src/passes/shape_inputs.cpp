@@ -37,7 +37,6 @@ constexpr Parameters kParameters[] = {
     {"CumProd", at({1}), true},
     {"CumSum", at({1}), true},
     {"DFT", at({1, 2}), true},
-    {"Dropout", at({1, 2}), true},
     {"Expand", at({1})},
     {"HammingWindow", at({0})},
     {"HannWindow", at({0})},

@@ -161,8 +161,12 @@ Result<E> power(Context& c) {
   if (is_real(base->dtype)) return c.pool.call(Fn::kPow, base, c.pool.cast(exponent, base->dtype));
   // Integers: in double, which holds every result that an int32 can.
   E wide = c.pool.call(Fn::kPow, c.pool.cast(base, DType::kFloat64), c.pool.cast(exponent, DType::kFloat64));
-  if (is_real(exponent->dtype)) return c.pool.cast(wide, base->dtype);
-  return c.pool.cast(c.pool.call(Fn::kRound, wide), base->dtype);
+  E whole = c.pool.call(Fn::kRound, wide);
+  if (!is_real(exponent->dtype)) return c.pool.cast(whole, base->dtype);
+  // What a fractional exponent gives is cut, except where only the last digits are missing to a whole number.
+  E off = c.pool.call(Fn::kAbs, c.pool.call(Fn::kSub, wide, whole));
+  E near = c.pool.call(Fn::kLe, off, c.pool.call(Fn::kMul, c.pool.call(Fn::kAbs, whole), c.pool.real(1e-12, DType::kFloat64)));
+  return c.pool.cast(c.pool.select(near, whole, wide), base->dtype);
 }
 
 Result<E> bit_shift(Context& c) {

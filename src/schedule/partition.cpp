@@ -238,8 +238,7 @@ bool is_formula(const ir::Value& value) {
 }
 
 bool is_reshape(std::string_view op) {
-  return op == "Reshape" || op == "Flatten" || op == "Squeeze" || op == "Unsqueeze" || op == "Identity" ||
-         op == "Dropout";
+  return op == "Reshape" || op == "Flatten" || op == "Squeeze" || op == "Unsqueeze" || op == "Identity";
 }
 
 Partition make_partition(const Graph& graph) { return Partitioner(graph).run(); }

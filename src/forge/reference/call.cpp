@@ -147,18 +147,22 @@ void parallel_for(std::int64_t count, double work_per_item, const std::function<
   f(0, count / threads);
 }
 
-std::uint64_t Random::next() {  // SplitMix64 (Steele, Lea, Flood 2014)
-  std::uint64_t z = state_ += 0x9e3779b97f4a7c15u;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
+double Random::uniform() {
+  const std::uint32_t high = static_cast<std::uint32_t>(twister_()) >> 5, low = static_cast<std::uint32_t>(twister_()) >> 6;
+  return (high * 67108864.0 + low) / 9007199254740992.0;
 }
 
-double Random::uniform() { return static_cast<double>(next() >> 11) * 0x1p-53; }
-
-double Random::normal() {  // Box and Muller
-  double u = 1.0 - uniform(), v = uniform();
-  return std::sqrt(-2.0 * std::log(u)) * std::cos(2.0 * M_PI * v);
+double Random::normal() {  // Marsaglia's polar method: two at a time
+  if (kept_) return *std::exchange(kept_, std::nullopt);
+  double x, y, square;
+  do {
+    x = 2 * uniform() - 1;
+    y = 2 * uniform() - 1;
+    square = x * x + y * y;
+  } while (square >= 1 || square == 0);
+  const double factor = std::sqrt(-2 * std::log(square) / square);
+  kept_ = factor * x;
+  return factor * y;
 }
 
 }  // namespace xinfer::forge::reference

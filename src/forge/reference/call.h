@@ -3,6 +3,8 @@
 #include <array>
 #include <cstring>
 #include <functional>
+#include <optional>
+#include <random>
 #include <utility>
 
 #include "forge/reference/reference.h"
@@ -140,16 +142,17 @@ void copy_run(Tensor& out, std::int64_t to, const Tensor& in, std::int64_t from,
 /// Runs f(begin, end) over [0, count) split between threads; results must not depend on the split.
 void parallel_for(std::int64_t count, double work_per_item, const std::function<void(std::int64_t, std::int64_t)>& f);
 
-/// The sequence number generator behind the random operators: the same seed gives the same numbers everywhere.
+/// What the random operators draw from: the Mersenne Twister, seeded and read as NumPy's RandomState does, which the standard's
+/// reference implementation uses. The same seed gives the same numbers everywhere.
 class Random {
  public:
-  explicit Random(std::uint64_t seed) : state_(seed) {}
-  std::uint64_t next();
+  explicit Random(std::uint32_t seed) : twister_(seed) {}
   double uniform();  // [0, 1)
   double normal();   // mean 0, standard deviation 1
 
  private:
-  std::uint64_t state_;
+  std::mt19937 twister_;
+  std::optional<double> kept_;
 };
 
 // Rows of each category: name and body.

@@ -9,12 +9,12 @@
 
 namespace xinfer::forge::reference {
 
-std::vector<double> attribute_numbers(const Call& call, std::string_view name) {
-  if (const auto* tensor = call.node.attributes.get<std::shared_ptr<const Tensor>>(std::string(name) + "_as_tensor"))
-    return doubles(**tensor);
-  if (const auto* tensor = call.node.attributes.get<std::shared_ptr<const Tensor>>(name)) return doubles(**tensor);
-  if (const auto* list = call.node.attributes.get<std::vector<float>>(name)) return {list->begin(), list->end()};
-  auto whole = call.integers(name);
+std::vector<double> attribute_numbers(const ir::Node& node, std::string_view name) {
+  const ir::Attributes& a = node.attributes;
+  if (const auto* tensor = a.get<std::shared_ptr<const Tensor>>(std::string(name) + "_as_tensor")) return doubles(**tensor);
+  if (const auto* tensor = a.get<std::shared_ptr<const Tensor>>(name)) return doubles(**tensor);
+  if (const auto* list = a.get<std::vector<float>>(name)) return {list->begin(), list->end()};
+  auto whole = a.integers(name);
   return {whole.begin(), whole.end()};
 }
 
@@ -77,7 +77,7 @@ Values binarizer(const Call& call) {
 
 Values scaler(const Call& call) {
   Tensor out = call.make();
-  auto x = doubles(call.in(0)), offset = attribute_numbers(call, "offset"), scale = attribute_numbers(call, "scale");
+  auto x = doubles(call.in(0)), offset = attribute_numbers(call.node, "offset"), scale = attribute_numbers(call.node, "scale");
   const std::size_t width = out.rank() ? index_of(out.shape().back()) : 1;
   for (const auto* list : {&offset, &scale})
     if (list->size() > 1 && list->size() != width)
@@ -111,7 +111,7 @@ Values normalizer(const Call& call) {
 Values imputer(const Call& call) {
   Tensor out = call.make();
   const bool real = is_real(out.dtype());
-  auto values = attribute_numbers(call, real ? "imputed_value_floats" : "imputed_value_int64s");
+  auto values = attribute_numbers(call.node, real ? "imputed_value_floats" : "imputed_value_int64s");
   const double replaced =
       real ? call.real("replaced_value_float", 0.0f) : static_cast<double>(call.integer("replaced_value_int64", 0));
   auto x = doubles(call.in(0));
@@ -231,7 +231,7 @@ Values feature_vectorizer(const Call& call) {
 
 // rows x features times coefficients [outputs, features] plus intercepts.
 Result<std::vector<double>> linear(const Call& call, std::int64_t outputs) {
-  auto x = doubles(call.in(0)), w = attribute_numbers(call, "coefficients"), b = attribute_numbers(call, "intercepts");
+  auto x = doubles(call.in(0)), w = attribute_numbers(call.node, "coefficients"), b = attribute_numbers(call.node, "intercepts");
   const std::int64_t rows = call.in(0).rank() > 1 ? call.in(0).shape()[0] : 1,
                      features = rows ? static_cast<std::int64_t>(x.size()) / rows : 0;
   if (static_cast<std::int64_t>(w.size()) != outputs * features)
@@ -260,7 +260,7 @@ Values linear_regressor(const Call& call) {
 Values linear_classifier(const Call& call) {
   Tensor scores = call.make(1);
   const std::int64_t rows = scores.shape()[0], classes = scores.shape()[1];
-  const auto intercepts = attribute_numbers(call, "intercepts");
+  const auto intercepts = attribute_numbers(call.node, "intercepts");
   const bool binary = classes == 2 && intercepts.size() == 1;  // one line separates two classes
   XI_TRY(auto raw, linear(call, binary ? 1 : classes));
   std::vector<double> y;
@@ -285,9 +285,9 @@ Values linear_classifier(const Call& call) {
 
 Values svm_regressor(const Call& call) {
   Tensor out = call.make();
-  auto x = doubles(call.in(0)), vectors = attribute_numbers(call, "support_vectors"),
-       w = attribute_numbers(call, "coefficients"), rho = attribute_numbers(call, "rho"),
-       parameters = attribute_numbers(call, "kernel_params");
+  auto x = doubles(call.in(0)), vectors = attribute_numbers(call.node, "support_vectors"),
+       w = attribute_numbers(call.node, "coefficients"), rho = attribute_numbers(call.node, "rho"),
+       parameters = attribute_numbers(call.node, "kernel_params");
   parameters.resize(3, 0.0);
   const std::string kind = call.text("kernel_type", "LINEAR");
   const std::int64_t rows = out.shape()[0], features = rows ? static_cast<std::int64_t>(x.size()) / rows : 0,

@@ -9,7 +9,7 @@
 namespace xinfer::forge::reference {
 
 /// A list attribute of numbers, whichever form it has; "<name>_as_tensor" is looked for too.
-std::vector<double> attribute_numbers(const Call& call, std::string_view name);
+std::vector<double> attribute_numbers(const ir::Node& node, std::string_view name);
 /// NONE, LOGISTIC, SOFTMAX, SOFTMAX_ZERO or PROBIT over the scores of one row.
 void post_transform(std::string_view mode, std::span<double> scores);
 /// One class label a row, from the label attributes.

@@ -1,6 +1,5 @@
 // Random numbers: the same seed gives the same numbers on every machine; without a seed it is 0.
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "forge/reference/call.h"
@@ -10,7 +9,7 @@ namespace xinfer::forge::reference {
 namespace {
 
 Random generator(const Call& call) {
-  return Random(std::bit_cast<std::uint32_t>(call.node.attributes.real("seed", 0.0f)));
+  return Random(static_cast<std::uint32_t>(static_cast<std::int64_t>(call.node.attributes.real("seed", 0.0f))));
 }
 
 Values normal(const Call& call) {

@@ -339,13 +339,13 @@ Values dropout(const Call& call) {
   Tensor mask(DType::kBool, call.in(0).shape());
   std::ranges::fill(mask.data<std::uint8_t>(), std::uint8_t{1});
   if (!training || ratio == 0) return results(call.value(0), std::move(mask));
-  Random random(static_cast<std::uint64_t>(call.integer("seed", 0)));
+  Random random(static_cast<std::uint32_t>(call.integer("seed", 0)));
   Tensor out = call.make();
   auto x = doubles(call.in(0));
   for (std::size_t i = 0; i < x.size(); ++i) {
     const bool keep = random.uniform() >= ratio;
     mask.data<std::uint8_t>()[i] = keep;
-    x[i] = keep ? x[i] / (1 - ratio) : 0;
+    x[i] = keep ? x[i] * (1 / (1 - ratio)) : 0;
   }
   store(out, x);
   return results(std::move(out), std::move(mask));

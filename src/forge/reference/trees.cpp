@@ -1,26 +1,14 @@
 // Tree ensembles.
+#include "forge/reference/trees.h"
+
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
 
-#include "forge/reference/classical.h"
-
 namespace xinfer::forge::reference {
 
 namespace {
-
-enum class Mode { kLessEqual, kLess, kGreaterEqual, kGreater, kEqual, kNotEqual, kMember, kLeaf };
-
-struct TreeNode {
-  Mode mode = Mode::kLeaf;
-  std::int64_t feature = 0;
-  double split = 0;
-  bool missing_is_true = false;
-  std::int64_t yes = -1, no = -1;
-  std::set<double> members;
-  std::vector<std::pair<std::int64_t, double>> leaves;  // target, weight
-};
 
 bool takes_yes(const TreeNode& node, double x) {
   if (std::isnan(x)) return node.missing_is_true;
@@ -62,18 +50,14 @@ Result<Mode> mode_of(std::string_view name) {
   return fail(Code::kInvalidArgument, "node mode '{}'", name);
 }
 
-struct Forest {
-  std::vector<TreeNode> nodes;
-  std::vector<std::int64_t> roots;
-};
-
 // The attributes of TreeEnsembleRegressor and -Classifier; `prefix` is "target" or "class".
-Result<Forest> read_forest(const Call& call, const std::string& prefix) {
-  auto trees = call.integers("nodes_treeids"), ids = call.integers("nodes_nodeids"),
-       features = call.integers("nodes_featureids"), yes = call.integers("nodes_truenodeids"),
-       no = call.integers("nodes_falsenodeids"), missing = call.integers("nodes_missing_value_tracks_true");
-  auto values = attribute_numbers(call, "nodes_values");
-  const auto* modes = call.node.attributes.get<std::vector<std::string>>("nodes_modes");
+Result<Forest> read_listed_forest(const ir::Node& tree, const std::string& prefix) {
+  const ir::Attributes& a = tree.attributes;
+  auto trees = a.integers("nodes_treeids"), ids = a.integers("nodes_nodeids"), features = a.integers("nodes_featureids"),
+       yes = a.integers("nodes_truenodeids"), no = a.integers("nodes_falsenodeids"),
+       missing = a.integers("nodes_missing_value_tracks_true");
+  auto values = attribute_numbers(tree, "nodes_values");
+  const auto* modes = a.get<std::vector<std::string>>("nodes_modes");
   const std::size_t count = trees.size();
   if (!modes || modes->size() != count || ids.size() != count || features.size() != count || yes.size() != count ||
       no.size() != count || values.size() != count)
@@ -99,9 +83,8 @@ Result<Forest> read_forest(const Call& call, const std::string& prefix) {
     node.no = find(i, no[i]);
     forest.nodes.push_back(std::move(node));
   }
-  auto leaf_trees = call.integers(prefix + "_treeids"), leaf_nodes = call.integers(prefix + "_nodeids"),
-       leaf_ids = call.integers(prefix + "_ids");
-  auto weights = attribute_numbers(call, prefix + "_weights");
+  auto leaf_trees = a.integers(prefix + "_treeids"), leaf_nodes = a.integers(prefix + "_nodeids"), leaf_ids = a.integers(prefix + "_ids");
+  auto weights = attribute_numbers(tree, prefix + "_weights");
   for (std::size_t i = 0; i < leaf_trees.size(); ++i) {
     if (i >= leaf_nodes.size() || i >= leaf_ids.size() || i >= weights.size())
       return fail(Code::kInvalidArgument, "the {}_… attributes have different lengths", prefix);
@@ -111,6 +94,47 @@ Result<Forest> read_forest(const Call& call, const std::string& prefix) {
                   leaf_trees[i]);
     forest.nodes[index_of(it->second)].leaves.emplace_back(leaf_ids[i], weights[i]);
   }
+  return forest;
+}
+
+// TreeEnsemble-5: nodes and leaves are listed apart; membership values of all nodes follow each other, NaN between.
+Result<Forest> read_split_forest(const ir::Node& tree) {
+  const ir::Attributes& a = tree.attributes;
+  auto modes = attribute_numbers(tree, "nodes_modes"), splits = attribute_numbers(tree, "nodes_splits"),
+       weights = attribute_numbers(tree, "leaf_weights"), members = attribute_numbers(tree, "membership_values");
+  auto features = a.integers("nodes_featureids"), yes = a.integers("nodes_truenodeids"), no = a.integers("nodes_falsenodeids"),
+       yes_leaf = a.integers("nodes_trueleafs"), no_leaf = a.integers("nodes_falseleafs"),
+       missing = a.integers("nodes_missing_value_tracks_true"), targets = a.integers("leaf_targetids");
+  const std::size_t count = modes.size(), leaves = targets.size();
+  if (splits.size() != count || features.size() != count || yes.size() != count || no.size() != count ||
+      yes_leaf.size() != count || no_leaf.size() != count || weights.size() != leaves)
+    return fail(Code::kInvalidArgument, "the nodes_… or leaf_… attributes have different lengths");
+  Forest forest;
+  std::size_t next_member = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    TreeNode node;
+    const auto mode = static_cast<std::size_t>(modes[i]);
+    if (mode >= static_cast<std::size_t>(Mode::kLeaf)) return fail(Code::kInvalidArgument, "node mode {}", mode);
+    node.mode = static_cast<Mode>(mode);
+    node.feature = features[i];
+    node.split = splits[i];
+    node.missing_is_true = i < missing.size() && missing[i] != 0;
+    // Leaves are numbered behind the nodes.
+    node.yes = yes_leaf[i] ? static_cast<std::int64_t>(count) + yes[i] : yes[i];
+    node.no = no_leaf[i] ? static_cast<std::int64_t>(count) + no[i] : no[i];
+    if (node.mode == Mode::kMember) {
+      for (; next_member < members.size() && !std::isnan(members[next_member]); ++next_member)
+        node.members.insert(members[next_member]);
+      ++next_member;
+    }
+    forest.nodes.push_back(std::move(node));
+  }
+  for (std::size_t i = 0; i < leaves; ++i) {
+    TreeNode leaf;
+    leaf.leaves.emplace_back(targets[i], weights[i]);
+    forest.nodes.push_back(std::move(leaf));
+  }
+  forest.roots = a.integers("tree_roots");  // a root whose branches are one and the same leaf is that leaf alone
   return forest;
 }
 
@@ -152,9 +176,9 @@ Table table_of(const Tensor& tensor) {
 
 Values regressor(const Call& call) {
   Tensor out = call.make();
-  XI_TRY(Forest forest, read_forest(call, "target"));
+  XI_TRY(Forest forest, read_forest(call.node));
   Table x = table_of(call.in(0));
-  auto base = attribute_numbers(call, "base_values");
+  auto base = attribute_numbers(call.node, "base_values");
   std::vector<double> y;
   for (std::int64_t r = 0; r < x.rows; ++r) {
     XI_TRY(auto line, score(forest, x.row(r), out.shape()[1], call.text("aggregate_function", "SUM")));
@@ -168,10 +192,10 @@ Values regressor(const Call& call) {
 
 Values classifier(const Call& call) {
   Tensor scores = call.make(1);
-  XI_TRY(Forest forest, read_forest(call, "class"));
+  XI_TRY(Forest forest, read_forest(call.node));
   Table x = table_of(call.in(0));
   const std::int64_t classes = scores.shape()[1];
-  auto base = attribute_numbers(call, "base_values"), weights = attribute_numbers(call, "class_weights");
+  auto base = attribute_numbers(call.node, "base_values"), weights = attribute_numbers(call.node, "class_weights");
   auto ids = call.integers("class_ids");
   // Two classes with weights for one only: the score of the other is its complement.
   const bool one_sided =
@@ -198,60 +222,16 @@ Values classifier(const Call& call) {
   return results(class_labels(call, best), std::move(scores));
 }
 
-// TreeEnsemble-5: nodes and leaves are listed apart; membership values of all nodes follow each other, NaN between.
 Values tree_ensemble(const Call& call) {
   Tensor out = call.make();
-  auto modes = attribute_numbers(call, "nodes_modes"), splits = attribute_numbers(call, "nodes_splits"),
-       weights = attribute_numbers(call, "leaf_weights"), members = attribute_numbers(call, "membership_values");
-  auto features = call.integers("nodes_featureids"), yes = call.integers("nodes_truenodeids"),
-       no = call.integers("nodes_falsenodeids"), yes_leaf = call.integers("nodes_trueleafs"),
-       no_leaf = call.integers("nodes_falseleafs"), missing = call.integers("nodes_missing_value_tracks_true"),
-       targets = call.integers("leaf_targetids");
-  const std::size_t count = modes.size(), leaves = targets.size();
-  if (splits.size() != count || features.size() != count || yes.size() != count || no.size() != count ||
-      yes_leaf.size() != count || no_leaf.size() != count || weights.size() != leaves)
-    return fail(Code::kInvalidArgument, "the nodes_… or leaf_… attributes have different lengths");
-  Forest forest;
-  std::size_t next_member = 0;
-  static constexpr Mode kModes[] = {Mode::kLessEqual, Mode::kLess,     Mode::kGreaterEqual, Mode::kGreater,
-                                    Mode::kEqual,     Mode::kNotEqual, Mode::kMember};
-  for (std::size_t i = 0; i < count; ++i) {
-    TreeNode node;
-    const auto mode = static_cast<std::size_t>(modes[i]);
-    if (mode >= std::size(kModes)) return fail(Code::kInvalidArgument, "node mode {}", mode);
-    node.mode = kModes[mode];
-    node.feature = features[i];
-    node.split = splits[i];
-    node.missing_is_true = i < missing.size() && missing[i] != 0;
-    // Leaves are numbered behind the nodes.
-    node.yes = yes_leaf[i] ? static_cast<std::int64_t>(count) + yes[i] : yes[i];
-    node.no = no_leaf[i] ? static_cast<std::int64_t>(count) + no[i] : no[i];
-    if (node.mode == Mode::kMember) {
-      for (; next_member < members.size() && !std::isnan(members[next_member]); ++next_member)
-        node.members.insert(members[next_member]);
-      ++next_member;
-    }
-    forest.nodes.push_back(std::move(node));
-  }
-  for (std::size_t i = 0; i < leaves; ++i) {
-    TreeNode leaf;
-    leaf.leaves.emplace_back(targets[i], weights[i]);
-    forest.nodes.push_back(std::move(leaf));
-  }
-  for (auto root : call.integers("tree_roots")) {
-    // A root whose branches are one and the same leaf is that leaf alone; it needs no special case.
-    forest.roots.push_back(root);
-  }
-  static constexpr std::string_view kFolds[] = {"AVERAGE", "SUM", "MIN", "MAX"},
-                                    kTransforms[] = {"NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT"};
-  const std::int64_t fold = call.integer("aggregate_function", 1), transform = call.integer("post_transform", 0);
-  if (fold < 0 || fold > 3 || transform < 0 || transform > 4)
-    return fail(Code::kInvalidArgument, "aggregate_function {} or post_transform {}", fold, transform);
+  XI_TRY(const Forest forest, read_forest(call.node));
+  const std::string_view fold = fold_name(call.integer("aggregate_function", 1)), transform = transform_name(call.integer("post_transform", 0));
+  if (fold.empty() || transform.empty()) return fail(Code::kInvalidArgument, "aggregate_function or post_transform is out of range");
   Table x = table_of(call.in(0));
   std::vector<double> y;
   for (std::int64_t r = 0; r < x.rows; ++r) {
-    XI_TRY(auto line, score(forest, x.row(r), out.shape()[1], kFolds[fold]));
-    post_transform(kTransforms[transform], line);
+    XI_TRY(auto line, score(forest, x.row(r), out.shape()[1], fold));
+    post_transform(transform, line);
     y.insert(y.end(), line.begin(), line.end());
   }
   store(out, y);
@@ -259,6 +239,50 @@ Values tree_ensemble(const Call& call) {
 }
 
 }  // namespace
+
+Result<Forest> read_forest(const ir::Node& node) {
+  if (node.op == "ai.onnx.ml.TreeEnsemble") return read_split_forest(node);
+  return read_listed_forest(node, node.op == "ai.onnx.ml.TreeEnsembleClassifier" ? "class" : "target");
+}
+
+Result<void> check_forest(const Forest& forest, std::int64_t features, std::int64_t targets) {
+  const auto count = static_cast<std::int64_t>(forest.nodes.size());
+  enum : char { kNew, kOpen, kDone };
+  std::vector<char> seen(forest.nodes.size(), kNew);
+  std::vector<std::int64_t> path(forest.roots.begin(), forest.roots.end());  // nodes to enter, or to leave when open
+  while (!path.empty()) {
+    const std::int64_t at = path.back();
+    if (at < 0 || at >= count) return fail(Code::kInvalidArgument, "a tree refers to node {}", at);
+    const TreeNode& node = forest.nodes[index_of(at)];
+    char& state = seen[index_of(at)];
+    if (state != kNew || node.mode == Mode::kLeaf) {
+      for (auto [target, weight] : node.leaves)
+        if (target < 0 || target >= targets) return fail(Code::kInvalidArgument, "a leaf names target {} of {}", target, targets);
+      state = kDone;
+      path.pop_back();
+      continue;
+    }
+    if (node.feature < 0 || node.feature >= features)
+      return fail(Code::kInvalidArgument, "a tree reads feature {} of {}", node.feature, features);
+    state = kOpen;
+    for (std::int64_t child : {node.yes, node.no}) {
+      if (child >= 0 && child < count && seen[index_of(child)] == kDone) continue;
+      if (child >= 0 && child < count && seen[index_of(child)] == kOpen) return fail(Code::kInvalidArgument, "a tree runs in a circle");
+      path.push_back(child);
+    }
+  }
+  return {};
+}
+
+std::string_view fold_name(std::int64_t aggregate_function) {
+  static constexpr std::string_view kNames[] = {"AVERAGE", "SUM", "MIN", "MAX"};
+  return aggregate_function >= 0 && aggregate_function < 4 ? kNames[aggregate_function] : "";
+}
+
+std::string_view transform_name(std::int64_t post_transform) {
+  static constexpr std::string_view kNames[] = {"NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT"};
+  return post_transform >= 0 && post_transform < 5 ? kNames[post_transform] : "";
+}
 
 void add_trees(Entries& e) {
   e.emplace_back("ai.onnx.ml.TreeEnsembleRegressor", regressor);

@@ -129,6 +129,79 @@ void add_quantized(std::vector<Problem>& p) {
                {{"mode", text("circular")}}});
 }
 
+void add_random(std::vector<Problem>& p) {
+  const Input ratio = listed(DType::kFloat32, {}, {0.4}, false), yes = listed(DType::kBool, {}, {1}, false), no = listed(DType::kBool, {}, {0}, false);
+  p.push_back({"RandomUniform", {}, {{"shape", Ints{3, 300}}, {"seed", Attribute(7.0f)}, {"low", Attribute(-2.0f)}, {"dtype", number(11)}}});
+  p.push_back({"RandomNormalLike", {floats({5, 7})}, {{"mean", Attribute(3.0f)}, {"scale", Attribute(0.5f)}}});
+  p.push_back({"Bernoulli", {floats({90}, 0, 1)}, {{"dtype", number(6)}}});
+  p.push_back({"Multinomial", {floats({3, 5})}, {{"sample_size", number(20)}, {"seed", Attribute(4.0f)}}});
+  p.push_back({"Dropout", {floats({4, 9}), ratio, yes}, {{"seed", number(3)}}, {true, true}});
+  p.push_back({"Dropout", {floats({4, 9}), ratio, no}, {}, {true, true}});
+}
+
+void add_regions(std::vector<Problem>& p) {
+  p.push_back({"DeformConv",
+               {floats({2, 4, 6, 7}), floats({6, 2, 3, 2}), floats({2, 24, 3, 4}, -2, 2), floats({6}), floats({2, 12, 3, 4}, 0, 1)},
+               {{"group", number(2)}, {"offset_group", number(2)}, {"strides", Ints{2, 2}}, {"pads", Ints{1, 1, 1, 1}}, {"dilations", Ints{1, 2}}}});
+  p.push_back({"MaxUnpool",
+               {floats({1, 2, 2, 2}), listed(DType::kInt64, {1, 2, 2, 2}, {5, 7, 13, 15, 16, 18, 24, 31}, false)},
+               {{"kernel_shape", Ints{2, 2}}, {"strides", Ints{2, 2}}}});
+  p.push_back({"MaxUnpool",
+               {floats({1, 1, 2, 2}), listed(DType::kInt64, {1, 1, 2, 2}, {5, 7, 13, 15}, false), listed(DType::kInt64, {4}, {1, 1, 5, 5})},
+               {{"kernel_shape", Ints{2, 2}}, {"strides", Ints{2, 2}}}});
+  p.push_back({"MaxRoiPool",
+               {floats({2, 3, 9, 11}), listed(DType::kFloat32, {3, 5}, {0, 1, 1, 7, 8, 1, 2.5, 0, 30, 5, 0, 8, 8, 4, 4}, false)},
+               {{"pooled_shape", Ints{3, 2}}, {"spatial_scale", Attribute(0.9f)}}});
+  p.push_back({"Col2Im",
+               {floats({2, 12, 12}), listed(DType::kInt64, {2}, {5, 6}), listed(DType::kInt64, {2}, {2, 3})},
+               {{"pads", Ints{0, 1, 1, 0}}, {"strides", Ints{2, 1}}, {"dilations", Ints{1, 2}}}});
+  p.back().inputs[0].shape = {2, 12, 9};
+  p.push_back({"Det", {floats({2, 3, 4, 4})}, {}});
+  p.push_back({"Det", {listed(DType::kFloat64, {2, 2}, {0, 2, 3, 5}, false)}, {}});
+  p.push_back({"com.microsoft.Inverse", {listed(DType::kFloat32, {2, 2, 2}, {0, 2, 4, 1, 3, 1, 1, 2}, false)}, {}});
+}
+
+// Two trees: x0 <= 0 ? (x1 > 1 ? leaf : leaf) : leaf, and a lone leaf.
+Problem two_trees(const char* fold) {
+  return {"ai.onnx.ml.TreeEnsembleRegressor",
+          {floats({9, 2}, -2, 2)},
+          {{"nodes_treeids", Ints{0, 0, 0, 0, 0, 1}},
+           {"nodes_nodeids", Ints{0, 1, 2, 3, 4, 0}},
+           {"nodes_featureids", Ints{0, 1, 0, 0, 0, 0}},
+           {"nodes_modes", Texts{"BRANCH_LEQ", "BRANCH_GT", "LEAF", "LEAF", "LEAF", "LEAF"}},
+           {"nodes_values", std::vector<float>{0, 1, 0, 0, 0, 0}},
+           {"nodes_truenodeids", Ints{1, 3, 0, 0, 0, 0}},
+           {"nodes_falsenodeids", Ints{2, 4, 0, 0, 0, 0}},
+           {"target_treeids", Ints{0, 0, 0, 0, 1}},
+           {"target_nodeids", Ints{2, 3, 4, 4, 0}},
+           {"target_ids", Ints{0, 1, 0, 1, 0}},
+           {"target_weights", std::vector<float>{1.5, -2, 3, 0.25, 10}},
+           {"base_values", std::vector<float>{0.5, -1}},
+           {"n_targets", number(2)},
+           {"aggregate_function", text(fold)}}};
+}
+
+void add_classical(std::vector<Problem>& p) {
+  for (const char* fold : {"SUM", "AVERAGE", "MIN", "MAX"}) p.push_back(two_trees(fold));
+  p.push_back({"ai.onnx.ml.LabelEncoder",
+               {listed(DType::kFloat32, {6}, {3, -1, NAN, 0, 7.5, 2}, false)},
+               {{"keys_floats", std::vector<float>{7.5, 3, NAN, -1}}, {"values_int64s", Ints{1, 2, 3, 4}}, {"default_int64", number(-9)}}});
+  p.push_back({"ai.onnx.ml.LabelEncoder",
+               {listed(DType::kInt64, {2, 2}, {5, 6, 7, 8}, false)},
+               {{"keys_int64s", Ints{8, 5}}, {"values_floats", std::vector<float>{0.5, 1.5}}, {"default_float", Attribute(-1.0f)}}});
+  for (const char* mode : {"TF", "IDF", "TFIDF"})
+    p.push_back({"TfIdfVectorizer",
+                 {listed(DType::kInt32, {2, 6}, {1, 1, 3, 3, 3, 7, 8, 6, 7, 5, 6, 8}, false)},
+                 {{"mode", text(mode)},
+                  {"min_gram_length", number(1)},
+                  {"max_gram_length", number(2)},
+                  {"max_skip_count", number(3)},
+                  {"ngram_counts", Ints{0, 4}},
+                  {"ngram_indexes", Ints{0, 1, 2, 3, 4, 5, 6}},
+                  {"pool_int64s", Ints{2, 3, 5, 4, 5, 6, 7, 8, 6, 7}},
+                  {"weights", std::vector<float>{1, 2, 3, 4, 5, 6, 7}}}});
+}
+
 std::vector<Problem> problems() {
   std::vector<Problem> p;
   const Input k3{DType::kInt64, {1}, 0, 0, {3}, true};
@@ -185,6 +258,9 @@ std::vector<Problem> problems() {
   add_attention(p);
   add_sampling(p);
   add_quantized(p);
+  add_random(p);
+  add_regions(p);
+  add_classical(p);
   return p;
 }
 

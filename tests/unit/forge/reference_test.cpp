@@ -250,5 +250,25 @@ TEST(Reference, EveryRowHasAFunctionOrIsControlFlow) {
   }
 }
 
+TEST(Reference, RandomNumbersAreThoseOfNumPy) {  // numpy.random.RandomState(seed).rand(3) and .randn(3)
+  const Attribute three = std::vector<std::int64_t>{3};
+  expect(call("RandomUniform", {}, {{"shape", three}, {"seed", Attribute(0.0f)}}), {3}, {0.5488135, 0.71518937, 0.60276338});
+  expect(call("RandomUniform", {}, {{"shape", three}, {"seed", Attribute(42.0f)}}), {3}, {0.37454012, 0.95071431, 0.73199394});
+  expect(call("RandomNormal", {}, {{"shape", three}, {"seed", Attribute(0.0f)}}), {3}, {1.76405235, 0.40015721, 0.97873798});
+}
+
+TEST(Reference, TreesThatRunInACircleAreRefused) {
+  const NamedAttributes attributes = {{"nodes_treeids", std::vector<std::int64_t>{0, 0}},
+                                      {"nodes_nodeids", std::vector<std::int64_t>{0, 1}},
+                                      {"nodes_featureids", std::vector<std::int64_t>{0, 0}},
+                                      {"nodes_modes", std::vector<std::string>{"BRANCH_LEQ", "BRANCH_LEQ"}},
+                                      {"nodes_values", std::vector<float>{0, 0}},
+                                      {"nodes_truenodeids", std::vector<std::int64_t>{1, 0}},
+                                      {"nodes_falsenodeids", std::vector<std::int64_t>{1, 0}}};
+  auto made = call("ai.onnx.ml.TreeEnsembleRegressor", {reals({1, 1}, {1})}, attributes);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().message, "a tree runs in a circle");
+}
+
 }  // namespace
 }  // namespace xinfer::forge::reference

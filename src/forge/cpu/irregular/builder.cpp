@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "forge/cpu/contraction.h"
 #include "forge/irregular_text.h"
@@ -85,6 +86,14 @@ Builder& Builder::list(std::string_view name, std::span<const std::int64_t> valu
   return line(
       fmt::format("constexpr int64_t {}[] = {{{}{}0}};", name, fmt::join(values, ", "), values.empty() ? "" : ", "));
 }
+Builder& Builder::reals(std::string_view name, std::span<const double> values) {
+  std::string text;
+  for (double value : values)
+    text += std::isnan(value)   ? "(double)kNaN, "
+            : std::isinf(value) ? (value < 0 ? "-(double)kInfinity, " : "(double)kInfinity, ")
+                                : fmt::format("{:.17e}, ", value);
+  return line(fmt::format("constexpr double {}[] = {{{}0}};", name, text));
+}
 Builder& Builder::line(std::string_view text) {
   constants_ += text;
   constants_ += '\n';
@@ -116,8 +125,8 @@ Kernel Builder::finish(std::int64_t items, double flops, std::uint64_t scratch_b
 namespace {
 
 const Row* find_row(std::string_view op) {
-  for (auto part :
-       {selection_kernels(), recurrent_kernels(), attention_kernels(), sampling_kernels(), quantized_kernels()})
+  for (auto part : {selection_kernels(), recurrent_kernels(), attention_kernels(), sampling_kernels(), quantized_kernels(),
+                    random_kernels(), region_kernels(), classical_kernels()})
     for (const Row& row : part)
       if (row.op == op) return &row;
   return nullptr;

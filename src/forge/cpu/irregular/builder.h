@@ -63,6 +63,7 @@ class Builder {
   Builder& add(std::string_view name, double value);
   Builder& flag(std::string_view name, bool value);
   Builder& list(std::string_view name, std::span<const std::int64_t> values);
+  Builder& reals(std::string_view name, std::span<const double> values);
   Builder& line(std::string_view text);
 
   /// Threads of a GPU block that the text's XI_SHARE loops keep busy.
@@ -96,5 +97,8 @@ std::span<const Row> recurrent_kernels();
 std::span<const Row> attention_kernels();
 std::span<const Row> sampling_kernels();
 std::span<const Row> quantized_kernels();
+std::span<const Row> random_kernels();
+std::span<const Row> region_kernels();
+std::span<const Row> classical_kernels();
 
 }  // namespace xinfer::forge::cpu::irregular

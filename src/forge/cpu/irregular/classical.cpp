@@ -1,0 +1,147 @@
+// Trees, label tables, n-grams: data of the model that the text itself holds.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "forge/cpu/irregular/builder.h"
+#include "forge/irregular_text.h"
+#include "forge/reference/trees.h"
+
+namespace xinfer::forge::cpu::irregular {
+
+namespace {
+
+using Ints = std::vector<std::int64_t>;
+using Reals = std::vector<double>;
+using reference::TreeNode;
+
+// Branches are numbered first and leaves behind them, which is how the template tells them apart.
+Result<void> add_forest(Builder& b, const reference::Forest& forest) {
+  Ints order(forest.nodes.size()), features, modes, yes, no, missing, member_ends{0}, leaf_ends{0}, leaf_targets, roots;
+  Reals splits, members, leaf_weights;
+  std::int64_t branches = 0, leaves = 0;
+  for (const TreeNode& node : forest.nodes) branches += node.mode != reference::Mode::kLeaf;
+  for (std::size_t i = 0, branch = 0; i < forest.nodes.size(); ++i)
+    order[i] = forest.nodes[i].mode == reference::Mode::kLeaf ? branches + leaves++ : static_cast<std::int64_t>(branch++);
+  auto place = [&](std::int64_t node) { return node >= 0 && node < static_cast<std::int64_t>(order.size()) ? order[static_cast<std::size_t>(node)] : 0; };
+  for (const TreeNode& node : forest.nodes) {
+    if (node.mode == reference::Mode::kLeaf) {
+      for (auto [target, weight] : node.leaves) {
+        leaf_targets.push_back(target);
+        leaf_weights.push_back(weight);
+      }
+      leaf_ends.push_back(static_cast<std::int64_t>(leaf_targets.size()));
+      continue;
+    }
+    features.push_back(node.feature);
+    modes.push_back(static_cast<std::int64_t>(node.mode));
+    splits.push_back(node.split);
+    missing.push_back(node.missing_is_true);
+    yes.push_back(place(node.yes));
+    no.push_back(place(node.no));
+    members.insert(members.end(), node.members.begin(), node.members.end());
+    member_ends.push_back(static_cast<std::int64_t>(members.size()));
+  }
+  for (std::int64_t root : forest.roots) roots.push_back(place(root));
+  b.add("kNodes", branches).add("kTrees", static_cast<std::int64_t>(roots.size()));
+  b.list("kFeatures", features).list("kModes", modes).list("kYes", yes).list("kNo", no).list("kMissingIsYes", missing);
+  b.list("kMemberEnds", member_ends).list("kLeafEnds", leaf_ends).list("kLeafTargets", leaf_targets).list("kRoots", roots);
+  b.reals("kSplits", splits).reals("kMembers", members).reals("kLeafWeights", leaf_weights);
+  return {};
+}
+
+Kernel trees(Builder& b) {
+  const Shape in = b.shape(0), out = b.out_shape();
+  const bool listed = b.node.op == "ai.onnx.ml.TreeEnsembleRegressor";
+  const std::string_view fold = listed ? std::string_view() : reference::fold_name(b.integer("aggregate_function", 1));
+  const std::string name = listed ? b.text("aggregate_function", "SUM") : std::string(fold);
+  if (listed ? b.text("post_transform", "NONE") != "NONE" : b.integer("post_transform", 0) != 0)
+    return fail(Code::kUnsupported, "{} with a transform of its result", b.node.op);
+  static constexpr std::string_view kFolds[] = {"AVERAGE", "SUM", "MIN", "MAX"};
+  const auto found = std::ranges::find(kFolds, name);
+  if (found == std::end(kFolds)) return fail(Code::kInvalidArgument, "aggregate_function '{}'", name);
+  XI_TRY(const reference::Forest forest, reference::read_forest(b.node));
+  const std::int64_t rows = in.size() > 1 ? in[0] : 1, features = rows ? b.count(0) / rows : 0, targets = out[1];
+  XI_CHECK(reference::check_forest(forest, features, targets));
+  XI_CHECK(add_forest(b, forest));
+  Reals base = reference::attribute_numbers(b.node, "base_values");
+  if (base.size() == 1) base.assign(static_cast<std::size_t>(targets), base[0]);
+  base.resize(static_cast<std::size_t>(targets), 0.0);
+  b.add("kFold", found - std::begin(kFolds)).add("kFeatureCount", features).add("kTargets", targets).reals("kBase", base);
+  const double steps = 6.0 * static_cast<double>(rows) * static_cast<double>(forest.roots.size());
+  return b.finish(rows, steps * 8, static_cast<std::uint64_t>(targets) * 8, fmt::format("{} trees", forest.roots.size()), {kIrregularTreesInc});
+}
+
+Kernel label_encoder(Builder& b) {
+  const ir::Attributes& a = b.node.attributes;
+  auto numbers = [&](const std::string& stem) {
+    for (const char* kind : {"_tensor", "_floats", "_int64s"})
+      if (a.has(stem + kind)) return reference::attribute_numbers(b.node, stem + kind);
+    return Reals{};
+  };
+  if (a.has("keys_strings") || a.has("values_strings")) return fail(Code::kUnsupported, "LabelEncoder of strings");
+  const Reals keys = numbers("keys"), values = numbers("values");
+  if (keys.size() != values.size() || keys.empty())
+    return fail(Code::kInvalidArgument, "{} keys for {} values", keys.size(), values.size());
+  const bool real = tensor::is_float(b.out_dtype());
+  double fallback = real ? a.real("default_float", -0.0f) : static_cast<double>(a.integer("default_int64", -1));
+  if (const auto* given = a.get<std::shared_ptr<const tensor::Tensor>>("default_tensor")) fallback = (*given)->as_double(0);
+  std::map<double, double> sorted;
+  double of_nan = fallback;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (std::isnan(keys[i])) of_nan = values[i];
+    else sorted.try_emplace(keys[i], values[i]);
+  }
+  Reals ordered, results;
+  for (auto [key, value] : sorted) {
+    ordered.push_back(key);
+    results.push_back(value);
+  }
+  const auto count = static_cast<std::int64_t>(ordered.size());
+  results.push_back(fallback);
+  results.push_back(of_nan);
+  b.add("kKeyCount", count).add("kDefault", count).add("kNanKey", count + 1).reals("kKeys", ordered).reals("kValues", results);
+  return b.finish(b.count(0), 20.0 * static_cast<double>(b.count(0)), 0, fmt::format("{} labels", count), {kIrregularLabelsInc});
+}
+
+Kernel tf_idf(Builder& b) {
+  const Ints pool = b.node.attributes.integers("pool_int64s"), starts = b.node.attributes.integers("ngram_counts"),
+             columns = b.node.attributes.integers("ngram_indexes");
+  if (tensor::is_float(b.dtype(0))) return fail(Code::kUnsupported, "TfIdfVectorizer of {}", tensor::name(b.dtype(0)));
+  // The pool lists all 1-grams, then all 2-grams, …
+  Ints sizes, begins, used;
+  for (std::size_t n = 1; n <= starts.size(); ++n) {
+    const std::int64_t begin = starts[n - 1], end = n < starts.size() ? starts[n] : static_cast<std::int64_t>(pool.size()), size = static_cast<std::int64_t>(n);
+    if (begin < 0 || begin > end || end > static_cast<std::int64_t>(pool.size()) || (end - begin) % size != 0)
+      return fail(Code::kInvalidArgument, "ngram_counts do not fit the pool");
+    for (std::int64_t at = begin; at < end; at += size) {
+      sizes.push_back(size);
+      begins.push_back(at);
+    }
+  }
+  if (sizes.size() > columns.size()) return fail(Code::kInvalidArgument, "{} ngram_indexes for {} n-grams", columns.size(), sizes.size());
+  const std::string mode = b.text("mode", "TF");
+  Reals weights;
+  if (const auto* given = b.node.attributes.get<std::vector<float>>("weights")) weights.assign(given->begin(), given->end());
+  weights.resize(std::max(weights.size(), sizes.size()), 1.0);
+  const Shape in = b.shape(0), out = b.out_shape();
+  b.add("kMode", std::int64_t{mode == "TF" ? 0 : mode == "IDF" ? 1 : 2}).add("kLength", in.back()).add("kWidth", out.back());
+  b.add("kGrams", static_cast<std::int64_t>(sizes.size())).add("kShortest", b.integer("min_gram_length", 1)).add("kLongest", b.integer("max_gram_length", 1));
+  b.add("kSkips", b.integer("max_skip_count", 0)).list("kSizes", sizes).list("kStarts", begins).list("kColumns", columns).list("kPool", pool);
+  b.reals("kWeights", weights);
+  const std::int64_t rows = in.size() == 2 ? in[0] : 1;
+  return b.finish(rows, static_cast<double>(b.count(0)) * static_cast<double>(sizes.size()), 0, fmt::format("{} n-grams", sizes.size()), {kIrregularGramsInc});
+}
+
+constexpr Row kRows[] = {{"ai.onnx.ml.TreeEnsemble", trees},
+                         {"ai.onnx.ml.TreeEnsembleRegressor", trees},
+                         {"ai.onnx.ml.LabelEncoder", label_encoder},
+                         {"TfIdfVectorizer", tf_idf}};
+
+}  // namespace
+
+std::span<const Row> classical_kernels() { return kRows; }
+
+}  // namespace xinfer::forge::cpu::irregular

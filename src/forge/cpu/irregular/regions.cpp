@@ -1,0 +1,104 @@
+// Convolution and pooling at places that data decide; determinants and inverses.
+#include <algorithm>
+
+#include "forge/cpu/irregular/builder.h"
+#include "forge/irregular_text.h"
+
+namespace xinfer::forge::cpu::irregular {
+
+namespace {
+
+using Ints = std::vector<std::int64_t>;
+
+// A list attribute, or as many of `fallback` as it should have; an error when it has another length.
+Result<Ints> listed(const Builder& b, std::string_view name, std::size_t size, std::int64_t fallback) {
+  Ints values = b.node.attributes.integers(name, Ints(size, fallback));
+  if (values.size() != size) return fail(Code::kInvalidArgument, "'{}' has {} numbers, {} wanted", name, values.size(), size);
+  return values;
+}
+
+Kernel deform_conv(Builder& b) {
+  const Shape x = b.shape(0), w = b.shape(1), out = b.out_shape(), offset = b.shape(2);
+  if (x.size() != 4) return fail(Code::kUnsupported, "DeformConv over {} axes", x.size());
+  XI_TRY(const Ints strides, listed(b, "strides", 2, 1));
+  XI_TRY(const Ints dilations, listed(b, "dilations", 2, 1));
+  XI_TRY(const Ints pads, listed(b, "pads", 4, 0));
+  const std::int64_t groups = b.integer("group", 1), offset_groups = b.integer("offset_group", 1), taps = w[2] * w[3];
+  if (groups < 1 || offset_groups < 1 || x[1] % groups != 0 || x[1] % offset_groups != 0 || w[0] % groups != 0 || w[1] != x[1] / groups)
+    return fail(Code::kInvalidArgument, "{} channels and {} maps in {} groups, {} of offsets", x[1], w[0], groups, offset_groups);
+  if (offset != Shape{x[0], offset_groups * taps * 2, out[2], out[3]} ||
+      (b.has(4) && b.shape(4) != Shape{x[0], offset_groups * taps, out[2], out[3]}))
+    return fail(Code::kInvalidArgument, "offsets of shape {}, or the mask, do not fit the output {}", tensor::to_string(offset),
+                tensor::to_string(out));
+  b.add("kChannels", x[1]).add("kHeight", x[2]).add("kWidth", x[3]).add("kMaps", w[0]).add("kKernelHeight", w[2]).add("kKernelWidth", w[3]);
+  b.add("kOutHeight", out[2]).add("kOutWidth", out[3]).add("kGroups", groups).add("kOffsetGroups", offset_groups);
+  b.add("kStrideY", strides[0]).add("kStrideX", strides[1]).add("kDilationY", dilations[0]).add("kDilationX", dilations[1]);
+  b.add("kPadY", pads[0]).add("kPadX", pads[1]);
+  const std::int64_t items = x[0] * out[2] * out[3];
+  return b.finish(items, static_cast<double>(items * taps) * static_cast<double>(20 * x[1] + 2 * w[1] * w[0]),
+                  static_cast<std::uint64_t>(x[1] * taps) * 8, "deformable convolution", {kIrregularDeformConvInc});
+}
+
+Kernel max_unpool(Builder& b) {
+  const Shape in = b.shape(0), out = b.out_shape();
+  const Ints kernel = b.node.attributes.integers("kernel_shape");
+  XI_TRY(const Ints strides, listed(b, "strides", kernel.size(), 1));
+  XI_TRY(const Ints pads, listed(b, "pads", 2 * kernel.size(), 0));
+  Shape pooled{in[0], in[1]};  // the tensor that the indices count in
+  for (std::size_t i = 0; i < kernel.size(); ++i) {
+    pooled.push_back((in[i + 2] - 1) * strides[i] - pads[i] - pads[i + kernel.size()] + kernel[i]);
+    if (pooled.back() < 1) return fail(Code::kInvalidArgument, "the unpooled size of axis {} is {}", i + 2, pooled.back());
+  }
+  const std::int64_t count = tensor::num_elements(out);
+  b.add("kCount", count).add("kValues", b.count(0)).add("kRank", static_cast<std::int64_t>(pooled.size()));
+  b.list("kInner", pooled).list("kStrides", tensor::strides_of(out));
+  b.together(count / 4);
+  return b.finish(1, static_cast<double>(count), 0, "unpooling", {kIrregularUnpoolInc});
+}
+
+Kernel max_roi_pool(Builder& b) {
+  const Shape x = b.shape(0), out = b.out_shape();
+  if (b.shape(1)[1] != 5) return fail(Code::kInvalidArgument, "regions of {} numbers, 5 wanted", b.shape(1)[1]);
+  b.add("kImages", x[0]).add("kChannels", x[1]).add("kHeight", x[2]).add("kWidth", x[3]).add("kOutHeight", out[2]).add("kOutWidth", out[3]);
+  b.add("kScale", static_cast<double>(b.node.attributes.real("spatial_scale", 1)));
+  return b.finish(out[0] * out[1], 4.0 * static_cast<double>(out[0] * out[1] * x[2] * x[3]), 0, "region pooling", {kIrregularRoiPoolInc});
+}
+
+Kernel col2im(Builder& b) {
+  if (!b.constant(1) || !b.constant(2)) return fail(Code::kUnsupported, "the image's and block's shape of Col2Im must be constants");
+  const Ints image = b.constant(1)->as_int64s(), block = b.constant(2)->as_int64s();
+  const std::size_t rank = image.size();
+  XI_TRY(const Ints strides, listed(b, "strides", rank, 1));
+  XI_TRY(const Ints dilations, listed(b, "dilations", rank, 1));
+  XI_TRY(const Ints pads, listed(b, "pads", 2 * rank, 0));
+  if (block.size() != rank) return fail(Code::kInvalidArgument, "a block of {} axes for an image of {}", block.size(), rank);
+  Ints windows;
+  for (std::size_t d = 0; d < rank; ++d)
+    windows.push_back((image[d] + pads[d] + pads[d + rank] - dilations[d] * (block[d] - 1) - 1) / strides[d] + 1);
+  const std::int64_t count = tensor::num_elements(windows), taps = tensor::num_elements(block);
+  if (count != b.shape(0)[2]) return fail(Code::kInvalidArgument, "{} columns for {} windows", b.shape(0)[2], count);
+  b.add("kImageSize", tensor::num_elements(image)).add("kTaps", taps).add("kWindowCount", count).add("kRank", static_cast<std::int64_t>(rank));
+  b.list("kImage", image).list("kBlock", block).list("kWindows", windows).list("kSteps", strides).list("kDilations", dilations);
+  b.list("kPads", pads).list("kStrides", tensor::strides_of(image));
+  const Shape out = b.out_shape();
+  return b.finish(out[0] * out[1], 6.0 * static_cast<double>(b.count(0)), 0, "columns to image", {kIrregularCol2imInc});
+}
+
+template <bool kInverse>
+Kernel eliminate(Builder& b) {
+  const Shape in = b.shape(0);
+  const std::int64_t size = in.back(), items = size > 0 ? b.count(0) / (size * size) : tensor::num_elements(b.out_shape());
+  if (in[in.size() - 2] != size) return fail(Code::kInvalidArgument, "matrices of {} x {}", in[in.size() - 2], size);
+  b.add("kSize", size).flag("kInverse", kInverse);
+  return b.finish(items, static_cast<double>(items * size * size * size), static_cast<std::uint64_t>(2 * size * size) * 8,
+                  kInverse ? "inverse" : "determinant", {kIrregularEliminateInc});
+}
+
+constexpr Row kRows[] = {{"DeformConv", deform_conv}, {"MaxUnpool", max_unpool}, {"MaxRoiPool", max_roi_pool},
+                         {"Col2Im", col2im},          {"Det", eliminate<false>}, {"com.microsoft.Inverse", eliminate<true>}};
+
+}  // namespace
+
+std::span<const Row> region_kernels() { return kRows; }
+
+}  // namespace xinfer::forge::cpu::irregular
