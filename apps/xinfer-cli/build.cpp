@@ -73,6 +73,7 @@ base::Result<nlohmann::ordered_json> build_one(Options& options, const std::stri
 }
 
 base::Result<int> build(Options options, bool json) {
+  options.build.empty_inputs = take_empty_inputs(options.shapes);
   XI_TRY(options.build.input_ranges, parse_range_options(options.shapes));
   XI_TRY(options.build.input_values, read_named_tensors(options.values));
   options.build.verify = !options.no_verify;
@@ -121,7 +122,7 @@ void add_build_command(CLI::App& app, Invocation& invocation) {
       ->capture_default_str();
   command->add_option("--precision", build_options.precision, "fp32, fp16, bf16 or int8")->capture_default_str();
   command->add_option("--shape", options->shapes, "Sizes of an input, image=1x3x224x224; minimum:optimum:maximum for one engine of many sizes, "
-                      "image=1:1:8x3x224x224")
+                      "image=1:1:8x3x224x224. A sequence takes one for each element, x[0]=2x3; x=none: there is nothing in it")
       ->type_name("NAME=SIZES")
       ->allow_extra_args(false);
   command

@@ -72,6 +72,15 @@ base::Result<std::map<std::string, tensor::Shape>> parse_shape_options(const std
   return shapes;
 }
 
+std::set<std::string> take_empty_inputs(std::vector<std::string>& texts) {
+  constexpr std::string_view kNone = "=none";
+  std::set<std::string> names;
+  for (const auto& text : texts)
+    if (text.ends_with(kNone)) names.insert(text.substr(0, text.size() - kNone.size()));
+  std::erase_if(texts, [&](const std::string& text) { return text.ends_with(kNone); });
+  return names;
+}
+
 base::Result<std::map<std::string, std::vector<tensor::Symbol>>> parse_range_options(const std::vector<std::string>& texts) {
   std::map<std::string, std::vector<tensor::Symbol>> ranges;
   for (const auto& text : texts) {

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,8 @@ struct TrustOptions {
   [[nodiscard]] base::Result<core::EngineOptions> engine_options(int num_threads) const;
 };
 
+/// Takes "x=none" out of the list, for sequences and optionals that hold nothing.
+std::set<std::string> take_empty_inputs(std::vector<std::string>& texts);
 /// "image=1:4:8x3xHxW" to a range of each dimension by input name: a size, minimum:optimum:maximum, or a letter for the
 /// default range under that name.
 [[nodiscard]] base::Result<std::map<std::string, std::vector<tensor::Symbol>>> parse_range_options(

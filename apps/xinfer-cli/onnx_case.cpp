@@ -6,11 +6,13 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/files.h"
 #include "compiler/build.h"
 #include "compiler/emulator.h"
 #include "engine/engine.h"
+#include "ir/elements.h"
 #include "onnx/import.h"
 #include "onnx/tensor_file.h"
 #include "runtime/session.h"
@@ -84,17 +86,43 @@ base::Result<std::vector<Value>> run_reference(const std::filesystem::path& mode
   return forge::reference::evaluate(graph, inputs);
 }
 
+// A value as the tensors that an engine takes for it, by name.
+using Tensors = std::map<std::string, const tensor::Tensor*>;
+void take_apart(const std::string& name, const Value& value, Tensors& tensors, std::set<std::string>& empty) {
+  if (value.kind == Value::Kind::kTensor) tensors[name] = value.tensor.get();
+  else if (value.elements.empty()) empty.insert(name);
+  else if (value.kind == Value::Kind::kOptional) take_apart(name, value.elements[0], tensors, empty);
+  else
+    for (std::size_t i = 0; i < value.elements.size(); ++i) take_apart(ir::element_name(name, i), value.elements[i], tensors, empty);
+}
+
+// The other way round: a value of the model's type from the engine's outputs.
+base::Result<Value> put_together(const std::string& name, const ir::ValueType& type, std::map<std::string, tensor::Tensor>& tensors) {
+  auto whole = tensors.find(name);
+  if (type.kind == ir::ValueType::Kind::kTensor && whole == tensors.end()) return fail(Code::kInternal, "the engine has no output '{}'", name);
+  if (type.kind == ir::ValueType::Kind::kTensor) return Value(std::move(whole->second));
+  std::vector<Value> elements;
+  for (auto it = tensors.end(); (it = tensors.find(ir::element_name(name, elements.size()))) != tensors.end();) elements.emplace_back(std::move(it->second));
+  if (type.kind == ir::ValueType::Kind::kSequence) return Value::sequence(std::move(elements), type.dtype);
+  if (whole != tensors.end()) return Value::optional({Value(std::move(whole->second))}, type.dtype);
+  if (elements.empty()) return Value::optional({}, type.dtype);
+  return Value::optional({Value::sequence(std::move(elements), type.dtype)}, type.dtype);
+}
+
 // Engines of one case: data sets of equal input shapes share one. Where an input decides shapes or branches, an engine of
 // static shapes cannot take it: then it is fixed to the data set's value (where it is not found, all small inputs are), and the
 // outcome says so.
 class Engines {
  public:
   using Ptr = std::shared_ptr<const engine::Engine>;
-  using Inputs = std::map<std::string, const tensor::Tensor*>;
+  using Inputs = Tensors;
 
   Engines(const std::filesystem::path& model, const CaseOptions& options) : model_(model), options_(options) {}
 
-  base::Result<Ptr> for_inputs(const Inputs& inputs) {
+  /// `empty`: sequences and optionals that hold nothing.
+  base::Result<Ptr> for_inputs(const Inputs& inputs, const std::set<std::string>& empty) {
+    if (empty != empty_) engines_.clear();
+    empty_ = empty;
     InputShapes shapes;
     for (const auto& [name, tensor] : inputs) shapes[name] = tensor->shape();
     auto known = engines_.find(shapes);
@@ -123,6 +151,7 @@ class Engines {
   Fixed deciding(const InputShapes& shapes, const Inputs& inputs) const {
     compiler::BuildOptions build;
     build.input_shapes = shapes;
+    build.empty_inputs = empty_;
     for (;;) {
       const auto names = compiler::find_shape_inputs(model_, build);
       const std::size_t before = build.input_values.size();
@@ -145,6 +174,7 @@ class Engines {
     compiler::BuildOptions build;
     build.target = options_.target;
     build.input_shapes = shapes;
+    build.empty_inputs = empty_;
     build.input_values = std::move(values);
     build.cache_folder = options_.cache_folder;
     build.verify = false;  // the case's own data are the measure
@@ -157,20 +187,17 @@ class Engines {
 
   std::filesystem::path model_;
   const CaseOptions& options_;
+  std::set<std::string> empty_;
   std::map<InputShapes, Ptr> engines_;
   std::vector<std::string> fixed_;
 };
 
 base::Result<std::vector<Value>> run_engine(Engines& engines, const ir::Graph& graph, const std::vector<Value>& inputs,
                                             const CaseOptions& options) {
-  Engines::Inputs named;
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const auto& name = graph.value(graph.inputs[i]).name;
-    if (inputs[i].kind != Value::Kind::kTensor)
-      return fail(Code::kUnsupported, "input '{}' is no tensor: engines take tensors only", name);
-    named[name] = inputs[i].tensor.get();
-  }
-  XI_TRY(auto engine, engines.for_inputs(named));
+  Tensors named;
+  std::set<std::string> empty;
+  for (std::size_t i = 0; i < inputs.size(); ++i) take_apart(graph.value(graph.inputs[i]).name, inputs[i], named, empty);
+  XI_TRY(auto engine, engines.for_inputs(named, empty));
   // By name: an engine has only those inputs that were not fixed.
   std::vector<const tensor::Tensor*> tensors;
   for (const auto& info : engine->plan().inputs) tensors.push_back(named.at(info.name));
@@ -182,8 +209,13 @@ base::Result<std::vector<Value>> run_engine(Engines& engines, const ir::Graph& g
   auto result = here ? runtime::run_once(engine, tensors, options.num_threads)
                      : compiler::run_emulated(*engine, tensors, options.cache_folder);
   XI_TRY(auto outputs, std::move(result));
+  std::map<std::string, tensor::Tensor> results;
+  for (std::size_t i = 0; i < outputs.size(); ++i) results[engine->plan().outputs[i].name] = std::move(outputs[i]);
   std::vector<Value> values;
-  for (auto& output : outputs) values.emplace_back(std::move(output));
+  for (ir::ValueId id : graph.outputs) {
+    XI_TRY(Value value, put_together(graph.value(id).name, graph.value(id).type, results));
+    values.push_back(std::move(value));
+  }
   return values;
 }
 

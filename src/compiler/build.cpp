@@ -16,6 +16,7 @@
 #include "compiler/tune.h"
 #include "compiler/verify_engine.h"
 #include "engine/engine.h"
+#include "ir/elements.h"
 #include "ir/operator.h"
 #include "onnx/import.h"
 #include "passes/pass.h"
@@ -90,16 +91,22 @@ Result<void> refuse_integer_products(const ir::Graph& graph) {
 
 Result<void> require_bounded_inputs(const ir::Graph& graph) {
   std::string problems, options;
+  std::string_view lists;
   for (ir::ValueId id : graph.inputs) {
     const ir::Value& value = graph.value(id);
-    if (value.type.kind != ir::ValueType::Kind::kTensor || value.type.dtype == ir::DType::kString)
+    const bool tensor = value.type.kind == ir::ValueType::Kind::kTensor;
+    if (value.type.dtype == ir::DType::kString)
       return fail(Code::kUnsupported, "input '{}' is {}: engines take tensors of numbers only", value.name, ir::to_string(value.type));
-    if (is_bounded(value.type)) continue;
+    if (tensor && is_bounded(value.type)) continue;
     problems += fmt::format("{}'{}' is {}", problems.empty() ? "" : ", ", value.name, ir::to_string(value.type));
-    options += fmt::format(" --shape {}={}", value.name, example_shape(value.type));
+    const bool sequence = value.type.kind == ir::ValueType::Kind::kSequence;
+    options += fmt::format(" --shape {}={}", sequence ? ir::element_name(value.name, 0) : value.name, example_shape(value.type));
+    if (!tensor)
+      lists = " (a sequence takes one for each of its elements, x[0], x[1], …; an optional one for the tensor that it holds, or as a sequence; "
+              "either x=none where there is nothing in it)";
   }
   if (problems.empty()) return {};
-  return fail(Code::kInvalidArgument, "sizes of inputs are not fixed: input {}. Give each a size or a range minimum:optimum:maximum, for example:{}", problems, options);
+  return fail(Code::kInvalidArgument, "sizes of inputs are not fixed: input {}. Give each a size or a range minimum:optimum:maximum, for example:{}{}", problems, options, lists);
 }
 
 Result<void> require_known_shapes(const ir::Graph& graph) {
@@ -115,7 +122,10 @@ Result<void> require_known_shapes(const ir::Graph& graph) {
 Result<void> require_number_outputs(const ir::Graph& graph) {
   for (ir::ValueId id : graph.outputs) {
     const ir::Value& value = graph.value(id);
-    if (value.type.kind != ir::ValueType::Kind::kTensor || value.type.dtype == ir::DType::kString)
+    if (value.type.kind != ir::ValueType::Kind::kTensor)
+      return fail(Code::kUnsupported, "output '{}' is {}, and what it holds is known only while running: engines give lists of a fixed length", value.name,
+                  ir::to_string(value.type));
+    if (value.type.dtype == ir::DType::kString)
       return fail(Code::kUnsupported, "output '{}' is {}: engines give tensors of numbers only", value.name, ir::to_string(value.type));
   }
   return {};
@@ -219,6 +229,7 @@ class Build {
     onnx::ImportOptions import_options;
     import_options.input_shapes = options_.input_shapes;
     import_options.input_ranges = options_.input_ranges;
+    import_options.empty_inputs = options_.empty_inputs;
     import_options.multiple = multiple_;
     import_options.input_values = options_.input_values;
     XI_TRY(ir::Graph graph, onnx::import_model(path_, import_options));
@@ -396,6 +407,7 @@ Result<std::vector<std::string>> find_shape_inputs(const std::filesystem::path& 
   onnx::ImportOptions import_options;
   import_options.input_shapes = options.input_shapes;
   import_options.input_ranges = options.input_ranges;
+  import_options.empty_inputs = options.empty_inputs;
   import_options.input_values = options.input_values;
   XI_TRY(ir::Graph graph, onnx::import_model(onnx, import_options));
   passes::PipelineOptions pipeline;

@@ -22,6 +22,7 @@ struct BuildOptions {
   std::map<std::string, tensor::Shape> input_shapes;  // sizes for symbolic dimensions, by input name
   /// The same with a range for each dimension (onnx::ImportOptions): one engine serves all sizes in it.
   std::map<std::string, std::vector<tensor::Symbol>> input_ranges;
+  std::set<std::string> empty_inputs;  // sequences without elements and optionals that hold nothing
   /// Inputs whose value is fixed: they become constants, and the engine does not have them. For inputs that decide shapes
   /// or branches, which an engine of static shapes must know.
   std::map<std::string, tensor::Tensor> input_values;

@@ -60,6 +60,12 @@ Verification not_run(std::string reason) {
   return verification;
 }
 
+// Sequences and optionals as an engine gives them: as the tensors in them.
+void add_tensors(const Value& value, std::vector<const Tensor*>& tensors) {
+  if (value.kind == Value::Kind::kTensor) tensors.push_back(value.tensor.get());
+  for (const Value& element : value.elements) add_tensors(element, tensors);
+}
+
 }  // namespace
 
 std::vector<Tensor> random_inputs(const ir::Graph& graph, std::uint64_t seed, const tensor::Size::Values& sizes) {
@@ -205,18 +211,20 @@ Result<Verification> verify_engine(const ir::Graph& original, std::shared_ptr<co
     const std::vector<Tensor> inputs = random_inputs(original, kSeed, [&](const std::string& name) { return point.sizes.at(name); });
     std::vector<Value> values;
     for (const Tensor& input : inputs) values.emplace_back(input);
-    auto expected = forge::reference::evaluate(original, values);
-    if (!expected) return not_run("not verified: the reference cannot be evaluated: " + expected.error().text());
+    auto reference = forge::reference::evaluate(original, values);
+    if (!reference) return not_run("not verified: the reference cannot be evaluated: " + reference.error().text());
+    std::vector<const Tensor*> expected;
+    for (const Value& value : *reference) add_tensors(value, expected);
     std::vector<const Tensor*> pointers;
     for (const Tensor& input : inputs) pointers.push_back(&input);
     XI_TRY(const std::vector<Tensor> actual, runtime::run_once(engine, pointers));
-    if (actual.size() != expected->size())
-      return fail(Code::kInternal, "the engine has {} outputs, the model {}", actual.size(), expected->size());
+    if (actual.size() != expected.size())
+      return fail(Code::kInternal, "the engine has {} outputs, the model {}", actual.size(), expected.size());
     verification.ran = true;
     verification.device = *machine;
     for (std::size_t i = 0; i < actual.size(); ++i) {
-      const std::string& name = original.value(original.outputs[i]).name;
-      Verification::Output output = compare(name, actual[i], *(*expected)[i].tensor, exactness);
+      const std::string& name = engine->plan().outputs[i].name;
+      Verification::Output output = compare(name, actual[i], *expected[i], exactness);
       if (!output.matches) output.name = name + point.name;
       if (verification.outputs.size() <= i) verification.outputs.push_back(std::move(output));
       else merge(verification.outputs[i], output);

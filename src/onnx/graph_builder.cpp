@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "ir/elements.h"
+
 namespace xinfer::onnx {
 namespace {
 
@@ -149,8 +151,72 @@ class Builder {
       scope.graph.inputs.push_back(id);
     }
     if (scope.outer != nullptr) return {};
+    XI_CHECK(take_inputs_apart(scope));
     XI_CHECK(apply_input_shapes(scope));
     return apply_input_values(scope);
+  }
+
+  bool is_given(const std::string& name) const {
+    const ImportOptions& options = state_.options;
+    return options.input_shapes.contains(name) || options.input_ranges.contains(name) || options.input_values.contains(name);
+  }
+
+  // Sequences and optionals whose elements are given: these are the inputs then, and nodes put them together again.
+  Result<void> take_inputs_apart(Scope& scope) {
+    Graph& graph = scope.graph;
+    for (const std::string& name : state_.options.empty_inputs)
+      if (std::ranges::none_of(graph.inputs, [&](ValueId id) { return graph.value(id).name == name && graph.value(id).type.kind != ValueType::Kind::kTensor; }))
+        return fail(Code::kInvalidArgument, "'{}' is no sequence or optional that could be empty; the inputs are {}", name, input_names(graph));
+    std::vector<ValueId> inputs;
+    for (ValueId whole : graph.inputs) {
+      const std::string name = graph.value(whole).name;
+      ValueType type = graph.value(whole).type;
+      const bool optional = type.kind == ValueType::Kind::kOptional, empty = state_.options.empty_inputs.contains(name);
+      std::vector<std::string> elements;
+      while (is_given(ir::element_name(name, elements.size()))) elements.push_back(ir::element_name(name, elements.size()));
+      const bool content = optional && elements.empty() && is_given(name);
+      if (type.kind == ValueType::Kind::kTensor || (elements.empty() && !content && !empty)) {
+        inputs.push_back(whole);
+        continue;
+      }
+      if (empty && (content || !elements.empty()))
+        return fail(Code::kInvalidArgument, "input '{}' is said to be empty, and shapes or values are given for it", name);
+      if (content) {
+        elements.push_back(name);
+        graph.value(whole).name = make_unique(scope.value_names, name);
+      }
+      type.kind = ValueType::Kind::kTensor;
+      // Each element has sizes of its own: the names of a sequence's dimensions say nothing.
+      for (std::size_t i = 0; !content && type.dims && i < type.dims->size(); ++i)
+        if (!(*type.dims)[i].is_static()) (*type.dims)[i] = Dim();
+      std::vector<ValueId> parts;
+      for (const std::string& element : elements) parts.push_back(graph.add_value(content ? element : make_unique(scope.value_names, element), type));
+      inputs.insert(inputs.end(), parts.begin(), parts.end());
+      XI_CHECK(put_input_together(scope, whole, std::move(parts), optional && !content && !empty));
+    }
+    graph.inputs = std::move(inputs);
+    return {};
+  }
+
+  Result<void> put_input_together(Scope& scope, ValueId whole, std::vector<ValueId> parts, bool holds_sequence) {
+    Graph& graph = scope.graph;
+    const ValueType type = graph.value(whole).type;
+    auto sequence = [&](ValueId result) {
+      Node node{parts.empty() ? "SequenceEmpty" : "SequenceConstruct", graph.value(whole).name, parts, {result}, {}};
+      if (parts.empty()) node.attributes.set("dtype", static_cast<std::int64_t>(type.dtype));
+      graph.nodes.push_back(std::move(node));
+    };
+    if (type.kind == ValueType::Kind::kSequence) {
+      sequence(whole);
+      return {};
+    }
+    if (holds_sequence) {
+      const ValueId content = graph.add_value(make_unique(scope.value_names, graph.value(whole).name), {ValueType::Kind::kSequence, type.dtype, type.dims});
+      sequence(content);
+      parts = {content};
+    }
+    graph.nodes.push_back({"Optional", graph.value(whole).name, std::move(parts), {whole}, {}});
+    return {};
   }
 
   Result<void> apply_input_values(Scope& scope) {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -26,7 +27,11 @@ struct ImportOptions {
   std::map<std::string, tensor::Shape> input_shapes;
   /// The same with a range for each dimension. A range without a name keeps the model's, which every dimension of that name
   /// follows; dimensions given the same name are one.
+  /// A sequence `x` has the elements that shapes or values are given for, "x[0]", "x[1]", … (ir/elements.h): the graph has these
+  /// tensors as inputs instead. An optional `x` holds a tensor if `x` is given, a sequence if "x[0]" is.
   std::map<std::string, std::vector<tensor::Symbol>> input_ranges;
+  /// Sequences without elements and optionals that hold nothing.
+  std::set<std::string> empty_inputs;
   /// Ranges whose three numbers are multiples of this become this times a symbol: models that halve their sizes several times
   /// and join what comes of it only fit together in such sizes.
   std::int64_t multiple = 1;

@@ -1,6 +1,6 @@
 // Before: If, Loop, Scan, sequences and optionals. After: If over a constant is its branch, If over data is both branches and
-// a Where, loops of known length are unrolled, sequences of known length are the values in them. What stays is left to be
-// refused by the back end.
+// a Where, loops of known length are unrolled, sequences of known length are the values in them, also as graph outputs. What
+// stays is left to be refused by the back end.
 #include <algorithm>
 
 #include "passes/fold_constants.h"
@@ -42,17 +42,23 @@ class ControlFlow {
     return expanded;
   }
 
-  Result<void> put_together(Rewriter& rewriter, ValueId id) { return sequences_.put_together(rewriter, id); }
+  Result<void> take_outputs_apart(Rewriter& rewriter) {
+    std::vector<ValueId> outputs;
+    for (ValueId id : rewriter.graph().outputs) XI_CHECK(sequences_.take_apart(rewriter, id, outputs));
+    rewriter.graph().outputs = std::move(outputs);
+    for (ValueId id : rewriter.graph().outputs) XI_CHECK(sequences_.put_together(rewriter, rewriter.current(id)));
+    return {};
+  }
 
  private:
   // A node that stays reads whole sequences, captured ones too.
   Result<void> put_together_inputs(Rewriter& rewriter, const Node& node) {
     for (ValueId id : node.inputs)
-      if (id != kNoValue) XI_CHECK(put_together(rewriter, rewriter.current(id)));
+      if (id != kNoValue) XI_CHECK(sequences_.put_together(rewriter, rewriter.current(id)));
     for (const auto& [name, attribute] : node.attributes)
       if (const auto* body = std::get_if<std::shared_ptr<const Graph>>(&attribute))
         for (const auto& [inner, outside] : (*body)->captures)
-          if (const ValueId id = outer_.find(outside); id != kNoValue) XI_CHECK(put_together(rewriter, rewriter.current(id)));
+          if (const ValueId id = outer_.find(outside); id != kNoValue) XI_CHECK(sequences_.put_together(rewriter, rewriter.current(id)));
     return {};
   }
 
@@ -92,14 +98,13 @@ class ControlFlow {
     XI_TRY(const auto b, inline_graph(rewriter, outer_, *no, {}, again));
     // Both are computed and one is chosen, which needs equal types.
     bool selectable = a.size() == b.size();
-    for (std::size_t i = 0; selectable && i < a.size(); ++i)
-      selectable = rewriter.type(a[i]).is_static() && rewriter.type(a[i]) == rewriter.type(b[i]);
+    for (std::size_t i = 0; selectable && i < a.size(); ++i) selectable = sequences_.is_selectable(rewriter, a[i], b[i]);
     if (!selectable) {
       rewriter.rewind(mark);
       return false;
     }
     for (std::size_t i = 0; i < node.outputs.size() && i < a.size(); ++i)
-      if (node.outputs[i] != kNoValue) XI_CHECK(rewriter.add_as(node.outputs[i], "Where", {node.inputs[0], a[i], b[i]}));
+      if (node.outputs[i] != kNoValue) XI_CHECK(sequences_.select(rewriter, node.outputs[i], node.inputs[0], a[i], b[i]));
     return true;
   }
 
@@ -227,10 +232,7 @@ Result<bool> inline_control_flow(Graph& graph) {
   ControlFlow control(graph);
   Rewriter rewriter(graph);
   return rewriter.run([&](Rewriter& r, Node& node) { return control.visit(r, node); },
-                      [&](Rewriter& r) -> Result<void> {
-                        for (ValueId id : graph.outputs) XI_CHECK(control.put_together(r, r.current(id)));
-                        return {};
-                      });
+                      [&](Rewriter& r) { return control.take_outputs_apart(r); });
 }
 
 }  // namespace xinfer::passes

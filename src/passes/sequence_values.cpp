@@ -1,6 +1,7 @@
 #include "passes/sequence_values.h"
 
 #include "forge/reference/reference.h"
+#include "ir/elements.h"
 
 namespace xinfer::passes {
 
@@ -62,6 +63,55 @@ Result<void> SequenceValues::put_together(Rewriter& rewriter, ValueId id) {
     for (ValueId item : items) XI_CHECK(put_together(rewriter, item));
     return rewriter.add_as(id, "Optional", items);
   }
+  return {};
+}
+
+Result<void> SequenceValues::take_apart(Rewriter& rewriter, ValueId output, Items& tensors) {
+  const std::string name = rewriter.value(output).name;
+  ValueId id = rewriter.current(output);
+  auto named = [&](ValueId item, const std::string& wanted) -> Result<void> {
+    const ValueId copy = rewriter.add_value(wanted);
+    XI_CHECK(rewriter.add_as(copy, "Identity", {item}));
+    rewriter.graph().value(copy).name = wanted;
+    tensors.push_back(copy);
+    return {};
+  };
+  if (const auto found = optionals_.find(id); found != optionals_.end()) {
+    if (found->second.empty()) return {};
+    id = rewriter.current(found->second[0]);
+    if (rewriter.type(id).kind == ir::ValueType::Kind::kTensor) {
+      rewriter.graph().value(output).name += ".optional";
+      return named(id, name);
+    }
+  }
+  const Items* items = find(rewriter, id);
+  if (items == nullptr) {
+    tensors.push_back(output);
+    return {};
+  }
+  const Items held = *items;
+  for (std::size_t i = 0; i < held.size(); ++i) XI_CHECK(named(held[i], ir::element_name(name, i)));
+  return {};
+}
+
+bool SequenceValues::is_selectable(const Rewriter& rewriter, ValueId a, ValueId b) const {
+  const Items *of_a = find(rewriter, a), *of_b = find(rewriter, b);
+  if (of_a == nullptr && of_b == nullptr) return rewriter.type(a).is_static() && rewriter.type(a) == rewriter.type(b);
+  if (of_a == nullptr || of_b == nullptr || of_a->size() != of_b->size()) return false;
+  for (std::size_t i = 0; i < of_a->size(); ++i)
+    if (!is_selectable(rewriter, (*of_a)[i], (*of_b)[i])) return false;
+  return true;
+}
+
+Result<void> SequenceValues::select(Rewriter& rewriter, ValueId output, ValueId condition, ValueId a, ValueId b) {
+  if (find(rewriter, a) == nullptr) return rewriter.add_as(output, "Where", {condition, a, b});
+  const Items of_a = *find(rewriter, a), of_b = *find(rewriter, b);
+  Items chosen;
+  for (std::size_t i = 0; i < of_a.size(); ++i) {
+    chosen.push_back(rewriter.add_value(rewriter.value(output).name));
+    XI_CHECK(select(rewriter, chosen[i], condition, of_a[i], of_b[i]));
+  }
+  items_[output] = std::move(chosen);
   return {};
 }
 

@@ -14,6 +14,13 @@ class SequenceValues {
   [[nodiscard]] base::Result<bool> visit(Rewriter& rewriter, OuterValues& outer, ir::Node& node, const Visit& visit_body);
   /// Appends what produces the value again if it is a sequence or optional that was taken apart: for a reader that stays.
   [[nodiscard]] base::Result<void> put_together(Rewriter& rewriter, ir::ValueId id);
+  /// A graph output as tensors: what a sequence or optional holds under its elements' names, the output itself if it is a tensor
+  /// or not known.
+  [[nodiscard]] base::Result<void> take_apart(Rewriter& rewriter, ir::ValueId output, std::vector<ir::ValueId>& tensors);
+  /// Makes `output` the sequence or tensor that `condition` chooses, which is data. Both must be selectable.
+  [[nodiscard]] base::Result<void> select(Rewriter& rewriter, ir::ValueId output, ir::ValueId condition, ir::ValueId a, ir::ValueId b);
+  /// Tensors of one static type, or sequences of such, of one length.
+  bool is_selectable(const Rewriter& rewriter, ir::ValueId a, ir::ValueId b) const;
 
  private:
   using Items = std::vector<ir::ValueId>;
