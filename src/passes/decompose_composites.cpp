@@ -119,7 +119,7 @@ Result<bool> decompose_softmax(Rewriter& rewriter, Node& node) {
 
 // In training the batch's own statistics normalise it, and the running ones take their share of them.
 Result<bool> decompose_batch_normalization(Rewriter& rewriter, Node& node) {
-  const ir::ValueType& type = rewriter.type(node.inputs[0]);
+  const ir::ValueType type = rewriter.type(node.inputs[0]);
   if (node.attributes.integer("training_mode", 0) == 0 || !type.dims || type.dims->size() < 2) return false;
   const tensor::DType dtype = type.dtype;
   std::vector<std::int64_t> others{0}, behind;

@@ -18,6 +18,14 @@ ValueId Formula::call(std::string op, Values inputs, ir::Attributes attributes) 
   return ir::kNoValue;
 }
 
+Formula::Values Formula::call_all(std::string op, Values inputs, std::size_t outputs, ir::Attributes attributes) {
+  Values results(outputs, ir::kNoValue);
+  if (error_) return results;
+  for (ValueId& id : results) id = rewriter_.add_value(op);
+  if (auto done = rewriter_.keep({std::move(op), {}, std::move(inputs), results, std::move(attributes)}); !done) error_ = std::move(done).error();
+  return results;
+}
+
 void Formula::call_into(ValueId output, std::string op, Values inputs, ir::Attributes attributes) {
   if (error_ || output == ir::kNoValue) return;
   if (auto done = rewriter_.add_as(output, std::move(op), std::move(inputs), std::move(attributes)); !done) error_ = std::move(done).error();

@@ -15,6 +15,8 @@ class Formula {
   using Ints = std::vector<std::int64_t>;
 
   ir::ValueId call(std::string op, Values inputs, ir::Attributes attributes = {});
+  /// All of its `outputs` results.
+  Values call_all(std::string op, Values inputs, std::size_t outputs, ir::Attributes attributes = {});
   void call_into(ir::ValueId output, std::string op, Values inputs, ir::Attributes attributes = {});
   ir::ValueId reshape(ir::ValueId x, Ints shape);
   void reshape_into(ir::ValueId output, ir::ValueId x, Ints shape);
@@ -24,8 +26,12 @@ class Formula {
   ir::ValueId concat(Values parts, std::int64_t axis);
   ir::ValueId cast(ir::ValueId x, tensor::DType dtype);
   ir::ValueId scalar(tensor::DType dtype, double value) { return rewriter_.add_scalar(dtype, value); }
+  ir::ValueId integers(Ints values) { return rewriter_.add_int64s(std::move(values)); }
   ir::ValueId constant(tensor::Tensor tensor) { return rewriter_.add_constant(std::move(tensor)); }
 
+  void fail(base::Error error) {
+    if (!error_) error_ = std::move(error);
+  }
   bool failed() const { return error_.has_value(); }
   /// True, or the first error.
   [[nodiscard]] base::Result<bool> finish() const;

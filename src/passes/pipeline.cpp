@@ -23,6 +23,7 @@ constexpr Pass kRemoveDeadCode{"remove_dead_code", "drops what no output depends
 constexpr Pass kPipeline[] = {
     kFoldConstants,
     {"inline_control_flow", "takes If, Loop, Scan, sequences and optionals apart", inline_control_flow},
+    {"expand_extensions", "spells out other domains' operators in standard ones", expand_extensions},
     {"convert_precision", "computes 16-bit floating types in float32", convert_precision},
     kFoldConstants,
     kRemoveIdentities,

@@ -5,6 +5,7 @@
 #include "forge/reference/attention.h"
 #include "forge/reference/call.h"
 #include "forge/reference/kernels.h"
+#include "forge/reference/microsoft.h"
 
 namespace xinfer::forge::reference {
 
@@ -217,7 +218,7 @@ Result<std::vector<double>> attend_heads(const Call& call, const HeadInputs& in,
   if (call.has(mask_input)) {
     mask = doubles(call.in(mask_input));
     mask_shape = call.in(mask_input).shape();
-    const bool counts = mask_shape.size() == 1 && mask_shape[0] == in.batch,
+    const bool counts = mask_shape.size() == 1 && (mask_shape[0] == in.batch || mask_shape[0] == 2 * in.batch),
                keys = mask_shape.size() == 2 && mask_shape[1] == in.keys,
                full = mask_shape.size() == 3 && mask_shape[1] == in.queries && mask_shape[2] == in.keys;
     if (!counts && !keys && !full) return fail(Code::kUnsupported, "a mask of shape {}", tensor::to_string(mask_shape));
@@ -237,7 +238,10 @@ Result<std::vector<double>> attend_heads(const Call& call, const HeadInputs& in,
     double total =
         extra.empty() ? 0 : extra[index_of(b * extra_strides[0] + h * extra_strides[1] + i * extra_strides[2] + j)];
     if (causal && j > i + past) return -INFINITY;
-    if (mask_shape.size() == 1 && j >= static_cast<std::int64_t>(mask[index_of(b)])) total += filter;
+    if (mask_shape.size() == 1) {  // ends, then starts
+      const bool before = mask_shape[0] > in.batch && j < static_cast<std::int64_t>(mask[index_of(in.batch + b)]);
+      if (before || j >= static_cast<std::int64_t>(mask[index_of(b)])) total += filter;
+    }
     if (mask_shape.size() == 2 && mask[index_of(b * in.keys + j)] == 0) total += filter;
     if (mask_shape.size() == 3 && mask[index_of((b * in.queries + i) * in.keys + j)] == 0) total += filter;
     return total;
@@ -251,9 +255,20 @@ Result<std::vector<double>> attend_heads(const Call& call, const HeadInputs& in,
   return join_heads(y, in.batch, in.heads, in.queries, in.value_size);
 }
 
-// input [B, S, in] times weights [in, q + k + v] plus bias.
+// A cache [groups, past, size] with the new rows [groups, length, size] behind it.
+void join_past(std::vector<double>& now, std::span<const double> old, std::int64_t groups) {
+  if (groups == 0) return;
+  const std::int64_t before = static_cast<std::int64_t>(old.size()) / groups, added = static_cast<std::int64_t>(now.size()) / groups;
+  std::vector<double> joined;
+  for (std::int64_t g = 0; g < groups; ++g) {
+    joined.insert(joined.end(), old.begin() + g * before, old.begin() + (g + 1) * before);
+    joined.insert(joined.end(), now.begin() + g * added, now.begin() + (g + 1) * added);
+  }
+  now = std::move(joined);
+}
+
+// input [B, S, in] times weights [in, q + k + v] plus bias; mask, past [2, B, heads, P, size], bias of the scores.
 Values attention(const Call& call) {
-  if (call.has(4)) return fail(Code::kUnsupported, "com.microsoft.Attention with a past");
   const Shape &xs = call.in(0).shape(), &ws = call.in(1).shape();
   const std::int64_t heads = call.integer("num_heads", 1), rows = xs[0] * xs[1], width = ws[1];
   auto sizes = call.integers("qkv_hidden_sizes", {width / 3, width / 3, width / 3});
@@ -282,10 +297,52 @@ Values attention(const Call& call) {
                 part(0, sizes[0]),
                 part(sizes[0], sizes[1]),
                 part(sizes[0] + sizes[1], sizes[2])};
-  XI_TRY(auto y, attend_heads(call, in, 3, 5, 0));
+  std::int64_t past = 0;
+  if (call.has(4)) {
+    past = call.in(4).shape()[3];
+    const auto old = doubles(call.in(4));
+    if (call.in(4).shape() != Shape{2, xs[0], heads, past, in.size} || in.size != in.value_size)
+      return fail(Code::kInvalidArgument, "a past of shape {}", tensor::to_string(call.in(4).shape()));
+    join_past(in.k, std::span(old).first(old.size() / 2), xs[0] * heads);
+    join_past(in.v, std::span(old).last(old.size() / 2), xs[0] * heads);
+    in.keys += past;
+  }
+  XI_TRY(auto y, attend_heads(call, in, 3, 5, past));
   Tensor out = call.make();
   store(out, y);
-  return result(std::move(out));
+  std::vector<Value> values = result(std::move(out));
+  if (call.num_outputs() > 1) {
+    if (in.size != in.value_size) return fail(Code::kUnsupported, "a cache of keys and values of different sizes");
+    in.k.insert(in.k.end(), in.v.begin(), in.v.end());
+    Tensor present = call.make(1);
+    store(present, in.k);
+    values.emplace_back(std::move(present));
+  }
+  return values;
+}
+
+// input, weights, bias, input scale, weight scale, mask, input zero point, weight zero point, past.
+Values qattention(const Call& call) {
+  auto real = [&](std::size_t x, std::size_t scale, std::size_t zero) {
+    auto values = doubles(call.in(x)), scales = doubles(call.in(scale)), zeros = call.has(zero) ? doubles(call.in(zero)) : std::vector<double>{0.0};
+    const std::size_t width = index_of(call.in(x).shape().back());
+    for (std::size_t i = 0; i < values.size(); ++i)
+      values[i] = (values[i] - zeros[zeros.size() == 1 ? 0 : i % width]) * scales[scales.size() == 1 ? 0 : i % width];
+    return Value(from_doubles(DType::kFloat64, call.in(x).shape(), values));
+  };
+  auto wide = [&](std::size_t i) { return Value(from_doubles(DType::kFloat64, call.in(i).shape(), doubles(call.in(i)))); };
+  ir::Node node;
+  node.op = "com.microsoft.Attention";
+  node.attributes = call.node.attributes;
+  node.outputs = call.node.outputs;
+  const Value x = real(0, 3, 6), w = real(1, 4, 7), bias = wide(2), past = call.has(8) ? wide(8) : Value();
+  const Value* arguments[] = {&x, &w, &bias, call.has(5) ? &call.value(5) : nullptr, call.has(8) ? &past : nullptr};
+  for (const Value* value : arguments) node.inputs.push_back(value ? 0 : ir::kNoValue);
+  XI_TRY(const std::vector<Value> values, find(node.op)(node, {}, arguments));
+  std::vector<Value> narrow;
+  for (std::size_t i = 0; i < values.size(); ++i)
+    narrow.emplace_back(from_doubles(call.types[i].dtype, values[i].tensor->shape(), doubles(*values[i].tensor)));
+  return narrow;
 }
 
 // query, key, value, bias, key padding mask, attention bias, past key, past value.
@@ -315,21 +372,81 @@ Values multi_head_attention(const Call& call) {
   std::int64_t past = 0;
   if (call.has(6) && call.has(7)) {
     past = call.in(6).shape()[2];
-    auto join = [&](std::vector<double>& now, const Tensor& before, std::int64_t size) {
-      auto old = doubles(before);
-      std::vector<double> joined;
-      for (std::int64_t g = 0; g < in.batch * heads; ++g) {
-        joined.insert(joined.end(), old.begin() + g * past * size, old.begin() + (g + 1) * past * size);
-        joined.insert(joined.end(), now.begin() + g * in.keys * size, now.begin() + (g + 1) * in.keys * size);
-      }
-      now = std::move(joined);
-    };
-    join(in.k, call.in(6), in.size);
-    join(in.v, call.in(7), in.value_size);
+    join_past(in.k, doubles(call.in(6)), in.batch * heads);
+    join_past(in.v, doubles(call.in(7)), in.batch * heads);
     in.keys += past;
   }
   XI_TRY(auto y, attend_heads(call, in, 4, 5, past));
   const std::vector<double>* sources[] = {&y, &in.k, &in.v};
+  std::vector<Value> values;
+  for (std::size_t i = 0; i < call.num_outputs(); ++i) {
+    Tensor out = call.make(i);
+    store(out, *sources[i]);
+    values.emplace_back(std::move(out));
+  }
+  return values;
+}
+
+// query (or query, key and value side by side), key, value, past key, past value, last position of each row, total length,
+// cosines, sines, positions, bias of the scores. A row's new keys go behind those that it has.
+Values group_query_attention(const Call& call) {
+  const Shape& s = call.in(0).shape();
+  const std::int64_t heads = call.integer("num_heads", 1), kv_heads = call.integer("kv_num_heads", 1), batch = s[0], length = s[1],
+                     size = call.types[0].shape()[2] / heads, past = call.has(3) ? call.in(3).shape()[2] : 0;
+  const std::int64_t keys = call.num_outputs() > 1 ? call.types[1].shape()[2] : past + length;
+  auto part = [&](std::size_t input, std::int64_t first, std::int64_t count) {
+    auto x = doubles(call.in(call.has(1) ? input : 0));
+    if (!call.has(1)) {
+      std::vector<double> columns;
+      for (std::int64_t r = 0; r < batch * length; ++r)
+        columns.insert(columns.end(), x.begin() + r * s[2] + first * size, x.begin() + r * s[2] + (first + count) * size);
+      x = std::move(columns);
+    }
+    return split_heads(x, batch, length, count, size);
+  };
+  auto q = part(0, 0, heads), k = part(1, heads, kv_heads), v = part(2, heads + kv_heads, kv_heads);
+  std::vector<std::int64_t> begins, positions;
+  for (std::int64_t b = 0; b < batch; ++b) {
+    begins.push_back(std::max<std::int64_t>(0, call.in(5).as_int64(b) + 1 - length));
+    if (begins.back() + length > keys) return fail(Code::kInvalidArgument, "row {} ends at {} in a cache of {}", b, begins.back() + length, keys);
+    for (std::int64_t t = 0; t < length; ++t) positions.push_back(call.has(9) ? call.in(9).as_int64(b * length + t) : begins.back() + t);
+  }
+  if (call.integer("do_rotary", 0) != 0) {
+    if (!call.has(7) || !call.has(8)) return fail(Code::kInvalidArgument, "do_rotary needs the caches of cosines and sines");
+    for (auto row : positions)
+      if (row < 0 || row >= call.in(7).shape()[0]) return fail(Code::kInvalidArgument, "position {} lies outside the cache", row);
+    RotaryProblem p{batch, heads, length, size, 2 * call.in(7).shape()[1], true, call.integer("rotary_interleaved", 0) != 0};
+    q = rotate(p, q, doubles(call.in(7)), doubles(call.in(8)), positions);
+    p.heads = kv_heads;
+    k = rotate(p, k, doubles(call.in(7)), doubles(call.in(8)), positions);
+  }
+  auto cached = [&](std::size_t input, const std::vector<double>& now) {
+    std::vector<double> all(index_of(batch * kv_heads * keys * size), 0.0);
+    const auto old = past > 0 ? doubles(call.in(input)) : std::vector<double>{};
+    for (std::int64_t g = 0; g < batch * kv_heads; ++g) {
+      std::copy_n(old.begin() + g * past * size, past * size, all.begin() + g * keys * size);
+      std::copy_n(now.begin() + g * length * size, length * size, all.begin() + (g * keys + begins[index_of(g / kv_heads)]) * size);
+    }
+    return all;
+  };
+  k = cached(3, k);
+  v = cached(4, v);
+  const std::int64_t window = call.integer("local_window_size", -1);
+  const auto extra = call.has(10) ? doubles(call.in(10)) : std::vector<double>{};
+  const Shape extra_strides = call.has(10) ? broadcast_strides(call.in(10).shape(), Shape{batch, heads, length, keys}) : Shape(4, 0);
+  auto bias = [&](std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t j) -> double {
+    const std::int64_t own = begins[index_of(b)] + i;
+    if (j > own || (window > 0 && j <= own - window)) return -INFINITY;
+    return extra.empty() ? 0 : extra[index_of(b * extra_strides[0] + h * extra_strides[1] + i * extra_strides[2] + j * extra_strides[3])];
+  };
+  AttentionProblem problem{batch, heads, kv_heads, length, keys, size, size, q, k, v, bias};
+  const auto* scale = call.node.attributes.get<float>("scale");
+  problem.scale = scale && *scale != 0 ? *scale : 1 / std::sqrt(static_cast<double>(size));
+  problem.softcap = call.real("softcap", 0.0f);
+  std::vector<double> y;
+  attend(problem, y, nullptr);
+  y = join_heads(y, batch, heads, length, size);
+  const std::vector<double>* sources[] = {&y, &k, &v};
   std::vector<Value> values;
   for (std::size_t i = 0; i < call.num_outputs(); ++i) {
     Tensor out = call.make(i);
@@ -365,38 +482,14 @@ Values rotary_embedding(const Call& call) {
   return result(std::move(out));
 }
 
-// B holds N rows of K numbers of `bits`, block by block, low bits first; y = a times the dequantised B transposed.
 Values matmul_nbits(const Call& call) {
-  const std::int64_t k = call.integer("K", 0), n = call.integer("N", 0), bits = call.integer("bits", 4),
-                     block = call.integer("block_size", 32);
-  if ((bits != 2 && bits != 4 && bits != 8) || block <= 0)
-    return fail(Code::kUnsupported, "{} bits in blocks of {}", bits, block);
   if (call.has(4)) return fail(Code::kUnsupported, "MatMulNBits with g_idx");
-  const std::int64_t blocks = (k + block - 1) / block, block_bytes = block * bits / 8,
-                     zero_bytes = (blocks * bits + 7) / 8, mask = (1 << bits) - 1;
-  auto bytes = call.in(1).data<std::uint8_t>();
-  auto scales = doubles(call.in(2));
-  if (static_cast<std::int64_t>(bytes.size()) < n * blocks * block_bytes ||
-      static_cast<std::int64_t>(scales.size()) < n * blocks)
-    return fail(Code::kInvalidArgument, "B or the scales are too small");
-  const bool packed_zero = call.has(3) && call.dtype(3) == DType::kUint8;
-  auto zeros = call.has(3) && !packed_zero ? doubles(call.in(3)) : std::vector<double>{};
-  std::vector<double> b(index_of(k * n));  // [k, n]
-  for (std::int64_t row = 0; row < n; ++row)
-    for (std::int64_t i = 0; i < k; ++i) {
-      const std::int64_t at = i / block, inside = i % block * bits;
-      const std::int64_t q = bytes[index_of((row * blocks + at) * block_bytes + inside / 8)] >> (inside % 8) & mask;
-      double zero = static_cast<double>(1 << (bits - 1));
-      if (packed_zero)
-        zero = call.in(3).data<std::uint8_t>()[index_of(row * zero_bytes + at * bits / 8)] >> (at * bits % 8) & mask;
-      else if (!zeros.empty()) zero = zeros[index_of(row * blocks + at)];
-      b[index_of(i * n + row)] = (static_cast<double>(q) - zero) * scales[index_of(row * blocks + at)];
-    }
-  auto a = doubles(call.in(0));
+  XI_TRY(const Tensor weights, nbits_weights(call.node, call.in(1), call.in(2), optional(call, 3)));
+  const std::int64_t k = weights.shape()[0], n = weights.shape()[1];
+  auto a = doubles(call.in(0)), b = doubles(weights);
   Tensor out = call.make();
   std::vector<double> y(index_of(out.num_elements()), 0.0);
-  multiply_matrices(a.data(), b.data(), y.data(), static_cast<std::int64_t>(a.size()) / std::max<std::int64_t>(1, k), k,
-                    n);
+  multiply_matrices(a.data(), b.data(), y.data(), static_cast<std::int64_t>(a.size()) / std::max<std::int64_t>(1, k), k, n);
   if (call.has(5)) {
     auto bias = doubles(call.in(5));
     for (std::size_t i = 0; i < y.size(); ++i) y[i] += bias[i % bias.size()];
@@ -443,6 +536,35 @@ Values inverse(const Call& call) {
 
 }  // namespace
 
+// B holds N rows of K numbers of `bits`, block by block, low bits first.
+Result<Tensor> nbits_weights(const ir::Node& node, const Tensor& b, const Tensor& scales, const Tensor* zeros) {
+  const std::int64_t k = node.attributes.integer("K", 0), n = node.attributes.integer("N", 0), bits = node.attributes.integer("bits", 4),
+                     block = node.attributes.integer("block_size", 32);
+  if ((bits != 2 && bits != 4 && bits != 8) || block <= 0 || block * bits % 8 != 0 || k <= 0 || n <= 0)
+    return fail(Code::kUnsupported, "{} x {} weights of {} bits in blocks of {}", k, n, bits, block);
+  const std::int64_t blocks = (k + block - 1) / block, block_bytes = block * bits / 8, zero_bytes = (blocks * bits + 7) / 8, mask = (1 << bits) - 1;
+  const bool packed = zeros != nullptr && zeros->dtype() == DType::kUint8;
+  if (b.dtype() != DType::kUint8 || b.num_elements() < n * blocks * block_bytes || scales.num_elements() < n * blocks ||
+      (zeros != nullptr && zeros->num_elements() < n * (packed ? zero_bytes : blocks)))
+    return fail(Code::kInvalidArgument, "B, the scales or the zero points are too small for {} x {} weights", k, n);
+  const auto bytes = b.data<std::uint8_t>();
+  Tensor out(DType::kFloat32, {k, n});
+  auto weights = out.data<float>();
+  for (std::int64_t row = 0; row < n; ++row)
+    for (std::int64_t at = 0; at < blocks; ++at) {
+      double zero = static_cast<double>(1 << (bits - 1));
+      if (packed) zero = zeros->data<std::uint8_t>()[index_of(row * zero_bytes + at * bits / 8)] >> (at * bits % 8) & mask;
+      else if (zeros != nullptr) zero = zeros->as_double(row * blocks + at);
+      const double scale = scales.as_double(row * blocks + at);
+      for (std::int64_t i = at * block; i < std::min(k, (at + 1) * block); ++i) {
+        const std::int64_t inside = i % block * bits;
+        const std::int64_t q = bytes[index_of((row * blocks + at) * block_bytes + inside / 8)] >> (inside % 8) & mask;
+        weights[index_of(i * n + row)] = static_cast<float>((static_cast<double>(q) - zero) * scale);
+      }
+    }
+  return out;
+}
+
 void add_microsoft(Entries& e) {
   e.emplace_back("com.microsoft.FusedConv", fused_conv);
   e.emplace_back("com.microsoft.FusedGemm", fused_gemm);
@@ -457,6 +579,8 @@ void add_microsoft(Entries& e) {
   e.emplace_back("com.microsoft.EmbedLayerNormalization", embed_normalization);
   e.emplace_back("com.microsoft.Attention", attention);
   e.emplace_back("com.microsoft.MultiHeadAttention", multi_head_attention);
+  e.emplace_back("com.microsoft.QAttention", qattention);
+  e.emplace_back("com.microsoft.GroupQueryAttention", group_query_attention);
   e.emplace_back("com.microsoft.RotaryEmbedding", rotary_embedding);
   e.emplace_back("com.microsoft.MatMulNBits", matmul_nbits);
   e.emplace_back("com.microsoft.Inverse", inverse);

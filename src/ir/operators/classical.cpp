@@ -100,10 +100,10 @@ std::vector<AttributeInfo> tree_attributes(std::vector<AttributeInfo> more) {
 
 void add_classical(Rows& rows) {
   constexpr auto kIrregular = Lowering::kIrregular;
-  rows.push_back({"ai.onnx.ml.ArrayFeatureExtractor", 2, 2, 1, 1, {}, array_feature_extractor, kIrregular});
-  rows.push_back({"ai.onnx.ml.Binarizer", 1, 1, 1, 1, {real("threshold")}, same_as_first, kIrregular});
-  rows.push_back({"ai.onnx.ml.Scaler", 1, 1, 1, 1, {reals("offset"), reals("scale")}, to_float, kIrregular});
-  rows.push_back({"ai.onnx.ml.Normalizer", 1, 1, 1, 1, {text("norm")}, to_float, kIrregular});
+  rows.push_back({"ai.onnx.ml.ArrayFeatureExtractor", 2, 2, 1, 1, {}, array_feature_extractor, Lowering::kComposite});
+  rows.push_back({"ai.onnx.ml.Binarizer", 1, 1, 1, 1, {real("threshold")}, same_as_first, Lowering::kComposite});
+  rows.push_back({"ai.onnx.ml.Scaler", 1, 1, 1, 1, {reals("offset"), reals("scale")}, to_float, Lowering::kComposite});
+  rows.push_back({"ai.onnx.ml.Normalizer", 1, 1, 1, 1, {text("norm")}, to_float, Lowering::kComposite});
   rows.push_back({"ai.onnx.ml.Imputer",
                   1,
                   1,
@@ -112,7 +112,7 @@ void add_classical(Rows& rows) {
                   {reals("imputed_value_floats"), integers("imputed_value_int64s"), real("replaced_value_float"),
                    integer("replaced_value_int64")},
                   same_as_first,
-                  kIrregular});
+                  Lowering::kComposite});
   rows.push_back(
       {"ai.onnx.ml.LabelEncoder",
        1,
@@ -139,7 +139,7 @@ void add_classical(Rows& rows) {
                   1,
                   {integers("cats_int64s"), texts("cats_strings"), integer("zeros")},
                   one_hot_encoder,
-                  kIrregular});
+                  Lowering::kComposite});
   rows.push_back({"ai.onnx.ml.FeatureVectorizer",
                   1,
                   kVariadic,
@@ -147,7 +147,7 @@ void add_classical(Rows& rows) {
                   1,
                   {integers("inputdimensions")},
                   feature_vectorizer,
-                  kIrregular});
+                  Lowering::kComposite});
   rows.push_back({"ai.onnx.ml.LinearRegressor",
                   1,
                   1,
@@ -155,7 +155,7 @@ void add_classical(Rows& rows) {
                   1,
                   {reals("coefficients"), reals("intercepts"), text("post_transform"), integer("targets")},
                   regressor,
-                  kIrregular});
+                  Lowering::kComposite});
   rows.push_back({"ai.onnx.ml.LinearClassifier",
                   1,
                   1,
@@ -164,7 +164,7 @@ void add_classical(Rows& rows) {
                   {integers("classlabels_ints"), texts("classlabels_strings"), reals("coefficients", true),
                    reals("intercepts"), integer("multi_class"), text("post_transform")},
                   classifier,
-                  kIrregular});
+                  Lowering::kComposite});
   rows.push_back({"ai.onnx.ml.SVMRegressor",
                   1,
                   1,
@@ -173,7 +173,7 @@ void add_classical(Rows& rows) {
                   {reals("coefficients"), reals("kernel_params"), text("kernel_type"), integer("n_supports"),
                    integer("one_class"), text("post_transform"), reals("rho"), reals("support_vectors")},
                   regressor,
-                  kIrregular});
+                  Lowering::kComposite});
   rows.push_back({"ai.onnx.ml.TreeEnsembleRegressor", 1, 1, 1, 1,
                   tree_attributes({text("aggregate_function"), integer("n_targets"), integers("target_ids"),
                                    integers("target_nodeids"), integers("target_treeids"), reals("target_weights"),
@@ -183,7 +183,7 @@ void add_classical(Rows& rows) {
                   tree_attributes({integers("class_ids"), integers("class_nodeids"), integers("class_treeids"),
                                    reals("class_weights"), tensor_attribute("class_weights_as_tensor"),
                                    integers("classlabels_int64s"), texts("classlabels_strings")}),
-                  classifier, kIrregular});
+                  classifier, Lowering::kComposite});
   rows.push_back(
       {"ai.onnx.ml.TreeEnsemble",
        1,

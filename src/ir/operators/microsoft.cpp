@@ -37,21 +37,65 @@ Types skip_normalization(const ShapeContext& context) {
   return outputs(context, {context.input(0), stats, stats, context.input(0)});
 }
 
+// Optional inputs stand in front of others that are not.
+Result<void> require_inputs(const ShapeContext& context, std::initializer_list<std::size_t> wanted) {
+  for (std::size_t i : wanted)
+    if (!context.has_input(i)) return fail(Code::kInvalidArgument, "input {} is missing", i);
+  return {};
+}
+
 Types embed_normalization(const ShapeContext& context) {
+  XI_CHECK(require_inputs(context, {0, 2, 3, 5, 6}));
   const Dims *ids = dims_of(context, 0), *words = dims_of(context, 2);
   const DType dtype = dtype_of(context, 2);
   Dims out{ids ? (*ids)[0] : Dim{}, ids ? (*ids)[1] : Dim{}, words ? (*words)[1] : Dim{}};
   return outputs(context, {tensor_type(dtype, out), tensor_type(DType::kInt32, Dims{out[0]}), tensor_type(dtype, out)});
 }
 
-Types attention(const ShapeContext& context) {
+// Output, and the cache [2, batch, heads, past + length, size].
+Types projected_attention(const ShapeContext& context, std::size_t past_input) {
   XI_CHECK(require_rank(context, 0, 3));
-  const DType dtype = dtype_of(context, 0);
-  const Dims *x = dims_of(context, 0), *w = dims_of(context, 1);
+  XI_CHECK(require_rank(context, 1, 2));
+  if (context.has_input(past_input)) XI_CHECK(require_rank(context, past_input, 5));
+  const std::int64_t heads = context.node.attributes.integer("num_heads", 0);
+  if (heads <= 0) return fail(Code::kInvalidArgument, "num_heads is {}", heads);
+  const DType dtype = dtype_of(context, context.node.op.ends_with("QAttention") ? 3 : 0);
+  const Dims *x = dims_of(context, 0), *w = dims_of(context, 1), *past = dims_of(context, past_input);
   Dims out = x ? *x : Dims(3);
   auto sizes = context.node.attributes.integers("qkv_hidden_sizes");
   out[2] = sizes.size() == 3 ? Dim(sizes[2]) : w && (*w)[1].is_static() ? Dim((*w)[1].value / 3) : Dim{};
-  return outputs(context, {tensor_type(dtype, std::move(out)), unknown_rank(dtype)});
+  Dims present{Dim(2), out[0], Dim(heads), past ? add(out[1], (*past)[3]) : context.has_input(past_input) ? Dim{} : out[1],
+               out[2].is_static() ? Dim(out[2].value / heads) : Dim{}};
+  return outputs(context, {tensor_type(dtype, std::move(out)), tensor_type(dtype, std::move(present))});
+}
+Types attention(const ShapeContext& context) { return projected_attention(context, 4); }
+Types qattention(const ShapeContext& context) { return projected_attention(context, 8); }
+
+// The caches have room for what they had and the new tokens, or for the total length where it is known and they are longer.
+Types group_query_attention(const ShapeContext& context) {
+  XI_CHECK(require_inputs(context, {0, 5, 6}));
+  XI_CHECK(require_rank(context, 0, 3));
+  for (std::size_t i : {3u, 4u})
+    if (context.has_input(i)) XI_CHECK(require_rank(context, i, 4));
+  const Attributes& a = context.node.attributes;
+  const std::int64_t heads = a.integer("num_heads", 0), kv_heads = a.integer("kv_num_heads", 0);
+  if (heads <= 0 || kv_heads <= 0 || heads % kv_heads != 0)
+    return fail(Code::kInvalidArgument, "{} query heads and {} key heads", heads, kv_heads);
+  if (a.integer("smooth_softmax", 0) > 0 || a.integer("qk_output", 0) != 0 || context.num_inputs() > 11)
+    return fail(Code::kUnsupported, "GroupQueryAttention with smooth_softmax, qk_output or sinks");
+  const DType dtype = dtype_of(context, 0);
+  const Dims *q = dims_of(context, 0), *past = dims_of(context, 3);
+  Dims out = q ? *q : Dims(3);
+  const std::int64_t parts = context.has_input(1) ? heads : heads + 2 * kv_heads;
+  if (out[2].is_static() && out[2].value % parts != 0)
+    return fail(Code::kInvalidArgument, "{} features for {} heads", out[2].value, parts);
+  const Dim size = out[2].is_static() ? Dim(out[2].value / parts) : Dim{};
+  out[2] = size.is_static() ? Dim(size.value * heads) : Dim{};
+  Dim length = past ? add((*past)[2], out[1]) : context.has_input(3) ? Dim{} : out[1];
+  if (auto total = constant_integers(context, 6); total && total->size() == 1 && past && (*past)[2].is_static())
+    length = Dim(std::max((*total)[0], (*past)[2].value));
+  const ValueType cache = tensor_type(dtype, Dims{out[0], Dim(kv_heads), length, size});
+  return outputs(context, {tensor_type(dtype, std::move(out)), cache, cache});
 }
 
 Types multi_head_attention(const ShapeContext& context) {
@@ -155,7 +199,7 @@ void add_quantized_rows(Rows& rows) {
   rows.push_back({"com.microsoft.QLinearSigmoid", 4, 5, 1, 1, {}, same_as_first, kIrregular});
   rows.push_back({"com.microsoft.QLinearLeakyRelu", 4, 5, 1, 1, {real("alpha")}, same_as_first, kIrregular});
   rows.push_back(
-      {"com.microsoft.QLinearSoftmax", 5, 5, 1, 1, {integer("axis"), integer("opset")}, same_as_first, kIrregular});
+      {"com.microsoft.QLinearSoftmax", 5, 5, 1, 1, {integer("axis"), integer("opset")}, same_as_first, Lowering::kComposite});
   rows.push_back({"com.microsoft.QLinearGlobalAveragePool",
                   5,
                   5,
@@ -166,13 +210,13 @@ void add_quantized_rows(Rows& rows) {
                   kIrregular});
   rows.push_back({"com.microsoft.QLinearAveragePool", 4, 5, 1, 1,
                   conv_attributes({integer("ceil_mode"), integer("count_include_pad"), integer("channels_last")}),
-                  qlinear_average_pool, kIrregular});
+                  qlinear_average_pool, Lowering::kComposite});
   rows.push_back(
-      {"com.microsoft.QLinearConcat", 5, kVariadic, 1, 1, {integer("axis", true)}, qlinear_concat, kIrregular});
+      {"com.microsoft.QLinearConcat", 5, kVariadic, 1, 1, {integer("axis", true)}, qlinear_concat, Lowering::kComposite});
   rows.push_back(
-      {"com.microsoft.QGemm", 6, 9, 1, 1, {real("alpha"), integer("transA"), integer("transB")}, qgemm, kIrregular});
-  rows.push_back({"com.microsoft.MatMulIntegerToFloat", 4, 7, 1, 1, {}, product_to_float, kIrregular});
-  rows.push_back({"com.microsoft.DynamicQuantizeMatMul", 3, 5, 1, 1, {}, product_to_float, kIrregular});
+      {"com.microsoft.QGemm", 6, 9, 1, 1, {real("alpha"), integer("transA"), integer("transB")}, qgemm, Lowering::kComposite});
+  rows.push_back({"com.microsoft.MatMulIntegerToFloat", 4, 7, 1, 1, {}, product_to_float, Lowering::kComposite});
+  rows.push_back({"com.microsoft.DynamicQuantizeMatMul", 3, 5, 1, 1, {}, product_to_float, Lowering::kComposite});
   rows.push_back({"com.microsoft.MatMulNBits",
                   3,
                   6,
@@ -181,10 +225,11 @@ void add_quantized_rows(Rows& rows) {
                   {integer("K", true), integer("N", true), integer("bits"), integer("block_size", true),
                    integer("accuracy_level")},
                   matmul_nbits,
-                  kIrregular});
+                  Lowering::kComposite});
   for (std::string_view name : {"QuantizeLinear", "DequantizeLinear"}) {
     OperatorInfo row = *std::ranges::find(rows, name, &OperatorInfo::name);
     row.name = name == "QuantizeLinear" ? "com.microsoft.QuantizeLinear" : "com.microsoft.DequantizeLinear";
+    row.lowering = Lowering::kComposite;
     rows.push_back(std::move(row));
   }
 }
@@ -235,13 +280,13 @@ void add_microsoft(Rows& rows) {
                   skip_normalization,
                   Lowering::kComposite});
   rows.push_back({"com.microsoft.EmbedLayerNormalization",
-                  7,
+                  1,
                   9,
                   1,
                   3,
                   {real("epsilon"), integer("mask_index_type")},
                   embed_normalization,
-                  kIrregular});
+                  Lowering::kComposite});
   rows.push_back({"com.microsoft.Attention",
                   2,
                   7,
@@ -251,7 +296,26 @@ void add_microsoft(Rows& rows) {
                    real("mask_filter_value"), integer("do_rotary"), integer("past_present_share_buffer"),
                    integer("rotary_embedding_dim")},
                   attention,
-                  kIrregular});
+                  Lowering::kComposite});
+  rows.push_back({"com.microsoft.QAttention",
+                  5,
+                  9,
+                  1,
+                  2,
+                  {integer("num_heads", true), integer("unidirectional"), real("scale"), real("mask_filter_value"),
+                   integer("do_rotary"), integer("past_present_share_buffer")},
+                  qattention,
+                  Lowering::kComposite});
+  rows.push_back({"com.microsoft.GroupQueryAttention",
+                  1,
+                  12,
+                  1,
+                  3,
+                  {integer("num_heads", true), integer("kv_num_heads", true), integer("do_rotary"), integer("rotary_interleaved"),
+                   integer("local_window_size"), integer("smooth_softmax"), integer("qk_output"), integer("kv_cache_bit_width"),
+                   text("k_quant_type"), text("v_quant_type"), real("scale"), real("softcap")},
+                  group_query_attention,
+                  Lowering::kComposite});
   rows.push_back({"com.microsoft.MultiHeadAttention",
                   3,
                   10,
@@ -259,7 +323,7 @@ void add_microsoft(Rows& rows) {
                   3,
                   {integer("num_heads", true), real("mask_filter_value"), real("scale"), integer("unidirectional")},
                   multi_head_attention,
-                  kIrregular});
+                  Lowering::kComposite});
   rows.push_back({"com.microsoft.RotaryEmbedding",
                   4,
                   4,
