@@ -4,7 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "base/files.h"
 #include "command.h"
+#include "compiler/html_report.h"
 #include "engine_options.h"
 
 namespace xinfer::cli {
@@ -14,7 +16,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 struct Options {
-  std::string file;
+  std::string file, report;
   std::vector<std::string> inputs, shapes;
   int num_threads = 0, iterations = 0, warmup = 0;
   double seconds = 2;
@@ -52,8 +54,13 @@ std::vector<double> measure(core::Session& session, const Options& options) {
   return times;
 }
 
-// Median time of each launch over some runs.
-std::vector<core::LaunchTime> measure_launches(core::Session& session, std::size_t runs) {
+struct Layer {
+  core::LaunchTime launch;  // its median
+  double least = 0;
+};
+
+// Times of each launch over some runs.
+std::vector<Layer> measure_launches(core::Session& session, std::size_t runs) {
   std::vector<core::LaunchTime> launches;
   std::vector<std::vector<double>> times;
   for (std::size_t i = 0; i < runs; ++i) {
@@ -61,21 +68,53 @@ std::vector<core::LaunchTime> measure_launches(core::Session& session, std::size
     times.resize(launches.size());
     for (std::size_t k = 0; k < launches.size(); ++k) times[k].push_back(launches[k].microseconds);
   }
+  std::vector<Layer> layers;
   for (std::size_t k = 0; k < launches.size(); ++k) {
-    std::ranges::nth_element(times[k], times[k].begin() + static_cast<std::ptrdiff_t>(runs / 2));
-    launches[k].microseconds = times[k][runs / 2];
+    std::ranges::sort(times[k]);
+    launches[k].microseconds = quantile(times[k], 0.5);
+    layers.push_back({std::move(launches[k]), times[k].front()});
   }
-  return launches;
+  return layers;
 }
 
-void print_launches(const std::vector<core::LaunchTime>& launches) {
+double total_microseconds(const std::vector<Layer>& layers) {
   double total = 0;
-  for (const auto& launch : launches) total += launch.microseconds;
+  for (const auto& layer : layers) total += layer.launch.microseconds;
+  return total;
+}
+
+void print_launches(const std::vector<Layer>& layers) {
+  const double total = total_microseconds(layers);
   fmt::print("\n{:>10} {:>6} {:>9} {:>8}  launch [kernel]\n", "us", "%", "GFLOP/s", "GB/s");
-  for (const auto& launch : launches)
+  for (const auto& [launch, least] : layers)
     fmt::print("{:10.1f} {:6.1f} {:9.1f} {:8.1f}  {} [{}]\n", launch.microseconds, 100 * launch.microseconds / total,
                launch.flops / launch.microseconds / 1e3, launch.bytes / launch.microseconds / 1e3, launch.name,
                launch.choice);
+}
+
+nlohmann::ordered_json launches_json(const std::vector<Layer>& layers) {
+  const double total = total_microseconds(layers);
+  auto list = nlohmann::ordered_json::array();
+  for (const auto& [launch, least] : layers)
+    list.push_back({{"name", launch.name},
+                    {"choice", launch.choice},
+                    {"median_us", launch.microseconds},
+                    {"min_us", least},
+                    {"share", launch.microseconds / total},
+                    {"flops", launch.flops},
+                    {"bytes", launch.bytes},
+                    {"gflops", launch.flops / launch.microseconds / 1e3},
+                    {"gbytes", launch.bytes / launch.microseconds / 1e3}});
+  return list;
+}
+
+base::Result<void> write_report(const Options& options, int num_threads, const std::vector<double>& times,
+                                const std::vector<Layer>& layers) {
+  XI_TRY(engine::Trust trust, options.trust.trust());
+  XI_TRY(auto engine, engine::open(options.file, trust));
+  compiler::Measurement measurement{num_threads, quantile(times, 0.5), times.front(), quantile(times, 0.9), {}};
+  for (const auto& layer : layers) measurement.launch_microseconds.push_back(layer.launch.microseconds);
+  return base::write_file(options.report, compiler::html_report(*engine, &measurement, nullptr));
 }
 
 base::Result<int> benchmark(const Options& options, bool json) {
@@ -101,8 +140,10 @@ base::Result<int> benchmark(const Options& options, bool json) {
     for (double& time : device) time /= 1e3;
     std::ranges::sort(device);
   }
-  std::vector<core::LaunchTime> launches;
-  if (options.per_layer) launches = measure_launches(session, std::clamp<std::size_t>(times.size(), 3, 51));
+  std::vector<Layer> launches;
+  if (options.per_layer || !options.report.empty())
+    launches = measure_launches(session, std::clamp<std::size_t>(times.size(), 3, 51));
+  if (!options.report.empty()) XI_CHECK(write_report(options, engine.num_threads(), times, launches));
 
   if (json) {
     nlohmann::ordered_json document = {{"engine", options.file},
@@ -121,12 +162,7 @@ base::Result<int> benchmark(const Options& options, bool json) {
       document["device_median_ms"] = quantile(device, 0.5);
       document["device_min_ms"] = device.front();
     }
-    for (const auto& launch : launches)
-      document["launches"].push_back({{"name", launch.name},
-                                      {"choice", launch.choice},
-                                      {"median_us", launch.microseconds},
-                                      {"flops", launch.flops},
-                                      {"bytes", launch.bytes}});
+    if (!launches.empty()) document["launches"] = launches_json(launches);
     fmt::print("{}\n", document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return 0;
   }
@@ -149,6 +185,7 @@ void add_benchmark_command(CLI::App& app, Invocation& invocation) {
   auto* command = add_command(app, invocation, "benchmark", "Measures how long an inference takes",
                               "xinfer-cli benchmark yolox.engine --threads 1\n"
                               "xinfer-cli benchmark yolox.engine --per-layer\n"
+                              "xinfer-cli benchmark yolox.engine --report yolox.html\n"
                               "xinfer-cli benchmark yolox.engine --iterations 100 --json");
   command->add_option("file", options->file, "Engine file")->required();
   command->add_option("--threads", options->num_threads, "Threads (default: one per core)")->check(CLI::Range(1, 1024));
@@ -167,6 +204,8 @@ void add_benchmark_command(CLI::App& app, Invocation& invocation) {
   command->add_option("--shape", options->shapes, "Sizes of an input of an engine for many sizes, image=4x3x224x224 (default: its optimum)")
       ->type_name("NAME=SIZES")
       ->allow_extra_args(false);
+  command->add_option("--report", options->report, "Also write a page with the graph and the time of every launch")
+      ->type_name("FILE.html");
   options->trust.add_to(*command);
   command->callback([options, &invocation] {
     invocation.action = [options, &invocation] { return benchmark(*options, invocation.json); };

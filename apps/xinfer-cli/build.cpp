@@ -7,7 +7,8 @@
 
 #include "base/files.h"
 #include "command.h"
-#include "engine/trust.h"
+#include "compiler/html_report.h"
+#include "engine/engine.h"
 #include "engine_options.h"
 
 namespace xinfer::cli {
@@ -18,7 +19,7 @@ using base::fail;
 namespace {
 
 struct Options {
-  std::string onnx, output, key, cache;
+  std::string onnx, output, key, cache, report;
   std::vector<std::string> targets{"host"}, shapes, values, disabled_passes;
   bool no_verify = false, is_unsigned = false, no_cache = false;
   compiler::BuildOptions build;
@@ -41,18 +42,27 @@ void print_report(const compiler::Report& report, const std::string& path, doubl
                output.name, output.max_abs_error, output.cosine);
 }
 
-// With several targets each engine has its target's name in front of the extension: "yolox.sm_89-fp16.engine".
-std::string output_path(const Options& options, const std::string& target) {
-  if (options.targets.size() == 1) return options.output;
+// With several targets each file has its target's name in front of the extension: "yolox.sm_89-fp16.engine".
+std::string path_for(const Options& options, const std::string& given, const std::string& target) {
+  if (options.targets.size() == 1) return given;
   std::string name = target;
   std::ranges::replace(name, ':', '-');
-  std::filesystem::path path = options.output;
+  std::filesystem::path path = given;
   return path.replace_extension(name + path.extension().string()).string();
+}
+
+// The engine is opened as any other would be: the page shows what is in the file.
+base::Result<void> write_report(const std::string& path, const compiler::BuildOutput& output,
+                                const std::string& secret_key) {
+  engine::Trust trust{.public_keys = {}, .allow_unsigned = true};
+  if (secret_key.size() == 64) trust.public_keys.push_back(secret_key.substr(32));  // its second half, RFC 8032
+  XI_TRY(auto engine, engine::open_bytes(output.engine, trust));
+  return base::write_file(path, compiler::html_report(*engine, nullptr, &output.report.stages));
 }
 
 // The report as JSON when it is wanted; else printed.
 base::Result<nlohmann::ordered_json> build_one(Options& options, const std::string& target, bool json) {
-  const std::string path = output_path(options, target);
+  const std::string path = path_for(options, options.output, target);
   auto start = std::chrono::steady_clock::now();
   auto progress = std::make_unique<ProgressPrinter>();
   options.build.target = target;
@@ -61,6 +71,8 @@ base::Result<nlohmann::ordered_json> build_one(Options& options, const std::stri
   progress.reset();
   if (!output) return std::unexpected(std::move(output).error());
   XI_CHECK(base::write_file(path, output->engine));
+  if (!options.report.empty())
+    XI_CHECK(write_report(path_for(options, options.report, target), *output, options.build.secret_key));
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (!json) {
     print_report(output->report, path, seconds);
@@ -143,6 +155,10 @@ void add_build_command(CLI::App& app, Invocation& invocation) {
   command->add_flag("--no-cache", options->no_cache, "Compile every kernel anew")->excludes(cache);
   command->add_option("--jobs", build_options.jobs, "Compilers at once (default: one per core)")
       ->check(CLI::Range(1, 1024));
+  command
+      ->add_option("--report", options->report,
+                   "Also write a page with the graph, the memory plan and the verification")
+      ->type_name("FILE.html");
   command->add_flag("--no-verify", options->no_verify, "Do not compare the engine with the reference");
   command
       ->add_option("--dump-after", build_options.dump_after,

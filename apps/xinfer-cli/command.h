@@ -33,6 +33,7 @@ CLI::App* add_command(CLI::App& app, Invocation& invocation, std::string name, s
 void add_commands(CLI::App& app, Invocation& invocation);
 
 // One function per command or group.
+void add_preflight_command(CLI::App& app, Invocation& invocation);
 void add_build_command(CLI::App& app, Invocation& invocation);
 void add_tune_command(CLI::App& app, Invocation& invocation);
 void add_inspect_command(CLI::App& app, Invocation& invocation);

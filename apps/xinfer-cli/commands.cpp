@@ -4,6 +4,7 @@
 namespace xinfer::cli {
 
 void add_commands(CLI::App& app, Invocation& invocation) {
+  add_preflight_command(app, invocation);
   add_build_command(app, invocation);
   add_run_command(app, invocation);
   add_benchmark_command(app, invocation);

@@ -3,6 +3,7 @@
 
 #include "api/codec.h"
 #include "base/digest.h"
+#include "compiler/preflight.h"
 #include "engine_options.h"
 #include "hub_command.h"
 #include "target/registry.h"
@@ -18,7 +19,7 @@ struct BuildArguments : HubArguments {
   std::string onnx, model, target = "host", precision, metadata, name, output;
   std::vector<std::string> shapes;
   std::optional<std::int64_t> priority;
-  bool no_wait = false, log = false;
+  bool no_wait = false, log = false, no_preflight = false;
 };
 
 std::string engine_url(hub::Client& client, const api::Engine& engine) { return client.url() + engine.url; }
@@ -80,11 +81,22 @@ Result<void> save_engine(hub::Client& client, const api::Engine& engine, const s
   return {};
 }
 
+// A model that cannot be built is not worth its upload: all that stands in the way is said at once.
+Result<void> check_model(const BuildArguments& arguments, const api::BuildRequest& request) {
+  compiler::PreflightOptions options;
+  options.targets = {request.target + ":" + request.precision};
+  XI_TRY(options.input_ranges, parse_range_options(arguments.shapes));
+  XI_TRY(const compiler::Preflight found, compiler::preflight(arguments.onnx, options));
+  if (!found.supported()) return std::unexpected(found.error());
+  return {};
+}
+
 Result<int> build_one(const BuildArguments& arguments, const HardwareTarget& target, bool json) {
   api::BuildRequest request;
   request.target = target.architecture();
   request.precision = target.precision();
   XI_CHECK(fill_request(arguments, request));
+  if (!arguments.onnx.empty() && !arguments.no_preflight) XI_CHECK(check_model(arguments, request));
   XI_TRY(hub::Client client, hub::Client::open(arguments.options()));
   api::Build done;
   {
@@ -278,6 +290,7 @@ void add_hub_build_commands(CLI::App& hub, Invocation& invocation) {
         ->check(CLI::Range(-100, 100));
     command->add_option("-o,--output", arguments->output, "Download the engine to this file");
     command->add_flag("--no-wait", arguments->no_wait, "Only request the build");
+    command->add_flag("--no-preflight", arguments->no_preflight, "Do not look at the model before uploading it");
     command->add_flag("--log", arguments->log, "Show the build's log");
     command->callback(
         [=, &invocation] { invocation.action = [=, &invocation] { return build(*arguments, invocation.json); }; });

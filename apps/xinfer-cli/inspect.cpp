@@ -1,9 +1,15 @@
 // xinfer-cli inspect and verify: what an engine file holds, and whether it is whole and whose it is.
+#include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/digest.h"
+#include "base/files.h"
 #include "command.h"
 #include "compiler/build.h"
+#include "compiler/cost_model.h"
+#include "compiler/html_report.h"
+#include "compiler/launch_graph.h"
 #include "engine/engine.h"
 #include "engine_options.h"
 #include "runtime/program.h"
@@ -14,7 +20,7 @@ namespace xinfer::cli {
 namespace {
 
 struct Options {
-  std::string file;
+  std::string file, report;
   TrustOptions trust;
   bool launches = false;
   std::string onnx;                 // of verify
@@ -110,6 +116,62 @@ Json describe(const engine::Engine& engine) {
           {"report", embedded(manifest.report)}};
 }
 
+Json launches_json(const engine::Engine& engine) {
+  Json list = Json::array();
+  for (const auto& node : compiler::make_launch_graph(engine.plan(), engine.manifest().report).nodes) {
+    if (node.kind != compiler::LaunchGraph::Node::Kind::kLaunch) continue;
+    const auto& launch = engine.plan().launches[node.index];
+    list.push_back({{"name", launch.name},
+                    {"choice", launch.choice},
+                    {"kind", compiler::kernel_kind(launch.choice)},
+                    {"reason", node.reason},
+                    {"output", node.output},
+                    {"tasks", launch.num_tasks},
+                    {"blocks", launch.grid.blocks},
+                    {"threads", launch.grid.threads},
+                    {"flops", launch.flops},
+                    {"bytes", launch.bytes},
+                    {"weight_bytes", node.weight_bytes}});
+  }
+  return list;
+}
+
+// "20 loop nest, 14 conv direct": which kernels there are, the most frequent first.
+std::string kinds_of(const engine::Plan& plan) {
+  std::map<std::string_view, int> counts;
+  for (const auto& launch : plan.launches) ++counts[compiler::kernel_kind(launch.choice)];
+  std::vector<std::pair<std::string_view, int>> sorted(counts.begin(), counts.end());
+  std::ranges::stable_sort(sorted, std::greater{}, &std::pair<std::string_view, int>::second);
+  std::vector<std::string> texts;
+  for (const auto& [kind, count] : sorted) texts.push_back(fmt::format("{} {}", count, kind));
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+// What all values of the arena would take if each had memory of its own.
+std::uint64_t unshared_bytes(const compiler::LaunchGraph& graph) {
+  std::uint64_t bytes = 0;
+  for (const auto& block : graph.blocks) bytes += block.end - block.begin;
+  return bytes;
+}
+
+void print_launches(const compiler::LaunchGraph& graph, const engine::Plan& plan) {
+  for (const auto& node : graph.nodes) {
+    if (node.kind != compiler::LaunchGraph::Node::Kind::kLaunch) continue;
+    const auto& launch = plan.launches[node.index];
+    fmt::print("\n{:4}  {}\n      kernel   {}\n", node.index, launch.name, launch.choice);
+    if (!node.reason.empty()) fmt::print("      because  {}\n", node.reason);
+    if (!node.output.empty()) fmt::print("      makes    {}\n", node.output);
+    fmt::print("      work     {:.3f} MFLOP, {:.1f} KB moved, {:.1f} KB of weights,{}\n", launch.flops / 1e6,
+               launch.bytes / 1e3, node.weight_bytes / 1e3, size_of(launch));
+    for (const auto& argument : launch.arguments) {
+      constexpr std::string_view kSpaces[] = {"arena", "weights", "input", "output"};
+      const auto space = static_cast<std::size_t>(argument.space);
+      fmt::print("      {:<8} {}{} + {}, {} bytes\n", &argument == &launch.arguments.front() ? "memory" : "",
+                 kSpaces[space], space >= 2 ? fmt::format(" {}", argument.index) : "", argument.offset, argument.bytes);
+    }
+  }
+}
+
 void print(const engine::Engine& engine, bool launches) {
   const auto& manifest = engine.manifest();
   const auto& plan = engine.plan();
@@ -133,35 +195,27 @@ void print(const engine::Engine& engine, bool launches) {
                            engine.code().size(), engine.weights().size()));
   line("plan", fmt::format("{} launches of {} kernels, {:.3f} GFLOP, arena {} bytes", plan.launches.size(),
                            plan.kernels.size(), flops / 1e9, plan.arena_bytes));
+  line("kernels", kinds_of(plan));
+  const auto graph = compiler::make_launch_graph(plan, manifest.report);
+  line("memory plan", fmt::format("values of {} bytes share an arena of {}", unshared_bytes(graph), plan.arena_bytes));
   for (const auto& input : plan.inputs)
     line("input", fmt::format("{} {} {}", input.name, tensor::name(input.dtype), ranged_shape(plan, input)));
   for (const auto& output : plan.outputs)
     line("output", fmt::format("{} {} {}", output.name, tensor::name(output.dtype), ranged_shape(plan, output)));
-  if (launches)
-    for (std::size_t i = 0; i < plan.launches.size(); ++i)
-      fmt::print("{:4}  {:>8.3f} MFLOP  {}  {}  [{}]\n", i, plan.launches[i].flops / 1e6, size_of(plan.launches[i]),
-                 plan.launches[i].name, plan.launches[i].choice);
+  if (launches) print_launches(graph, plan);
 }
 
 base::Result<int> inspect(const Options& options, bool json) {
   XI_TRY(engine::Trust trust, options.trust.trust());
   XI_TRY(auto engine, engine::open(options.file, trust));
+  if (!options.report.empty())
+    XI_CHECK(base::write_file(options.report, compiler::html_report(*engine, nullptr, nullptr)));
   if (!json) {
     print(*engine, options.launches);
     return 0;
   }
   Json document = describe(*engine);
-  if (options.launches) {
-    document["launch_list"] = Json::array();
-    for (const auto& launch : engine->plan().launches)
-      document["launch_list"].push_back({{"name", launch.name},
-                                         {"choice", launch.choice},
-                                         {"tasks", launch.num_tasks},
-                                         {"blocks", launch.grid.blocks},
-                                         {"threads", launch.grid.threads},
-                                         {"flops", launch.flops},
-                                         {"bytes", launch.bytes}});
-  }
+  if (options.launches) document["launch_list"] = launches_json(*engine);
   fmt::print("{}\n", document.dump(2, ' ', false, Json::error_handler_t::replace));
   return 0;
 }
@@ -221,9 +275,13 @@ base::Result<int> verify(const Options& options, bool json) {
 void add_inspect_command(CLI::App& app, Invocation& invocation) {
   auto options = std::make_shared<Options>();
   auto* command = add_command(app, invocation, "inspect", "Shows what an engine holds",
-                              "xinfer-cli inspect yolox.engine\nxinfer-cli inspect --launches yolox.engine");
+                              "xinfer-cli inspect yolox.engine\nxinfer-cli inspect --launches yolox.engine\n"
+                              "xinfer-cli inspect yolox.engine --report yolox.html");
   command->add_option("file", options->file, "Engine file")->required();
-  command->add_flag("--launches", options->launches, "List every kernel launch with its choice");
+  command->add_flag("--launches", options->launches,
+                    "List every kernel launch: what it fuses, its kernel and why, its memory");
+  command->add_option("--report", options->report, "Also write a page with the graph and the memory plan")
+      ->type_name("FILE.html");
   options->trust.add_to(*command);
   command->callback([options, &invocation] {
     invocation.action = [options, &invocation] { return inspect(*options, invocation.json); };

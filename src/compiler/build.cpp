@@ -12,6 +12,7 @@
 #include "base/files.h"
 #include "codegen/cpu/compile.h"
 #include "codegen/cuda/compile.h"
+#include "compiler/open_sizes.h"
 #include "compiler/report.h"
 #include "compiler/tune.h"
 #include "compiler/verify_engine.h"
@@ -32,31 +33,6 @@ using base::fail;
 using base::Result;
 
 constexpr std::string_view kVersion = "xinfer 0.1.0";
-
-// A size or range per dimension that the user can start from.
-std::string example_shape(const ir::ValueType& type) {
-  if (!type.dims) return "1x3x224x224";
-  std::string text;
-  for (std::size_t i = 0; i < type.dims->size(); ++i) {
-    const ir::Dim& dim = (*type.dims)[i];
-    const std::string_view range = i == 0 ? "1:1:8" : type.dims->size() >= 4 ? (i == 1 ? "3" : "64:224:640") : "1:128:512";
-    text += (i == 0 ? "" : "x") + (dim.is_static() ? std::to_string(dim.value) : std::string(range));
-  }
-  return text;
-}
-
-constexpr std::int64_t kMaxMultiple = 64;
-
-// Whether some size is unknown although those of all inputs are numbers or ranges.
-bool has_open_size(const ir::Graph& graph) {
-  const bool ranged = std::ranges::any_of(graph.inputs, [&](ir::ValueId id) { return !graph.value(id).type.is_static(); });
-  return ranged && std::ranges::any_of(graph.values, [](const ir::Value& value) { return !value.constant && value.type.dims && !value.type.is_known(); });
-}
-
-// Whether every dimension has a size or a range.
-bool is_bounded(const ir::ValueType& type) {
-  return type.is_known() && std::ranges::all_of(*type.dims, [](const ir::Dim& dim) { return dim.size().max() < tensor::kUnbounded; });
-}
 
 // A range whose smallest sizes leave nothing of some value would fail while running.
 Result<void> require_positive_sizes(const ir::Graph& graph) {
@@ -286,6 +262,8 @@ class Build {
     report_.weight_bytes = schedule.weights.size();
     report_.arena_bytes = schedule.plan.arena_bytes;
     for (const engine::Launch& launch : schedule.plan.launches) report_.flops += launch.flops;
+    for (const schedule::LaunchNote& note : schedule.notes) report_.launch_list.push_back({note.outputs, note.values});
+    for (const auto& kernel : schedule.kernels) report_.kernel_reasons.push_back(kernel.why);
     end(fmt::format("{} kernels, {} launches", report_.kernels, report_.launches));
     return schedule;
   }

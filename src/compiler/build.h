@@ -69,6 +69,13 @@ struct Report {
     std::string detail;  // "97 nodes"
   };
   std::vector<Stage> stages;
+  /// A launch of the plan in the model's terms.
+  struct Launch {
+    std::size_t outputs = 1;          // of the arguments that `values` names, the last so many
+    std::vector<std::string> values;  // per argument: "name: float32[1,64,56,56]"; empty for a table of constants
+  };
+  std::vector<Launch> launch_list;          // as the plan's
+  std::vector<std::string> kernel_reasons;  // as the plan's kernels: why each was chosen
   std::size_t nodes_imported = 0, nodes_scheduled = 0, kernels = 0, launches = 0;
   std::uint64_t weight_bytes = 0, arena_bytes = 0, code_bytes = 0, engine_bytes = 0;
   double flops = 0;

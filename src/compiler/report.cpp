@@ -33,6 +33,14 @@ Json facts(const Report& report) {
           {"code_bytes", report.code_bytes},       {"verification", verification_json(report.verification)}};
 }
 
+// What the plan does not say: the values behind its arguments, and why each kernel was chosen.
+void add_notes(Json& json, const Report& report) {
+  json["launch_notes"] = Json::array();
+  for (const Report::Launch& launch : report.launch_list)
+    json["launch_notes"].push_back({{"outputs", launch.outputs}, {"values", launch.values}});
+  json["kernel_reasons"] = report.kernel_reasons;
+}
+
 // Names may hold bytes that are no UTF-8.
 std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
@@ -44,7 +52,11 @@ bool Verification::passed() const {
   return ran;
 }
 
-std::string engine_report(const Report& report) { return dump(facts(report)); }
+std::string engine_report(const Report& report) {
+  Json json = facts(report);
+  add_notes(json, report);
+  return dump(json);
+}
 
 std::string to_json(const Report& report) {
   Json json = facts(report);

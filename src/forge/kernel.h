@@ -14,6 +14,7 @@ struct KernelSource {
   std::uint64_t scratch_bytes = 0;  // CPU: of each thread; GPU: of the whole launch
   double flops = 0, bytes = 0;
   std::string choice;  // template and tunables in words, "conv 3x3 winograd F(4x4) nb=2"
+  std::string why;     // what else there was, and the costs that decided
   // GPU kernels: blocks, threads of a block, blocks of a cluster (more than 1 needs sm_90), dynamic shared memory.
   std::uint32_t grid = 1, threads = 32, cluster = 1, shared_bytes = 0;
   /// The kernel may be started before the one in front of it has finished: it waits itself (griddepcontrol.wait) before

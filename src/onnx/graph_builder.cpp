@@ -75,6 +75,8 @@ class Builder {
     Graph graph;
     Names names;
     Scope scope{graph, names, opsets};
+    if (state_.options.survey != nullptr)
+      for (const auto& value : message.value_info()) declared_.emplace(value.name(), &value.type());
     XI_CHECK(fill(message, scope));
     return graph;
   }
@@ -376,21 +378,55 @@ class Builder {
   }
 
   Result<void> finish_node(const proto::NodeProto& message, Scope& scope, const std::string& domain, Node node) {
-    const bool known_so_far = state_.unknown.empty();
-    std::string stem = node.name.empty() && message.output_size() != 0 ? scope.prefix + message.output(0) : node.name;
-    Emitter emitter(scope.graph, scope.value_names, std::move(stem), known_so_far);
-    if (domain.empty()) XI_CHECK(upgrade(emitter, node, static_cast<int>(scope.opsets.find("")->second)));
-    const ir::OperatorInfo* info = ir::find_operator(node.op);
-    if (info == nullptr) {
-      state_.unknown[node.op].push_back(node.name.empty() && message.output_size() != 0 ? message.output(0) : node.name);
-      return {};
+    const std::string stem = node.name.empty() && message.output_size() != 0 ? scope.prefix + message.output(0) : node.name;
+    Emitter emitter(scope.graph, scope.value_names, stem, state_.typed);
+    const std::vector<ValueId> inputs = node.inputs, outputs = node.outputs;
+    if (domain.empty()) {
+      auto upgraded = upgrade(emitter, node, static_cast<int>(scope.opsets.find("")->second));
+      if (!upgraded && upgraded.error().code == Code::kUnsupported) return refuse(node.op + ": " + upgraded.error().message, stem, inputs, outputs, scope);
+      XI_CHECK(upgraded);
     }
+    const ir::OperatorInfo* info = ir::find_operator(node.op);
+    if (info == nullptr) return refuse(node.op, stem, inputs, outputs, scope);
     // Shape rules may rely on the operator's least number of inputs.
     if (static_cast<int>(node.inputs.size()) < info->min_inputs || static_cast<int>(node.inputs.size()) > info->max_inputs)
       return fail(Code::kInvalidArgument, "{} inputs where the operator takes {} to {}", node.inputs.size(), info->min_inputs,
                   std::min(info->max_inputs, 4096));
-    XI_CHECK(emitter.add(std::move(node)));
+    if (auto added = emitter.add(std::move(node)); !added) {
+      // Behind a cut types may be unknown where a rule needs them.
+      if (state_.unknown.empty() || state_.options.survey == nullptr || scope.graph_depth != 0) return added;
+      return cut(inputs, outputs, scope);
+    }
     for (Node& extra : emitter.after) XI_CHECK(emitter.add(std::move(extra)));
+    return {};
+  }
+
+  // All unsupported operators are reported together: the graph goes on without this one.
+  Result<void> refuse(const std::string& what, const std::string& node, const std::vector<ValueId>& inputs, const std::vector<ValueId>& outputs, Scope& scope) {
+    state_.unknown[what].push_back(node);
+    Survey* survey = state_.options.survey;
+    if (survey != nullptr) survey->unsupported[what].push_back(node);
+    state_.typed = state_.typed && survey != nullptr && scope.graph_depth == 0;
+    return state_.typed ? cut(inputs, outputs, scope) : Result<void>();
+  }
+
+  // Leaves a node out of the main graph.
+  Result<void> cut(const std::vector<ValueId>& inputs, const std::vector<ValueId>& outputs, Scope& scope) {
+    Survey* survey = state_.options.survey;
+    for (ValueId id : outputs) {
+      if (id == kNoValue) continue;
+      ir::Value& value = scope.graph.value(id);
+      if (auto type = declared_.find(value.name); type != declared_.end()) {
+        XI_TRY(value.type, read_type(*type->second));
+      }
+      scope.graph.inputs.push_back(id);
+      survey->cut_inputs.insert(value.name);
+    }
+    for (ValueId id : inputs) {  // what only this node reads must not be taken for dead
+      if (id == kNoValue || scope.graph.is_constant(id) || scope.graph.is_output(id)) continue;
+      scope.graph.outputs.push_back(id);
+      survey->cut_outputs.insert(scope.graph.value(id).name);
+    }
     return {};
   }
 
@@ -553,6 +589,7 @@ class Builder {
   }
 
   ImportState& state_;
+  std::unordered_map<std::string, const proto::TypeProto*> declared_;  // by the main graph's value_info
 };
 
 }  // namespace

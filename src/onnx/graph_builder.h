@@ -21,8 +21,9 @@ struct ImportState {
   const ImportOptions& options;
   std::filesystem::path folder;                                // for external data
   std::map<FunctionKey, const proto::FunctionProto*> functions;
-  std::map<std::string, std::vector<std::string>> unknown;     // operator -> nodes that use it
+  std::map<std::string, std::vector<std::string>> unknown;     // unsupported operator -> nodes that use it
   std::size_t nodes = 0, constant_bytes = 0;
+  bool typed = true;                                           // whether all values so far have types
 };
 
 [[nodiscard]] base::Result<Opsets> read_opsets(const google::protobuf::RepeatedPtrField<proto::OperatorSetIdProto>& imports);

@@ -40,14 +40,14 @@ base::Error unknown_operators(const std::map<std::string, std::vector<std::strin
 Result<ir::Graph> import(std::string_view bytes, const std::filesystem::path& folder, const ImportOptions& options) {
   XI_TRY(const proto::ModelProto model, parse_model(bytes, options.limits));
   XI_TRY(const Opsets opsets, read_opsets(model.opset_import()));
-  ImportState state{options, folder, {}, {}, 0, 0};
+  ImportState state{options, folder, {}, {}};
   for (const auto& function : model.functions()) {
     const std::string domain = function.domain() == "ai.onnx" ? "" : function.domain();
     if (!state.functions.emplace(FunctionKey{domain, function.name()}, &function).second)
       return fail(Code::kCorrupt, "the function '{}.{}' is defined twice", function.domain(), function.name());
   }
   XI_TRY(ir::Graph graph, build_graph(model.graph(), opsets, state));
-  if (!state.unknown.empty()) return std::unexpected(unknown_operators(state.unknown));
+  if (!state.unknown.empty() && (options.survey == nullptr || !state.typed)) return std::unexpected(unknown_operators(state.unknown));
   for (const auto& entry : model.metadata_props()) graph.metadata[entry.key()] = entry.value();
   graph.compact();
   XI_CHECK(ir::verify(graph));

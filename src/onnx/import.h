@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "ir/graph.h"
@@ -20,6 +21,12 @@ struct ImportLimits {
   std::size_t inputs_per_node = 4096;
   int graph_depth = 16;     // If, Loop and Scan bodies in one another
   int function_depth = 32;  // functions calling one another
+};
+
+/// What of a model the importer does not take.
+struct Survey {
+  std::map<std::string, std::vector<std::string>> unsupported;  // "Op" or "Op: why this form of it is not taken" -> nodes
+  std::set<std::string> cut_inputs, cut_outputs;  // values that are inputs and outputs of the graph only because it was cut
 };
 
 struct ImportOptions {
@@ -39,6 +46,9 @@ struct ImportOptions {
   /// Values of graph inputs by name: such an input becomes a constant. Numbers are converted to the input's type; a list of
   /// one also stands for a scalar.
   std::map<std::string, tensor::Tensor> input_values;
+  /// Where given, it is filled in, and unsupported operators of the main graph are not refused: the graph is cut there, so
+  /// that the rest can be looked at. Their outputs become inputs, of the types that the model's value_info says.
+  Survey* survey = nullptr;
 };
 
 /// Reads, checks and upgrades the model (opset 7 to 23; 1 to 6 where the meaning is the same). The result is verified and

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "engine/plan.h"
+#include "ir/graph.h"
 
 namespace xinfer::schedule {
 
@@ -21,6 +22,7 @@ struct Buffer {
 struct Argument {
   int buffer = -1;
   std::uint64_t offset = 0, bytes = 0;
+  ir::ValueId value = ir::kNoValue;  // what it holds, for reports; none for a table of constants
 };
 
 /// Where each argument ends up once offsets are known.

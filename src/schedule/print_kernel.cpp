@@ -63,6 +63,7 @@ class Printer {
     scratch_bytes_ += (bytes + 63) / 64 * 64;
     return at;
   }
+  std::string reason(std::int64_t tasks) const;  // for reports
   double nest_cost(const Nest& nest);
   std::vector<std::size_t> in_place(const std::vector<Nest>& nests);
 
@@ -578,6 +579,15 @@ std::vector<std::size_t> Printer::in_place(const std::vector<Nest>& nests) {
   return found;
 }
 
+std::string Printer::reason(std::int64_t tasks) const {
+  const std::size_t fused = builder_.nodes().size();
+  return fmt::format("{}; {:.3g} M operations in {} task{}",
+                     fused == 0   ? "brings a value into the layout that its reader wants"
+                     : fused == 1 ? "one node, as a loop nest"
+                                  : fmt::format("{} nodes in one pass: no value between them is stored", fused),
+                     cost_ / 1e6, tasks, tasks == 1 ? "" : "s");
+}
+
 PrintedKernel Printer::print(const std::vector<Nest>& nests) {
   double bytes = 0;
   for (const Nest& nest : nests) cost_ += nest_cost(nest);
@@ -615,7 +625,8 @@ PrintedKernel Printer::print(const std::vector<Nest>& nests) {
                     scratch_bytes_,
                     cost_,
                     bytes,
-                    fmt::format("loop nest, {} part{}", nests.size(), nests.size() == 1 ? "" : "s")};
+                    fmt::format("loop nest, {} part{}", nests.size(), nests.size() == 1 ? "" : "s"),
+                    reason(tasks)};
   printed.in_place = in_place(nests);
   return printed;
 }

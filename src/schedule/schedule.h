@@ -19,12 +19,19 @@ struct Options {
   int max_threads = 16;
 };
 
+/// What reports say of a launch beyond the plan.
+struct LaunchNote {
+  std::size_t outputs = 1;          // of the arguments that `values` names, the last so many
+  std::vector<std::string> values;  // per argument: "name: float32[1,64,56,56]"; empty for a table of constants
+};
+
 /// What codegen and the engine writer need. `plan.kernels[i]` is `kernels[i]`, symbol for symbol; its code_offset is
 /// still 0 (codegen knows it). Equal kernels appear once. Offsets of BufferRef::Space::kWeights count in `weights`.
 struct Schedule {
   std::vector<forge::KernelSource> kernels;
   engine::Plan plan;
   std::vector<std::byte> weights;
+  std::vector<LaunchNote> notes;  // per launch
 };
 
 /// Chooses kernels for every node, lays values out in memory and packs the constants. The graph must have static

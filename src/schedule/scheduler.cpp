@@ -181,9 +181,9 @@ Place Scheduler::allocate_result(ValueId value, Layout layout, DType dtype) {
   return allocate(value, layout, dtype);
 }
 
-Argument Scheduler::argument(const Place& place, ValueId) const {
+Argument Scheduler::argument(const Place& place, ValueId value) const {
   return {place.buffer, place.offset,
-          static_cast<std::uint64_t>(place.storage.capacity) * tensor::size_of(place.storage.dtype)};
+          static_cast<std::uint64_t>(place.storage.capacity) * tensor::size_of(place.storage.dtype), value};
 }
 
 std::string Scheduler::names_of(const std::set<const Node*>& nodes) const {
@@ -197,7 +197,14 @@ std::string Scheduler::names_of(const std::set<const Node*>& nodes) const {
   return count > 6 ? fmt::format("{}+{} more", names, count - 6) : names;
 }
 
-void Scheduler::add_launch(forge::KernelSource kernel, std::vector<Argument> arguments, std::string name, const Size& times) {
+void Scheduler::add_launch(forge::KernelSource kernel, std::vector<Argument> arguments, std::string name, const Size& times,
+                           std::size_t outputs) {
+  LaunchNote note{.outputs = outputs, .values = {}};
+  for (const Argument& used : arguments)
+    note.values.push_back(used.value == kNoValue
+                              ? ""
+                              : graph_.value(used.value).name + ": " + ir::to_string(graph_.value(used.value).type));
+  schedule_.notes.push_back(std::move(note));
   engine::Launch launch;
   launch.num_tasks = kernel.num_tasks * times.max();
   // What kernels count is not known when the tasks are cut: those past the end then compute what nobody reads.
@@ -502,12 +509,13 @@ Result<void> Scheduler::schedule_contraction(std::size_t i) {
   Place out = allocate_result(result, choice.output_layout, dtype);
   arguments.push_back(argument(out, result));
   places_[result] = out;
-  if (node.outputs.size() > 1 && node.outputs[1] != kNoValue) {
+  const bool two = node.outputs.size() > 1 && node.outputs[1] != kNoValue;
+  if (two) {
     Place indices = allocate_result(node.outputs[1], Layout::kPlain, DType::kInt64);
     arguments.push_back(argument(indices, node.outputs[1]));
     places_[node.outputs[1]] = indices;
   }
-  add_launch(std::move(choice.kernel), std::move(arguments), names_of(nodes), contraction.entries);
+  add_launch(std::move(choice.kernel), std::move(arguments), names_of(nodes), contraction.entries, two ? 2 : 1);
   if (fused) return {};
   // The epilogue did not fit: its nodes are computed as loop nests, the last one stored.
   if (!chain.empty()) XI_CHECK(main_place(graph_.nodes[chain.back()].outputs[0]));
@@ -529,7 +537,9 @@ Result<void> Scheduler::schedule_irregular(const Node& node) {
     arguments.push_back(argument(place, v));
     places_[v] = place;
   }
-  add_launch(std::move(*kernel), std::move(arguments), node.name.empty() ? node.op : node.name);
+  const auto outputs = static_cast<std::size_t>(
+      std::ranges::count_if(node.outputs, [](ValueId v) { return v != kNoValue; }));
+  add_launch(std::move(*kernel), std::move(arguments), node.name.empty() ? node.op : node.name, 1, outputs);
   return {};
 }
 

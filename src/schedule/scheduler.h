@@ -59,8 +59,9 @@ class Scheduler : public Surroundings {
   bool wants_blocked(ir::ValueId value, int depth = 0) const;
   bool is_blockable(ir::ValueId value) const;
 
-  /// `times`: the kernel's tasks are to be run for each of so many entries.
-  void add_launch(forge::KernelSource kernel, std::vector<Argument> arguments, std::string name, const Size& times = 1);
+  /// `times`: the kernel's tasks are to be run for each of so many entries. The last `outputs` arguments are written.
+  void add_launch(forge::KernelSource kernel, std::vector<Argument> arguments, std::string name, const Size& times = 1,
+                  std::size_t outputs = 1);
   void collect_symbols();
   std::int64_t num_elements(ir::ValueId value) const;  // at most
   Argument argument(const Place& place, ir::ValueId value) const;

@@ -107,9 +107,20 @@ std::vector<std::string> compiler_flags(const target::CpuIsa& isa) {
 
 struct Job {
   std::string_view symbol, source;
-  std::string digest;
   fs::path object;
 };
+
+// Where the object of a source belongs.
+fs::path object_path(const fs::path& folder, const Toolchain& tools, const std::vector<std::string>& flags,
+                     std::string_view source) {
+  std::string key = tools.version;
+  for (const auto& flag : flags) key += '\n' + flag;
+  base::Sha256 digest;
+  digest.update(key);
+  digest.update(std::string_view("\0", 1));
+  digest.update(source);
+  return folder / (digest.finish() + ".o");
+}
 
 // One object file: from the cache, or compiled beside its place and renamed into it, so that a reader never sees a
 // part.
@@ -207,20 +218,11 @@ Result<CodeImage> compile_kernels(std::span<const KernelSource> kernels, const t
   fs::create_directories(folder, error);
   if (error) return fail(Code::kIo, "cannot make the kernel cache '{}': {}", folder.string(), error.message());
 
-  std::string key = tools.version;
-  for (const auto& flag : flags) key += '\n' + flag;
   std::map<std::string_view, std::string_view> sources;  // sorted: the image must not depend on the graph's order
   for (const auto& kernel : kernels) sources[kernel.symbol] = kernel.source;
   sources[kSupportSymbol] = kSupportSource;
   std::vector<Job> jobs;
-  for (auto [symbol, source] : sources) {
-    base::Sha256 digest;
-    digest.update(key);
-    digest.update(std::string_view("\0", 1));
-    digest.update(source);
-    std::string hex = digest.finish();
-    jobs.push_back({symbol, source, hex, folder / (hex + ".o")});
-  }
+  for (auto [symbol, source] : sources) jobs.push_back({symbol, source, object_path(folder, tools, flags, source)});
   XI_CHECK(make_objects(jobs, tools, flags, options));
   XI_TRY(auto linked, link(jobs, tools, isa));
   CodeImage image;
@@ -233,6 +235,18 @@ Result<CodeImage> compile_kernels(std::span<const KernelSource> kernels, const t
     image.entry_offsets.push_back(found->second);
   }
   return image;
+}
+
+Result<std::vector<bool>> find_cached(std::span<const KernelSource> kernels, const target::CpuIsa& isa,
+                                      const fs::path& cache_folder) {
+  XI_TRY(auto tools, find_toolchain());
+  const auto flags = compiler_flags(isa);
+  std::vector<bool> cached;
+  std::error_code ignored;
+  for (const auto& kernel : kernels)
+    cached.push_back(!cache_folder.empty() &&
+                     fs::exists(object_path(cache_folder / "objects", tools, flags, kernel.source), ignored));
+  return cached;
 }
 
 }  // namespace xinfer::codegen::cpu

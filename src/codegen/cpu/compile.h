@@ -40,4 +40,9 @@ struct CodeImage {
 [[nodiscard]] base::Result<CodeImage> compile_kernels(std::span<const forge::cpu::KernelSource> kernels,
                                                       const target::CpuIsa& isa, const CompileOptions& options = {});
 
+/// For each kernel whether its object lies in the cache folder. kUnavailable as compile_kernels.
+[[nodiscard]] base::Result<std::vector<bool>> find_cached(std::span<const forge::cpu::KernelSource> kernels,
+                                                          const target::CpuIsa& isa,
+                                                          const std::filesystem::path& cache_folder);
+
 }  // namespace xinfer::codegen::cpu

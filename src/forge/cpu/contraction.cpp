@@ -39,7 +39,7 @@ RegisterTile choose_tile(const target::CpuIsa& isa, std::int64_t rows, std::int6
                          std::int64_t depth) {
   const Core core = core_of(isa);
   RegisterTile best;
-  best.cycles = INFINITY;
+  best.cycles = best.next_cycles = INFINITY;
   for (std::int64_t nb = 1; nb <= std::min<std::int64_t>(blocks, 8); ++nb) {
     for (std::int64_t mr = 1; mr <= std::min<std::int64_t>(width, isa.vector_registers - 2); ++mr) {
       if (mr * nb + nb + (nb > 1 ? 1 : 0) > isa.vector_registers - (nb == 1 ? 1 : 0)) continue;
@@ -51,7 +51,12 @@ RegisterTile choose_tile(const target::CpuIsa& isa, std::int64_t rows, std::int6
         return static_cast<double>(width / mr) * tile(mr, n) + tile(width % mr, n);
       };
       const double cycles = static_cast<double>(rows) * (static_cast<double>(blocks / nb) * row(nb) + row(blocks % nb));
-      if (cycles < best.cycles * 0.999) best = {static_cast<int>(mr), static_cast<int>(nb), cycles};
+      const int candidates = best.candidates + 1;
+      if (cycles < best.cycles * 0.999)
+        best = {static_cast<int>(mr), static_cast<int>(nb), cycles, candidates, best.mr, best.nb, best.cycles};
+      else if (cycles < best.next_cycles)
+        best.next_mr = static_cast<int>(mr), best.next_nb = static_cast<int>(nb), best.next_cycles = cycles;
+      best.candidates = candidates;
     }
   }
   return best;
@@ -61,6 +66,14 @@ int rest_tile(std::int64_t rows) {
   int tile = 1;
   while (tile * 2 < rows) tile *= 2;
   return tile;
+}
+
+std::string explain(const RegisterTile& tile) {
+  std::string text = fmt::format("tile {}x{}: {:.3g} Mcycles by the cost model, best of {}", tile.mr, tile.nb,
+                                 tile.cycles / 1e6, tile.candidates);
+  if (std::isfinite(tile.next_cycles))
+    text += fmt::format("; next {}x{} with {:.3g}", tile.next_mr, tile.next_nb, tile.next_cycles / 1e6);
+  return text;
 }
 
 std::int64_t wanted_tasks(double flops, double bytes) {

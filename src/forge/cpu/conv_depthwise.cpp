@@ -23,17 +23,23 @@ KernelChoice depthwise_conv(const ConvProblem& p, const target::CpuIsa& isa, con
   KernelChoice choice;
   const std::int64_t lanes = isa.vector_lanes;
   if (!p.constant_weights || p.spatial_rank == 3 || p.transposed || p.groups != p.in_channels ||
-      p.out_channels != p.in_channels || p.groups < 2)
+      p.out_channels != p.in_channels || p.groups < 2) {
+    choice.kernel.why = "depthwise: not one channel a group";
     return choice;
+  }
   const std::int64_t blocks = ceil_div(p.in_channels, lanes), mr = row_tile(p.out[2], isa, p.kernel[2]);
   const bool fixed = p.is_fixed();
-  if (p.kernel[2] > 16 || (fixed && p.pad[2] > 6 * mr)) return choice;
+  if (p.kernel[2] > 16 || (fixed && p.pad[2] > 6 * mr)) {
+    choice.kernel.why = "depthwise: the window is too wide";
+    return choice;
+  }
   KernelSource& kernel = choice.kernel;
   kernel.flops = conv_flops(p);
   kernel.bytes = conv_bytes(p);
   const std::int64_t rows = p.batch * blocks * p.out[1];
   kernel.num_tasks = std::min(rows, wanted_tasks(2 * kernel.flops, kernel.bytes));
   kernel.choice = fmt::format("conv {}x{} depthwise mr={}{}", p.kernel[1], p.kernel[2], mr, fixed ? "" : " run-time sizes");
+  kernel.why = fmt::format("depthwise: one channel a group leaves no sum over channels; rows of {} pixels in registers", mr);
   Constants c;
   RunTimeSizes sizes;
   c.text(fmt::format("constexpr bool kHasBias = {};", p.bias));

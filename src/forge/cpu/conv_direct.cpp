@@ -190,9 +190,13 @@ KernelChoice direct_conv(const ConvProblem& p, const target::CpuIsa& isa, const 
   KernelChoice choice;
   const int lanes = isa.vector_lanes;
   const bool strided = p.stride[1] > 1 || p.stride[2] > 1, dilated = p.dilation[1] > 1 || p.dilation[2] > 1;
+  choice.kernel.why = "direct: only for constant weights over one or two dimensions";
   if (!p.constant_weights || p.spatial_rank == 3 || (p.transposed && strided && dilated)) return choice;
   const std::int64_t merged = groups_to_merge(p, lanes);
-  if (merged == 0) return choice;
+  if (merged == 0) {
+    choice.kernel.why = "direct: no number of groups fills whole vectors";
+    return choice;
+  }
 
   Weights weights{.problem = p,
                   .phases = phases_of(p),
@@ -224,7 +228,10 @@ KernelChoice direct_conv(const ConvProblem& p, const target::CpuIsa& isa, const 
   weights.nb = tile.nb;
   if (!p.is_fixed()) return run_time_conv(p, isa, epilogue, weights, plain, flat, tile);
   for (const Phase& phase : weights.phases)
-    if (edge_tiles(p, phase, stride_x, p.dilation[2], tile.mr) > 12 && !flat) return choice;
+    if (edge_tiles(p, phase, stride_x, p.dilation[2], tile.mr) > 12 && !flat) {
+      choice.kernel.why = "direct: too many tiles touch the padding";
+      return choice;
+    }
 
   const std::int64_t output_groups = ceil_div(out_blocks, tile.nb),
                      last_nb = out_blocks - (output_groups - 1) * tile.nb;
@@ -261,6 +268,7 @@ KernelChoice direct_conv(const ConvProblem& p, const target::CpuIsa& isa, const 
   KernelSource& kernel = choice.kernel;
   kernel.flops = conv_flops(p);
   kernel.bytes = conv_bytes(p);
+  kernel.why = "direct: " + explain(tile);
   const double weight_bytes = 4.0 * static_cast<double>(all_taps * tap_floats * out_blocks);
   const double input_bytes = 4.0 * static_cast<double>(image * weights.in),
                output_bytes = 4.0 * static_cast<double>(out_image * weights.out);

@@ -18,6 +18,7 @@ KernelChoice general_conv(const ConvProblem& problem, const target::CpuIsa& isa,
   KernelSource& kernel = choice.kernel;
   kernel.flops = conv_flops(problem);
   kernel.bytes = conv_bytes(problem);
+  kernel.why = "general: loops over the window, for what no faster template takes";
   kernel.num_tasks = std::min(rows, wanted_tasks(4 * kernel.flops, kernel.bytes));
   kernel.scratch_bytes = static_cast<std::uint64_t>(round_up(p.run_out[2] ? p.run_out[2].max : p.out[2], isa.vector_lanes)) * 4;
   kernel.choice =

@@ -102,15 +102,22 @@ std::vector<float> pack(std::span<const float> weights, std::int64_t in, std::in
 KernelChoice winograd_conv(const ConvProblem& p, const target::CpuIsa& isa, const Epilogue& epilogue) {
   KernelChoice choice;
   const std::array<std::int64_t, 3> ones{1, 1, 1}, window{1, 3, 3};
-  if (p.exact || !p.is_fixed() || !p.constant_weights || p.transposed || p.spatial_rank == 3 || p.groups != 1 || p.kernel != window ||
-      p.stride != ones || p.dilation != ones)
+  if (p.exact || !p.is_fixed() || !p.constant_weights || p.transposed || p.spatial_rank == 3 || p.groups != 1 ||
+      p.kernel != window || p.stride != ones || p.dilation != ones) {
+    choice.kernel.why = "winograd: only for constant weights of 3x3 windows with stride 1 and fixed sizes";
     return choice;
+  }
   const std::int64_t lanes = isa.vector_lanes, in_blocks = ceil_div(p.in_channels, lanes);
-  if (p.in_channels < 8 || p.out[1] < 3 || p.out[2] < 3) return choice;
+  if (p.in_channels < 8 || p.out[1] < 3 || p.out[2] < 3) {
+    choice.kernel.why = "winograd: too few channels or pixels for its transforms";
+    return choice;
+  }
   const double conversion = p.plain_input ? static_cast<double>(p.batch * in_blocks * p.in[1] * p.in[2]) * 8 : 0;
   Plan plan{.cycles = 0.92 * direct_cycles(p, isa) - conversion};
+  choice.kernel.why = fmt::format("winograd: Mcycles by the cost model: direct {:.3g}", plan.cycles / 1e6);
   for (int m : {4, 6}) {
     const Plan candidate = plan_of(p, isa, m);
+    choice.kernel.why += fmt::format(", F({0}x{0}) {1:.3g}", m, candidate.cycles / 1e6);
     // F(6x6) rounds worse and its weights are larger: it must win clearly.
     if (candidate.cycles * (m == 6 && plan.m == 4 ? 1.08 : 1.0) < plan.cycles) plan = candidate;
   }

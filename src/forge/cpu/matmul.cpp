@@ -126,6 +126,7 @@ KernelChoice general(const MatMulProblem& p, const target::CpuIsa& isa) {
   choice.kernel.flops = 2.0 * static_cast<double>(rows * p.n * p.k);
   choice.kernel.num_tasks = std::clamp<std::int64_t>(rows, 1, wanted_tasks(4 * choice.kernel.flops, 0));
   choice.kernel.choice = fmt::format("matmul {}x{}x{} {} general", p.m, p.n, p.k, c_type(p.dtype));
+  choice.kernel.why = "general: plain loops, as for every element type but float32";
   Constants c;
   RunTimeSizes sizes;
   add_sizes(c, p, batch, sizes);
@@ -179,6 +180,10 @@ KernelChoice choose_matmul(const MatMulProblem& problem, const target::CpuIsa& i
                               : in_place   ? " in place"
                                            : "",
                               p.is_fixed() ? "" : " run-time sizes");
+  kernel.why = fmt::format("{} | B is {}", explain(tile),
+                           p.constant_b ? "a constant: packed into panels while building"
+                           : in_place   ? "read where it lies: few rows use it, or its rows are short"
+                                        : "copied into panels, which several tiles of rows use");
 
   Constants c;
   RunTimeSizes sizes;

@@ -39,6 +39,7 @@ KernelChoice choose_pool(const PoolProblem& p, const target::CpuIsa& isa, const 
   constexpr std::string_view kKinds[] = {"max", "average", "lp"};
   kernel.choice = fmt::format("pool {} {}x{}x{} {}", kKinds[static_cast<int>(p.kind)], p.kernel[0], p.kernel[1],
                               p.kernel[2], blocked ? "blocked" : "plain");
+  kernel.why = blocked ? "blocked: its input lies in blocks of channels already" : "plain: rows as the model has them";
 
   Constants c;
   RunTimeSizes sizes;

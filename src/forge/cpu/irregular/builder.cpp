@@ -156,6 +156,7 @@ base::Result<std::optional<KernelSource>> irregular_kernel(const ir::Node& node,
   kernel.flops = made->flops;
   kernel.bytes = made->bytes;
   kernel.choice = std::move(made->choice);
+  kernel.why = "its operator is neither a loop nest nor a contraction: it has this one template";
   assemble(kernel, isa, fmt::format("constexpr int64_t kTasks = {};\n", kernel.num_tasks), {},
            {kIrregularAloneInc, made->text});
   return kernel;

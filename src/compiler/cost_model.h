@@ -1,0 +1,59 @@
+// How long a plan will take on a machine, and a build of it, before either exists. docs/preflight.md has the formulas.
+#pragma once
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "engine/plan.h"
+#include "forge/kernel.h"
+#include "target/machine.h"
+
+namespace xinfer::compiler {
+
+/// What is expected, and between which values nine of ten lie.
+struct Interval {
+  double low = 0, likely = 0, high = 0;
+};
+
+/// The group of kernels, alike in speed, to which a launch belongs, by its Launch::choice: "conv direct", "loop nest", …
+std::string_view kernel_kind(std::string_view choice);
+
+/// Whether kernels of this kind do multiply-adds alone, so that half their flops are the network's multiply-adds.
+bool is_contraction_kind(std::string_view kind);
+
+/// Where the time of one launch goes, in seconds of one thread. Arithmetic and memory overlap for the most part.
+struct LaunchCost {
+  std::string_view kind;
+  double arithmetic = 0, memory = 0, call = 0;
+  double seconds() const;
+};
+
+/// The same on a GPU: a roofline by datasheet. `half`: contractions multiply in 16 bits.
+LaunchCost predict_gpu_launch(const engine::Launch& launch, const target::Machine& machine, bool half);
+
+/// `plan_bytes`: what one inference walks over, so that it may have left the caches when it is read again.
+LaunchCost predict_launch(const engine::Launch& launch, double plan_bytes, const target::Machine& machine);
+
+/// Weights, arena, inputs and outputs.
+double bytes_of(const engine::Plan& plan, double weight_bytes);
+
+/// Seconds of one inference on a GPU.
+Interval predict_gpu_latency(const engine::Plan& plan, const target::Machine& machine, bool half);
+
+/// Seconds of one inference.
+Interval predict_latency(const engine::Plan& plan, double weight_bytes, const target::Machine& machine, int threads);
+
+/// What a build has to do after preflight's own work.
+struct BuildWork {
+  std::vector<const forge::KernelSource*> kernels;  // not in the cache
+  bool for_gpu = false;                             // compiled by NVRTC
+  double contraction_flops = 0, other_flops = 0;    // that the reference computes again, when verifying
+  double engine_bytes = 0;
+  bool verify = true;
+  int jobs = 1;
+};
+
+/// Seconds on this machine.
+Interval predict_build(const BuildWork& work);
+
+}  // namespace xinfer::compiler

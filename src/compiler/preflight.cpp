@@ -1,0 +1,336 @@
+#include "compiler/preflight.h"
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "base/digest.h"
+#include "codegen/cpu/compile.h"
+#include "compiler/open_sizes.h"
+#include "compiler/support_check.h"
+#include "ir/operator.h"
+#include "onnx/import.h"
+#include "passes/pass.h"
+#include "passes/shape_inputs.h"
+#include "schedule/schedule.h"
+#include "target/registry.h"
+
+namespace xinfer::compiler {
+namespace {
+
+using base::Code;
+using base::Result;
+using ir::DType;
+
+std::string describe(const ir::Value& value) { return fmt::format("{}: {}", value.name, ir::to_string(value.type)); }
+
+bool is_parameter(const tensor::Tensor& tensor) {
+  const DType dtype = tensor.dtype();
+  return dtype != DType::kString && dtype != DType::kBool && dtype != DType::kInt64 && dtype != DType::kInt32;
+}
+
+// A size for a dimension that the model leaves open: what the usual networks have there.
+std::int64_t usual_size(std::size_t rank, std::size_t axis) {
+  if (axis == 0) return 1;
+  if (rank == 4) return axis == 1 ? 3 : 224;
+  return 128;
+}
+
+DType dtype_of(std::string_view precision) {
+  return precision == "fp16" ? DType::kFloat16 : precision == "bf16" ? DType::kBfloat16 : DType::kFloat32;
+}
+
+std::string join_sizes(const tensor::Shape& shape) {
+  return shape.empty() ? "scalar" : fmt::format("{}", fmt::join(shape, "x"));
+}
+
+class Flight {
+ public:
+  Flight(const std::filesystem::path& path, const PreflightOptions& options) : path_(path), options_(options) {}
+
+  Result<Preflight> run() {
+    const auto start = std::chrono::steady_clock::now();
+    XI_CHECK(choose_targets());
+    XI_TRY(result_.model_digest, base::sha256_file(path_));
+    XI_CHECK(look_at(options_.input_ranges));
+    result_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return std::move(result_);
+  }
+
+ private:
+  Result<void> choose_targets() {
+    for (const std::string& name : options_.targets) {
+      XI_TRY(HardwareTarget target, target::parse(name));
+      Forecast forecast;
+      forecast.target = target.to_string();
+      const auto buildable = target::check_buildable(target);
+      if (!buildable && buildable.error().code != Code::kUnsupported) return std::unexpected(buildable.error());
+      if (!buildable)
+        forecast.problems.push_back(
+            {"", {}, buildable.error().message, "choose another target or precision: xinfer-cli targets lists them"});
+      targets_.push_back({target::find_canonical(target.architecture()), dtype_of(target.precision()), buildable.has_value()});
+      result_.forecasts.push_back(std::move(forecast));
+    }
+    return {};
+  }
+
+  using Ranges = std::map<std::string, std::vector<tensor::Symbol>>;
+
+  Result<ir::Graph> import() {
+    survey_ = {};
+    onnx::ImportOptions import_options;
+    import_options.input_ranges = ranges_;
+    import_options.multiple = multiple_;
+    import_options.input_values = options_.input_values;
+    import_options.survey = &survey_;
+    return onnx::import_model(path_, import_options);
+  }
+
+  Result<void> look_at(const Ranges& given) {
+    ranges_ = given;
+    auto graph = import();
+    result_.problems = unsupported_operators(survey_);
+    if (!graph) return refused(graph.error());
+    describe_model(*graph);
+    const auto assumed = assume_shapes(*graph);
+    if (!assumed.empty()) {
+      ranges_.insert(assumed.begin(), assumed.end());
+      graph = import();
+      if (!graph) {
+        add_problem(result_.problems, "", "",
+                    fmt::format("with the assumed sizes of its inputs it makes no sense: {}", graph.error().text()));
+        result_.problems.back().advice = fmt::format("give sizes that the model was made for: {}",
+                                                     fmt::join(options_of(result_.dynamic_inputs), " "));
+        return {};
+      }
+    }
+    check_ends(*graph);
+    return schedule_all(*graph);
+  }
+
+  static std::vector<std::string> options_of(const std::vector<DynamicInput>& inputs) {
+    std::vector<std::string> options;
+    for (const DynamicInput& input : inputs) options.push_back(input.option);
+    return options;
+  }
+
+  // The importer gave up. Behind an operator that it does not know that only limits what can be said; else it is the answer.
+  Result<void> refused(const base::Error& error) {
+    if (!survey_.unsupported.empty()) {
+      if (!error.message.contains("not supported:")) result_.unseen = error.text();
+      return {};
+    }
+    if (error.code != Code::kUnsupported) return std::unexpected(error);
+    add_problem(result_.problems, "", "", error.text());
+    return {};
+  }
+
+  void describe_model(const ir::Graph& graph) {
+    result_.nodes = graph.nodes.size();
+    for (const ir::Value& value : graph.values) {
+      if (value.constant == nullptr) continue;
+      result_.constant_bytes += value.constant->size_bytes();
+      if (is_parameter(*value.constant)) result_.parameters += value.constant->num_elements();
+    }
+    for (ir::ValueId id : graph.inputs)
+      if (!survey_.cut_inputs.contains(graph.value(id).name)) result_.inputs.push_back(describe(graph.value(id)));
+    for (ir::ValueId id : graph.outputs)
+      if (!survey_.cut_outputs.contains(graph.value(id).name)) result_.outputs.push_back(describe(graph.value(id)));
+  }
+
+  // Sizes for inputs without; equal symbols get equal sizes.
+  Ranges assume_shapes(const ir::Graph& graph) {
+    Ranges shapes;
+    std::map<std::string, std::int64_t> symbols;
+    for (ir::ValueId id : graph.inputs) {
+      const ir::Value& value = graph.value(id);
+      if (is_bounded(value.type) || value.type.kind != ir::ValueType::Kind::kTensor ||
+          survey_.cut_inputs.contains(value.name))
+        continue;
+      DynamicInput input{value.name, ir::to_string(value.type), {}, {}};
+      if (!value.type.dims) {
+        input.assumed = {1, 3, 224, 224};
+      } else {
+        for (std::size_t i = 0; i < value.type.dims->size(); ++i) {
+          const ir::Dim& dim = (*value.type.dims)[i];
+          std::int64_t size = dim.is_static() ? dim.value : usual_size(value.type.dims->size(), i);
+          if (const tensor::Symbol* symbol = dim.formula.as_symbol()) {
+            if (symbol->max < tensor::kUnbounded) size = symbol->opt;  // another input's shape says so
+            else size = symbols.emplace(symbol->name, size).first->second;
+          }
+          input.assumed.push_back(size);
+        }
+      }
+      input.option = fmt::format("--shape {}={}", value.name, join_sizes(input.assumed));
+      input.range_option = fmt::format("--shape {}={}", value.name, example_shape(value.type));
+      shapes[value.name] = tensor::fixed_ranges(input.assumed);
+      result_.dynamic_inputs.push_back(std::move(input));
+    }
+    return shapes;
+  }
+
+  void check_ends(const ir::Graph& graph) {
+    const auto check = [&](ir::ValueId id, std::string_view what) {
+      const ir::Value& value = graph.value(id);
+      if (value.type.kind == ir::ValueType::Kind::kTensor && value.type.dtype != DType::kString) return;
+      if (survey_.cut_inputs.contains(value.name) || survey_.cut_outputs.contains(value.name)) return;
+      add_problem(result_.problems, "", value.name,
+                  fmt::format("{} '{}' is {}: engines take and give tensors of numbers only", what, value.name,
+                              ir::to_string(value.type)));
+    };
+    for (ir::ValueId id : graph.inputs) check(id, "input");
+    for (ir::ValueId id : graph.outputs) check(id, "output");
+  }
+
+  Result<void> schedule_all(ir::Graph graph) {
+    passes::PipelineOptions pipeline;
+    ir::Graph reached = graph;  // what the last pass that succeeded left
+    pipeline.after = [&](std::string_view, const ir::Graph& after) { reached = after; };
+    if (auto runs = passes::run_pipeline(graph, pipeline); !runs) {
+      if (!survey_.unsupported.empty()) {
+        result_.unseen = runs.error().text();
+        return {};
+      }
+      if (runs.error().code != Code::kUnsupported) return std::unexpected(runs.error());
+      add_problem(result_.problems, "", runs.error().where, runs.error().text());
+      graph = std::move(reached);
+    } else if (has_open_size(graph) && multiple_ < kMaxMultiple) {  // sizes that fit together only in certain multiples
+      multiple_ *= 2;
+      XI_TRY(graph, import());
+      return schedule_all(std::move(graph));
+    }
+    for (const std::string& name : passes::shape_inputs(graph)) {
+      if (survey_.cut_inputs.contains(name)) continue;
+      add_problem(result_.problems, "", "",
+                  fmt::format("input '{}' decides shapes, so a build must know its value", name));
+      result_.problems.back().advice =
+          fmt::format("give --fix {}=FILE (.npy or .pb): its value becomes part of the engine", name);
+    }
+    for (std::size_t i = 0; i < targets_.size(); ++i)
+      if (targets_[i].buildable) forecast(graph, targets_[i], result_.forecasts[i]);
+    keep_common_problems();
+    return {};
+  }
+
+  struct Chosen {
+    const target::TargetInfo* info;
+    DType precision;
+    bool buildable;
+  };
+
+  static Result<schedule::Schedule> make_schedule(const ir::Graph& graph, const Chosen& chosen) {
+    return chosen.info->isa != nullptr ? schedule::make_schedule(graph, *chosen.info->isa)
+                                       : schedule::make_schedule(graph, *chosen.info->gpu, {chosen.precision});
+  }
+
+  void forecast(const ir::Graph& graph, const Chosen& chosen, Forecast& made) {
+    const auto attempt = [&](const ir::Graph& part) { return make_schedule(part, chosen); };
+    if (!result_.problems.empty()) {
+      made.problems = unsupported_nodes(graph, attempt);
+      return;
+    }
+    auto schedule = make_schedule(graph, chosen);
+    if (!schedule) {
+      made.problems = unsupported_nodes(graph, attempt);
+      if (made.problems.empty()) add_problem(made.problems, "", "", schedule.error().text());
+      return;
+    }
+    const auto host = target::measure_host(*chosen.info);
+    const target::Machine machine = host ? *host : target::typical_machine(*chosen.info);
+    const engine::Plan& plan = schedule->plan;
+    made.machine = machine;
+    const bool half = chosen.precision != DType::kFloat32;
+    made.threads = machine.is_gpu ? 1 : options_.threads > 0 ? options_.threads : machine.cores;
+    made.kernels = schedule->kernels.size();
+    made.launches = plan.launches.size();
+    made.weight_bytes = schedule->weights.size();
+    made.arena_bytes = plan.arena_bytes;
+    const double weights = static_cast<double>(made.weight_bytes), plan_bytes = bytes_of(plan, weights);
+    for (const engine::Launch& launch : plan.launches) {
+      const LaunchCost cost = machine.is_gpu ? predict_gpu_launch(launch, machine, half)
+                                             : predict_launch(launch, plan_bytes, machine);
+      made.flops += launch.flops;
+      made.bytes_moved += launch.bytes;
+      if (is_contraction_kind(cost.kind)) made.multiply_adds += launch.flops / 2;
+      made.launch_list.push_back({launch.name, launch.choice, cost, launch.flops, launch.bytes});
+    }
+    made.latency = machine.is_gpu ? predict_gpu_latency(plan, machine, half) : predict_latency(plan, weights, machine, 1);
+    made.latency_threads = machine.is_gpu ? made.latency : predict_latency(plan, weights, machine, made.threads);
+    made.build = build_time(*schedule, chosen, made);
+  }
+
+  Interval build_time(const schedule::Schedule& schedule, const Chosen& chosen, Forecast& made) const {
+    BuildWork work;
+    Result<std::vector<bool>> cached = std::vector<bool>(schedule.kernels.size(), false);
+    if (chosen.info->isa != nullptr) cached = codegen::cpu::find_cached(schedule.kernels, *chosen.info->isa, options_.cache_folder);
+    work.for_gpu = chosen.info->isa == nullptr;
+    for (std::size_t i = 0; i < schedule.kernels.size(); ++i) {
+      if (cached && (*cached)[i]) ++made.kernels_cached;
+      else
+        work.kernels.push_back(&schedule.kernels[i]),
+            made.source_bytes += static_cast<double>(schedule.kernels[i].source.size());
+    }
+    work.contraction_flops = 2 * made.multiply_adds;
+    work.other_flops = made.flops - work.contraction_flops;
+    work.engine_bytes = static_cast<double>(made.weight_bytes);
+    work.verify = options_.verify && !work.for_gpu;  // where there is no device, it is not
+    work.jobs = options_.jobs > 0 ? options_.jobs : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    return predict_build(work);
+  }
+
+  // What every target refuses is the model's problem and said once.
+  void keep_common_problems() {
+    std::vector<Problem>* first = nullptr;
+    for (std::size_t i = 0; i < targets_.size() && first == nullptr; ++i)
+      if (targets_[i].buildable) first = &result_.forecasts[i].problems;
+    if (first == nullptr) return;
+    const auto same = [](const Problem& a, const Problem& b) { return a.op == b.op && a.reason == b.reason; };
+    for (const Problem& problem : std::vector<Problem>(*first)) {
+      bool everywhere = true;
+      for (std::size_t i = 0; i < targets_.size(); ++i)
+        everywhere = everywhere && (!targets_[i].buildable ||
+                                    std::ranges::any_of(result_.forecasts[i].problems,
+                                                        [&](const Problem& p) { return same(p, problem); }));
+      if (!everywhere) continue;
+      for (Forecast& forecast : result_.forecasts)
+        std::erase_if(forecast.problems, [&](const Problem& p) { return same(p, problem); });
+      if (std::ranges::none_of(result_.problems, [&](const Problem& p) { return same(p, problem); }))
+        result_.problems.push_back(problem);
+    }
+  }
+
+  const std::filesystem::path& path_;
+  const PreflightOptions& options_;
+  std::vector<Chosen> targets_;
+  Ranges ranges_;  // of the inputs, given or assumed
+  std::int64_t multiple_ = 1;
+  onnx::Survey survey_;
+  Preflight result_;
+};
+
+}  // namespace
+
+bool Preflight::supported() const {
+  return problems.empty() && std::ranges::all_of(forecasts, [](const Forecast& f) { return f.problems.empty(); });
+}
+
+base::Error Preflight::error() const {
+  std::string text;
+  const auto add = [&](const Problem& problem, std::string_view target) {
+    text +=
+        fmt::format("{}{}{}{}{}: {}", text.empty() ? "" : "\n", target, target.empty() ? "" : ": ",
+                    problem.op.empty() ? "the model" : problem.op,
+                    problem.nodes.empty() ? "" : fmt::format(" ({})", fmt::join(problem.nodes, ", ")), problem.reason);
+    if (!problem.advice.empty()) text += "; " + problem.advice;
+  };
+  for (const Problem& problem : problems) add(problem, "");
+  for (const Forecast& forecast : forecasts)
+    for (const Problem& problem : forecast.problems) add(problem, forecast.target);
+  return {Code::kUnsupported, std::move(text), {}};
+}
+
+Result<Preflight> preflight(const std::filesystem::path& onnx, const PreflightOptions& options) {
+  return Flight(onnx, options).run();
+}
+
+}  // namespace xinfer::compiler

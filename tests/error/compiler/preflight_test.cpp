@@ -1,0 +1,200 @@
+// What preflight says of models that cannot be built: everything at once, with nodes and a way out.
+#include "compiler/preflight.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "../onnx/model_text.h"
+#include "base/files.h"
+
+namespace xinfer::compiler {
+namespace {
+
+using base::Code;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+base::Result<Preflight> look(const std::string& bytes, PreflightOptions options = {}) {
+  base::TemporaryFolder folder;
+  const auto path = folder.path() / "model.onnx";
+  EXPECT_TRUE(base::write_file(path, bytes));
+  if (options.targets == std::vector<std::string>{"host"}) options.targets = {"x86-64-v3"};  // the same everywhere
+  return preflight(path, options);
+}
+base::Result<Preflight> look(const onnx::proto::ModelProto& model, PreflightOptions options = {}) {
+  return look(model.SerializeAsString(), std::move(options));
+}
+
+const Problem* find(const std::vector<Problem>& problems, std::string_view op) {
+  for (const Problem& problem : problems)
+    if (problem.op == op) return &problem;
+  return nullptr;
+}
+
+TEST(PreflightErrors, AllUnsupportedOperatorsAtOnce) {
+  auto model = onnx::make_model();
+  onnx::add_input(model, "x", {"2", "3"});
+  onnx::add_node(model, "Relu", {"x"}, {"a"}, "fine");
+  onnx::add_node(model, "Frobnicate", {"a"}, {"b"}, "first");
+  onnx::add_node(model, "Relu", {"b"}, {"c"}, "behind");
+  onnx::add_node(model, "Sparkle", {"c"}, {"d"}, "second").set_domain("com.example");
+  onnx::add_node(model, "Frobnicate", {"d"}, {"e"}, "third");
+  onnx::add_node(model, "Adagrad", {"e"}, {"f"}, "fourth").set_domain("ai.onnx.preview.training");
+  onnx::add_output(model, "f");
+  const auto found = look(model);
+  ASSERT_TRUE(found) << found.error().text();
+  EXPECT_FALSE(found->supported());
+  ASSERT_EQ(found->problems.size(), 3u) << found->error().text();
+  EXPECT_THAT(find(found->problems, "Frobnicate")->nodes, ElementsAre("first", "third"));
+  EXPECT_EQ(find(found->problems, "com.example.Sparkle")->reason,
+            "there is no such operator known in the domain 'com.example'");
+  EXPECT_THAT(find(found->problems, "com.example.Sparkle")->advice, HasSubstr("ONNX function"));
+  EXPECT_THAT(find(found->problems, "ai.onnx.preview.training.Adagrad")->advice,
+              HasSubstr("export the model for inference"));
+  EXPECT_EQ(found->error().code, Code::kUnsupported);
+  for (const char* node : {"first", "second", "third", "fourth"}) EXPECT_THAT(found->error().message, HasSubstr(node));
+}
+
+TEST(PreflightErrors, UnknownOperatorsDoNotHideTheOthers) {
+  auto model = onnx::make_model();
+  onnx::add_input(model, "x", {"1", "4", "8", "8"}, 11);
+  onnx::add_input(model, "w", {"4", "4", "1", "1"}, 11);
+  onnx::add_node(model, "Conv", {"x", "w"}, {"a"}, "doubles");
+  onnx::add_node(model, "Frobnicate", {"a"}, {"b"}, "custom");
+  onnx::add_input(model, "s", {"2"}, 8);
+  onnx::add_node(model, "StringNormalizer", {"s"}, {"t"}, "words");
+  onnx::add_output(model, "b");
+  onnx::add_output(model, "t");
+  onnx::set_type(*model.mutable_graph()->add_value_info(), "b", {"1", "4", "8", "8"}, 11);
+  const auto found = look(model);
+  ASSERT_TRUE(found) << found.error().text();
+  ASSERT_NE(find(found->problems, "Frobnicate"), nullptr);
+  ASSERT_NE(find(found->problems, "Conv"), nullptr) << found->error().text();
+  EXPECT_EQ(find(found->problems, "Conv")->reason, "Conv of float64 is not supported: use float32");
+  EXPECT_THAT(find(found->problems, "Conv")->advice, HasSubstr("float32"));
+  ASSERT_NE(find(found->problems, "StringNormalizer"), nullptr) << found->error().text();
+}
+
+TEST(PreflightErrors, GoesOnBehindValuesOfUnknownType) {
+  auto model = onnx::make_model();
+  onnx::add_input(model, "x", {"1", "4", "8", "8"});
+  onnx::add_initializer(*model.mutable_graph(), "w", {1, 4, 1, 1}, {1, 2, 3, 4});
+  onnx::add_node(model, "Frobnicate", {"x"}, {"a"}, "custom");
+  onnx::add_node(model, "Conv", {"a", "w"}, {"b"}, "conv");
+  onnx::add_node(model, "Add", {"b", "x"}, {"c"}, "add");
+  onnx::add_node(model, "Sparkle", {"c"}, {"d"}, "last");
+  onnx::add_input(model, "s", {"2"}, 8);
+  onnx::add_node(model, "StringNormalizer", {"s"}, {"t"}, "words");
+  onnx::add_output(model, "d");
+  onnx::add_output(model, "t");
+  const auto found = look(model);
+  ASSERT_TRUE(found) << found.error().text();
+  for (const char* op : {"Frobnicate", "Sparkle", "StringNormalizer"})
+    EXPECT_NE(find(found->problems, op), nullptr) << op << " is not in " << found->error().text() << found->unseen;
+}
+
+TEST(PreflightErrors, QuantisedOperatorsAreTakenApartAndNoProblem) {
+  auto model = onnx::make_model();
+  onnx::add_input(model, "x", {"1", "4", "8", "8"}, 2);
+  onnx::add_input(model, "w", {"4", "4", "1", "1"}, 2);
+  onnx::add_node(model, "ConvInteger", {"x", "w"}, {"y"}, "conv");
+  onnx::add_output(model, "y");
+  const auto found = look(model);
+  ASSERT_TRUE(found) << found.error().text();
+  EXPECT_TRUE(found->supported()) << found->error().text();
+}
+
+TEST(PreflightErrors, EveryNodeThatCannotBeScheduled) {
+  auto model = onnx::make_model();
+  onnx::add_input(model, "x", {"1", "4", "8", "8"}, 11);
+  onnx::add_input(model, "w", {"4", "4", "1", "1"}, 11);
+  onnx::add_node(model, "Conv", {"x", "w"}, {"a"}, "one");
+  onnx::add_node(model, "Conv", {"a", "w"}, {"b"}, "two");
+  onnx::add_output(model, "b");
+  const auto found = look(model);
+  ASSERT_TRUE(found) << found.error().text();
+  ASSERT_EQ(found->problems.size(), 1u) << found->error().text();
+  EXPECT_THAT(found->problems[0].nodes, ElementsAre("one", "two"));
+  EXPECT_TRUE(found->forecasts[0].problems.empty());
+}
+
+TEST(PreflightErrors, AnInputDecidesShapes) {
+  auto model = onnx::make_model();
+  onnx::add_input(model, "x", {"2", "3"});
+  onnx::add_input(model, "shape", {"1"}, 7);
+  onnx::add_node(model, "Reshape", {"x", "shape"}, {"y"});
+  onnx::add_output(model, "y");
+  const auto found = look(model);
+  ASSERT_TRUE(found) << found.error().text();
+  EXPECT_FALSE(found->supported());
+  EXPECT_THAT(found->error().message, HasSubstr("input 'shape' decides shapes"));
+  EXPECT_THAT(found->error().message, HasSubstr("give --fix shape=FILE"));
+}
+
+TEST(PreflightErrors, FilesThatAreNoModels) {
+  EXPECT_EQ(look(std::string()).error().code, Code::kCorrupt);
+  EXPECT_EQ(look(std::string(1000, '\xff')).error().code, Code::kCorrupt);
+  EXPECT_EQ(preflight("nowhere.onnx", {}).error().code, Code::kNotFound);
+  auto model = onnx::make_model(99);
+  onnx::add_input(model, "x", {"2"});
+  onnx::add_output(model, "x");
+  const auto newer = look(model);
+  ASSERT_TRUE(newer) << newer.error().text();
+  EXPECT_THAT(newer->error().message, HasSubstr("opset 99 is newer than"));
+}
+
+TEST(PreflightErrors, TargetsAreToldApart) {
+  auto model = onnx::make_model();
+  onnx::add_input(model, "x", {"2", "3"});
+  onnx::add_node(model, "Relu", {"x"}, {"y"});
+  onnx::add_output(model, "y");
+  PreflightOptions options;
+  options.targets = {"x86-64-v3", "x86-64-v4:int8"};
+  const auto found = look(model, options);
+  ASSERT_TRUE(found) << found.error().text();
+  EXPECT_TRUE(found->problems.empty());
+  EXPECT_TRUE(found->forecasts[0].problems.empty());
+  EXPECT_GT(found->forecasts[0].latency.likely, 0);
+  ASSERT_EQ(found->forecasts[1].problems.size(), 1u);
+  EXPECT_THAT(found->forecasts[1].problems[0].reason, HasSubstr("precision int8"));
+  options.targets = {"rtx_4091"};
+  EXPECT_EQ(look(model, options).error().code, Code::kNotFound);
+}
+
+TEST(Preflight, SizesAreAssumedWhereTheModelLeavesThemOpen) {
+  auto model = onnx::make_model();
+  onnx::add_input(model, "x", {"N", "3", "H", "W"});
+  onnx::add_input(model, "mask", {"N", "T"});
+  onnx::add_node(model, "Relu", {"x"}, {"y"});
+  onnx::add_node(model, "Relu", {"mask"}, {"z"});
+  onnx::add_output(model, "y");
+  onnx::add_output(model, "z");
+  const auto found = look(model);
+  ASSERT_TRUE(found) << found.error().text();
+  EXPECT_TRUE(found->supported()) << found->error().text();
+  ASSERT_EQ(found->dynamic_inputs.size(), 2u);
+  EXPECT_EQ(found->dynamic_inputs[0].type, "float32[N,3,H,W]");
+  EXPECT_EQ(found->dynamic_inputs[0].option, "--shape x=1x3x224x224");
+  EXPECT_EQ(found->dynamic_inputs[1].option, "--shape mask=1x128");
+  PreflightOptions options;
+  options.input_ranges["x"] = tensor::fixed_ranges({2, 3, 8, 8});
+  const auto given = look(model, options);
+  ASSERT_TRUE(given) << given.error().text();
+  ASSERT_EQ(given->dynamic_inputs.size(), 1u);
+  EXPECT_EQ(given->dynamic_inputs[0].option, "--shape mask=2x128");
+}
+
+TEST(Preflight, CountsExactly) {
+  auto model = onnx::make_model();
+  onnx::add_input(model, "x", {"1", "2", "5", "5"});
+  onnx::add_initializer(*model.mutable_graph(), "w", {3, 2, 1, 1}, {1, 2, 3, 4, 5, 6});
+  onnx::add_node(model, "Conv", {"x", "w"}, {"y"}, "conv");
+  onnx::add_output(model, "y");
+  const auto found = look(model);
+  ASSERT_TRUE(found) << found.error().text();
+  EXPECT_EQ(found->parameters, 6);
+  EXPECT_EQ(found->forecasts[0].multiply_adds, 3 * 2 * 25);
+}
+
+}  // namespace
+}  // namespace xinfer::compiler
