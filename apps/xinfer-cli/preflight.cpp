@@ -47,6 +47,9 @@ void print_forecast(const compiler::Forecast& forecast) {
   line("latency", format_milliseconds(forecast.latency) + (forecast.machine.is_gpu ? "" : " with 1 thread"));
   if (forecast.threads > 1)
     line("", fmt::format("{} with {} threads", format_milliseconds(forecast.latency_threads), forecast.threads));
+  if (forecast.latency_most.likely > 0)
+    line("", fmt::format("at the optimum of the ranges; {} at the smallest sizes, {} at the largest",
+                         format_milliseconds(forecast.latency_least), format_milliseconds(forecast.latency_most)));
   line("", (forecast.machine.measured ? "on " : "on a usual machine of the kind: ") + forecast.machine.name);
 }
 
@@ -70,8 +73,7 @@ void print(const compiler::Preflight& result, const std::string& file) {
     if (!result.unseen.empty()) fmt::print("  what depends on these could not all be looked at: {}\n", result.unseen);
   }
   for (const auto& forecast : result.forecasts) print_forecast(forecast);
-  fmt::print("\nfound out in {:.2f} s; of ten values, about nine lie in the intervals (docs/preflight.md)\n",
-             result.seconds);
+  fmt::print("\nfound out in {:.2f} s; docs/preflight.md says how far the figures are to be trusted\n", result.seconds);
 }
 
 base::Result<int> preflight(Options options, bool json) {

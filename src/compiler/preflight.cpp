@@ -53,6 +53,7 @@ class Flight {
     XI_CHECK(choose_targets());
     XI_TRY(result_.model_digest, base::sha256_file(path_));
     XI_CHECK(look_at(options_.input_ranges));
+    forecast_ends();
     result_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::move(result_);
   }
@@ -257,6 +258,24 @@ class Flight {
     made.latency = machine.is_gpu ? predict_gpu_latency(plan, machine, half) : predict_latency(plan, weights, machine, 1);
     made.latency_threads = machine.is_gpu ? made.latency : predict_latency(plan, weights, machine, made.threads);
     made.build = build_time(*schedule, chosen, made);
+  }
+
+  // An engine of ranges at both ends of them, as engines of those sizes alone would be.
+  void forecast_ends() {
+    const auto has_range = [](const auto& input) {
+      return std::ranges::any_of(input.second, [](const tensor::Symbol& size) { return size.min < size.max; });
+    };
+    if (!result_.supported() || std::ranges::none_of(ranges_, has_range)) return;
+    for (const bool largest : {false, true}) {
+      PreflightOptions at_end = options_;
+      at_end.input_ranges = ranges_;
+      for (auto& [name, sizes] : at_end.input_ranges)
+        for (tensor::Symbol& size : sizes) size = tensor::fixed_ranges({largest ? size.max : size.min}).front();
+      const auto found = Flight(path_, at_end).run();
+      if (!found || !found->supported()) continue;  // sizes that do not fit together there
+      for (std::size_t i = 0; i < result_.forecasts.size(); ++i)
+        (largest ? result_.forecasts[i].latency_most : result_.forecasts[i].latency_least) = found->forecasts[i].latency;
+    }
   }
 
   Interval build_time(const schedule::Schedule& schedule, const Chosen& chosen, Forecast& made) const {

@@ -56,7 +56,8 @@ struct Forecast {
   double bytes_moved = 0;               // into and out of kernels
   std::uint64_t weight_bytes = 0, arena_bytes = 0;
   int threads = 1;
-  Interval latency, latency_threads;  // seconds, with one thread and with `threads`
+  Interval latency, latency_threads;  // seconds, with one thread and with `threads`; at the optimum of ranges
+  Interval latency_least, latency_most;  // one thread, at the smallest and the largest sizes; all 0 without ranges
   Interval build;                     // seconds on this machine
   double source_bytes = 0;            // of the kernels to compile
   std::vector<LaunchForecast> launch_list;

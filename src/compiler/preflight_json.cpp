@@ -50,6 +50,10 @@ Json forecast_json(const Forecast& forecast, bool launches) {
     json["latency_ms"].push_back({{"threads", forecast.threads}});
     json["latency_ms"].back().update(interval_json(forecast.latency_threads, 1e3));
   }
+  if (forecast.latency_most.likely > 0) {
+    json["latency_least_ms"] = interval_json(forecast.latency_least, 1e3);
+    json["latency_most_ms"] = interval_json(forecast.latency_most, 1e3);
+  }
   if (!launches) return json;
   json["launch_list"] = Json::array();
   for (const LaunchForecast& launch : forecast.launch_list)
