@@ -104,7 +104,9 @@ void add_preflight_command(CLI::App& app, Invocation& invocation) {
       ->add_option("--target", options->targets,
                    "Hardware, see 'xinfer-cli targets'; may be given several times (default: host)")
       ->allow_extra_args(false);
-  command->add_option("--shape", options->shapes, "Sizes of an input, image=1x3x224x224, or ranges of them, image=1:1:8x3x224x224; as in build")
+  command
+      ->add_option("--shape", options->shapes,
+                   "Sizes of an input, image=1x3x224x224, or ranges of them, image=1:1:8x3x224x224; as in build")
       ->type_name("NAME=SIZES")
       ->allow_extra_args(false);
   command->add_option("--fix", options->values, "Value of an input that decides shapes or branches (.npy, .pb)")

@@ -9,7 +9,7 @@ namespace xinfer::compiler {
 namespace {
 
 // One row per kind of kernel. Contractions run at a share of the machine's peak; other kernels take so many cycles per
-// operation that the loop nest counts. bench/cost/calibrate.mjs fits the last three columns; docs/preflight.md has its output.
+// operation that the loop nest counts. Set by judgement; bench/cost/calibrate.mjs measures how far off they are.
 struct Row {
   std::string_view kind;
   std::string_view first, marker;  // Launch::choice begins with the one and holds the other
@@ -45,7 +45,7 @@ const Row& row_of(std::string_view choice) {
   return kRows.back();
 }
 
-// Factors of the likely value between which nine of ten measurements lay.
+// Factors of the likely value between which measurements are expected.
 struct Spread {
   double low, high;
 };
@@ -80,6 +80,7 @@ LaunchCost predict_launch(const engine::Launch& launch, double plan_bytes, const
     if (!row.contraction) bytes = std::min(bytes, 8 * launch.flops + 64);
     (argument.space == engine::BufferRef::Space::kWeights ? weights : values) += bytes;
   }
+  if (launch.bytes > 0) values = std::min(values, launch.bytes);  // buffers have room for the largest sizes of a range
   cost.memory = weights / machine.bandwidth(plan_bytes) + values / machine.bandwidth(2 * values);
   return cost;
 }

@@ -10,7 +10,7 @@
 
 namespace xinfer::compiler {
 
-/// What is expected, and between which values nine of ten lie.
+/// What is expected, and between which values it should lie.
 struct Interval {
   double low = 0, likely = 0, high = 0;
 };

@@ -270,7 +270,7 @@ class Flight {
       PreflightOptions at_end = options_;
       at_end.input_ranges = ranges_;
       for (auto& [name, sizes] : at_end.input_ranges)
-        for (tensor::Symbol& size : sizes) size = tensor::fixed_ranges({largest ? size.max : size.min}).front();
+        for (tensor::Symbol& size : sizes) size.min = size.opt = size.max = largest ? size.max : size.min;
       const auto found = Flight(path_, at_end).run();
       if (!found || !found->supported()) continue;  // sizes that do not fit together there
       for (std::size_t i = 0; i < result_.forecasts.size(); ++i)

@@ -64,7 +64,7 @@ class Printer {
     return at;
   }
   std::string reason(std::int64_t tasks) const;  // for reports
-  double nest_cost(const Nest& nest);
+  double nest_cost(const Nest& nest, bool at_most = true);
   std::vector<std::size_t> in_place(const std::vector<Nest>& nests);
 
   NestBuilder& builder_;
@@ -482,10 +482,11 @@ void Printer::print_transposed(const Nest& nest, Block& block, E across, std::st
       stride_of(nest.offset, across).value_or(0));
 }
 
-double Printer::nest_cost(const Nest& nest) {
+// Plain operations at the largest sizes, or at the optimum.
+double Printer::nest_cost(const Nest& nest, bool at_most) {
   std::unordered_set<E> seen;
   double total = 0;
-  auto trips = [&](E var) { return static_cast<double>(var->max - var->min + 1); };
+  auto trips = [&](E var) { return static_cast<double>((at_most || var->size.is_number() ? var->max + 1 : var->size.opt()) - var->min); };
   auto visit = [&](auto& self, E e, const std::vector<E>& loops) -> void {
     if (!seen.insert(e).second) return;
     double count = 1;
@@ -589,8 +590,8 @@ std::string Printer::reason(std::int64_t tasks) const {
 }
 
 PrintedKernel Printer::print(const std::vector<Nest>& nests) {
-  double bytes = 0;
-  for (const Nest& nest : nests) cost_ += nest_cost(nest);
+  double bytes = 0, usual_cost = 0;
+  for (const Nest& nest : nests) cost_ += nest_cost(nest), usual_cost += nest_cost(nest, false);
   std::int64_t tasks = std::clamp<std::int64_t>(static_cast<std::int64_t>(cost_ / kCostPerTask), 1, max_threads_);
   std::int64_t most = 1;  // trips of the longest loop, which is the one that tasks cut
   for (const Nest& nest : nests)
@@ -623,7 +624,7 @@ PrintedKernel Printer::print(const std::vector<Nest>& nests) {
                     std::move(named.source),
                     tasks,
                     scratch_bytes_,
-                    cost_,
+                    usual_cost,
                     bytes,
                     fmt::format("loop nest, {} part{}", nests.size(), nests.size() == 1 ? "" : "s"),
                     reason(tasks)};

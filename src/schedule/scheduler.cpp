@@ -221,7 +221,8 @@ void Scheduler::add_launch(forge::KernelSource kernel, std::vector<Argument> arg
   } else {
     launch.scratch_bytes = kernel.scratch_bytes;
   }
-  launch.flops = kernel.flops, launch.bytes = kernel.bytes, launch.choice = kernel.choice;
+  const auto usual = static_cast<double>(times.opt());
+  launch.flops = kernel.flops * usual, launch.bytes = kernel.bytes * usual, launch.choice = kernel.choice;
   launch.name = std::move(name);
   auto [it, fresh] = kernel_index_.try_emplace(kernel.symbol, static_cast<std::uint32_t>(schedule_.kernels.size()));
   launch.kernel = it->second;
@@ -241,6 +242,12 @@ Result<void> Scheduler::store_by_loops(ValueId value, const Place& place, bool c
     arguments.push_back(argument(from, operand.value));
   }
   arguments.push_back(argument(place, value));
+  for (const Argument& used : arguments)  // the kernel counts the largest sizes, reports the usual ones
+    if (used.value != kNoValue && !graph_.value(used.value).type.is_static()) {
+      const Size elements = tensor::num_elements(graph_.value(used.value).type.sizes());
+      const double share = static_cast<double>(elements.opt()) / static_cast<double>(std::max<std::int64_t>(elements.max(), 1));
+      kernel.bytes -= (1 - share) * static_cast<double>(used.bytes);
+    }
   std::string name = copy ? "reorder " + graph_.value(value).name : names_of(builder.nodes());
   add_launch(std::move(kernel), std::move(arguments), std::move(name));
   return {};

@@ -184,6 +184,31 @@ TEST(Preflight, SizesAreAssumedWhereTheModelLeavesThemOpen) {
   EXPECT_EQ(given->dynamic_inputs[0].option, "--shape mask=2x128");
 }
 
+TEST(Preflight, RangesAreForecastAtTheirOptimumAndEnds) {
+  auto model = onnx::make_model();
+  onnx::add_input(model, "x", {"N", "4", "H", "H"});
+  onnx::add_initializer(*model.mutable_graph(), "w", {4, 4, 1, 1}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16});
+  onnx::add_node(model, "Conv", {"x", "w"}, {"y"}, "conv");
+  onnx::add_output(model, "y");
+  PreflightOptions options;
+  options.input_ranges["x"] = {{"", 1, 2, 8}, {"", 4, 4, 4}, {"", 16, 128, 512}, {"", 16, 128, 512}};
+  const auto found = look(model, options);
+  ASSERT_TRUE(found) << found.error().text();
+  ASSERT_TRUE(found->supported()) << found->error().text();
+  EXPECT_TRUE(found->dynamic_inputs.empty());
+  const Forecast& forecast = found->forecasts[0];
+  EXPECT_EQ(forecast.multiply_adds, 4.0 * 4 * 2 * 128 * 128);
+  EXPECT_GT(forecast.latency_least.likely, 0);
+  EXPECT_LT(2 * forecast.latency_least.likely, forecast.latency.likely);
+  EXPECT_LT(2 * forecast.latency.likely, forecast.latency_most.likely);
+  EXPECT_THAT(to_json(*found), HasSubstr("latency_most_ms"));
+  options.input_ranges["x"] = tensor::fixed_ranges({2, 4, 128, 128});
+  const auto fixed = look(model, options);
+  ASSERT_TRUE(fixed) << fixed.error().text();
+  EXPECT_EQ(fixed->forecasts[0].latency_most.likely, 0);
+  EXPECT_EQ(fixed->forecasts[0].multiply_adds, forecast.multiply_adds);
+}
+
 TEST(Preflight, CountsExactly) {
   auto model = onnx::make_model();
   onnx::add_input(model, "x", {"1", "2", "5", "5"});
