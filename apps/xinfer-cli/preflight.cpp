@@ -77,6 +77,7 @@ void print(const compiler::Preflight& result, const std::string& file) {
 }
 
 base::Result<int> preflight(Options options, bool json) {
+  options.preflight.empty_inputs = take_empty_inputs(options.shapes);
   XI_TRY(options.preflight.input_ranges, parse_range_options(options.shapes));
   XI_TRY(options.preflight.input_values, read_named_tensors(options.values));
   if (!options.targets.empty()) options.preflight.targets = options.targets;

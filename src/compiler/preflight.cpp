@@ -8,6 +8,7 @@
 #include "codegen/cpu/compile.h"
 #include "compiler/open_sizes.h"
 #include "compiler/support_check.h"
+#include "ir/elements.h"
 #include "ir/operator.h"
 #include "onnx/import.h"
 #include "passes/pass.h"
@@ -81,6 +82,7 @@ class Flight {
     survey_ = {};
     onnx::ImportOptions import_options;
     import_options.input_ranges = ranges_;
+    import_options.empty_inputs = options_.empty_inputs;
     import_options.multiple = multiple_;
     import_options.input_values = options_.input_values;
     import_options.survey = &survey_;
@@ -105,7 +107,7 @@ class Flight {
         return {};
       }
     }
-    check_ends(*graph);
+    check_ends(*graph, graph->inputs, "input");
     return schedule_all(*graph);
   }
 
@@ -145,10 +147,11 @@ class Flight {
     std::map<std::string, std::int64_t> symbols;
     for (ir::ValueId id : graph.inputs) {
       const ir::Value& value = graph.value(id);
-      if (is_bounded(value.type) || value.type.kind != ir::ValueType::Kind::kTensor ||
-          survey_.cut_inputs.contains(value.name))
+      const bool tensor = value.type.kind == ir::ValueType::Kind::kTensor;
+      if ((tensor && is_bounded(value.type)) || value.type.dtype == DType::kString || survey_.cut_inputs.contains(value.name))
         continue;
-      DynamicInput input{value.name, ir::to_string(value.type), {}, {}};
+      DynamicInput input{.name = value.name, .type = ir::to_string(value.type)};
+      if (value.type.kind == ir::ValueType::Kind::kSequence) input.name = ir::element_name(value.name, 0);
       if (!value.type.dims) {
         input.assumed = {1, 3, 224, 224};
       } else {
@@ -162,25 +165,25 @@ class Flight {
           input.assumed.push_back(size);
         }
       }
-      input.option = fmt::format("--shape {}={}", value.name, join_sizes(input.assumed));
-      input.range_option = fmt::format("--shape {}={}", value.name, example_shape(value.type));
-      shapes[value.name] = tensor::fixed_ranges(input.assumed);
+      input.option = fmt::format("--shape {}={}", input.name, join_sizes(input.assumed));
+      input.range_option = fmt::format("--shape {}={}", input.name, example_shape(value.type));
+      shapes[input.name] = tensor::fixed_ranges(input.assumed);
       result_.dynamic_inputs.push_back(std::move(input));
     }
     return shapes;
   }
 
-  void check_ends(const ir::Graph& graph) {
-    const auto check = [&](ir::ValueId id, std::string_view what) {
+  void check_ends(const ir::Graph& graph, const std::vector<ir::ValueId>& ends, std::string_view what) {
+    for (ir::ValueId id : ends) {
       const ir::Value& value = graph.value(id);
-      if (value.type.kind == ir::ValueType::Kind::kTensor && value.type.dtype != DType::kString) return;
-      if (survey_.cut_inputs.contains(value.name) || survey_.cut_outputs.contains(value.name)) return;
+      if (survey_.cut_inputs.contains(value.name) || survey_.cut_outputs.contains(value.name)) continue;
+      std::string_view reason;
+      if (value.type.dtype == DType::kString) reason = "engines take and give numbers only";
+      else if (value.type.kind == ir::ValueType::Kind::kTensor) continue;
+      else reason = "engines take and give tensors, and lists of them whose length is known at the build";
       add_problem(result_.problems, "", value.name,
-                  fmt::format("{} '{}' is {}: engines take and give tensors of numbers only", what, value.name,
-                              ir::to_string(value.type)));
-    };
-    for (ir::ValueId id : graph.inputs) check(id, "input");
-    for (ir::ValueId id : graph.outputs) check(id, "output");
+                  fmt::format("{} '{}' is {}: {}", what, value.name, ir::to_string(value.type), reason));
+    }
   }
 
   Result<void> schedule_all(ir::Graph graph) {
@@ -200,6 +203,7 @@ class Flight {
       XI_TRY(graph, import());
       return schedule_all(std::move(graph));
     }
+    check_ends(graph, graph.outputs, "output");
     for (const std::string& name : passes::shape_inputs(graph)) {
       if (survey_.cut_inputs.contains(name)) continue;
       add_problem(result_.problems, "", "",

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,7 @@ namespace xinfer::compiler {
 struct PreflightOptions {
   std::vector<std::string> targets = {"host"};  // names as BuildOptions::target
   std::map<std::string, std::vector<tensor::Symbol>> input_ranges;  // as BuildOptions::input_ranges
+  std::set<std::string> empty_inputs;                                    // as BuildOptions::empty_inputs
   std::map<std::string, tensor::Tensor> input_values;
   std::filesystem::path cache_folder;  // of compiled kernels: what lies there need not be compiled
   int jobs = 0;                        // compilers at once; 0: one per core
@@ -34,9 +36,9 @@ struct Problem {
 
 /// An input whose sizes the model leaves open.
 struct DynamicInput {
-  std::string name, type;  // "float32[N,3,H,W]"
-  tensor::Shape assumed;   // for the forecasts; `option` gives it to a build
-  std::string option;      // "--shape x=1x3x224x224"
+  std::string name, type;    // "x", of a sequence's elements "x[0]"; "float32[N,3,H,W]"
+  tensor::Shape assumed;     // for the forecasts; `option` gives it to a build
+  std::string option;        // "--shape x=1x3x224x224"
   std::string range_option;  // "--shape x=1:1:8x3x64:224:640x64:224:640": one engine for all of these
 };
 

@@ -184,6 +184,24 @@ TEST(Preflight, SizesAreAssumedWhereTheModelLeavesThemOpen) {
   EXPECT_EQ(given->dynamic_inputs[0].option, "--shape mask=2x128");
 }
 
+TEST(Preflight, ListsTakeSizesOfTheirElements) {
+  auto model = onnx::make_model();
+  auto* input = model.mutable_graph()->add_input();
+  input->set_name("list");
+  auto* element = input->mutable_type()->mutable_sequence_type()->mutable_elem_type()->mutable_tensor_type();
+  element->set_elem_type(1);
+  for (int i = 0; i < 2; ++i) element->mutable_shape()->add_dim();
+  onnx::add_node(model, "ConcatFromSequence", {"list"}, {"y"}).add_attribute()->set_name("axis");
+  auto& axis = *model.mutable_graph()->mutable_node(0)->mutable_attribute(0);
+  axis.set_type(onnx::proto::AttributeProto::INT), axis.set_i(0);
+  onnx::add_output(model, "y");
+  const auto found = look(model);
+  ASSERT_TRUE(found) << found.error().text();
+  EXPECT_TRUE(found->supported()) << found->error().text();
+  ASSERT_EQ(found->dynamic_inputs.size(), 1u);
+  EXPECT_EQ(found->dynamic_inputs[0].option, "--shape list[0]=1x128");
+}
+
 TEST(Preflight, RangesAreForecastAtTheirOptimumAndEnds) {
   auto model = onnx::make_model();
   onnx::add_input(model, "x", {"N", "4", "H", "H"});
