@@ -79,7 +79,12 @@ int main(int argc, char** argv) {
   build->add_option("out", out)->required();
   build->add_option("cache", cache)->required();
   build->add_option("--jobs", jobs);
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    return report({base::Code::kInvalidArgument, std::string(error.what()) + "; try --help", ""});
+  }
   if (*build) return agent::run_build_job(job, out, cache, jobs);
   if (!*hub || !*token) return report({base::Code::kInvalidArgument, "--hub and --token-file are required", ""});
   return work(std::move(options), token_file, sandbox);

@@ -41,6 +41,7 @@ int serve(const ServeArguments& arguments) {
     options.settings = std::move(*settings);
   }
   if (auto applied = server::apply_environment(options.settings); !applied) return report(applied.error());
+  server::apply_log_format(options.settings);
   if (!arguments.listen.empty()) options.settings.listen = arguments.listen;
   auto hub = server::Hub::start(std::move(options));
   if (!hub) return report(hub.error());
@@ -84,7 +85,12 @@ int main(int argc, char** argv) {
   int status = 0;
   hub_app::add_data_commands(app, status);
   hub_app::add_admin_commands(app, status);
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    return report({base::Code::kInvalidArgument, std::string(error.what()) + "; try --help", ""});
+  }
   if (*settings_command) return print_settings();
   return *serve_command ? serve(arguments) : status;
 }

@@ -11,6 +11,7 @@ base::Result<Place> find_place(const std::string& data, const std::string& confi
     XI_TRY(place.settings, server::load_settings(config));
   }
   XI_CHECK(server::apply_environment(place.settings));
+  server::apply_log_format(place.settings);
   place.database_url = place.settings.database_url;
   if (place.database_url.empty()) {
     if (data.empty())

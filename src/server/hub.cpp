@@ -20,6 +20,7 @@
 #include "server/db/notices.h"
 #include "server/farm/feeds.h"
 #include "server/farm/local_agents.h"
+#include "server/http/rate_limit.h"
 #include "server/http/server.h"
 #include "server/queue/announcer.h"
 #include "server/routes/route.h"
@@ -42,6 +43,10 @@ constexpr std::string_view kTokensTopic = "tokens";
 
 std::int64_t system_now_ms() {
   return std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+std::int64_t steady_now_ms() {
+  return std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 // One hub per data folder: two would break each other's leases.
@@ -94,7 +99,11 @@ http::Options http_options(const Settings& s, const fs::path& scratch) {
 class Hub::State final : public http::Service {
  public:
   explicit State(HubOptions options)
-      : settings(std::move(options.settings)), folder(std::move(options.data_folder)), now(std::move(options.now_ms)) {
+      : settings(std::move(options.settings)),
+        folder(std::move(options.data_folder)),
+        now(std::move(options.now_ms)),
+        token_limit(settings.http_token_requests_per_s),
+        address_limit(settings.http_address_requests_per_s) {
     if (!now) now = system_now_ms;
   }
   ~State() override {
@@ -108,6 +117,7 @@ class Hub::State final : public http::Service {
 
   // ---- http::Service
   http::BodyPlan accept(http::Request& head) override;
+  std::optional<http::Response> hold_back(const http::Request& head, const accounts::Principal* principal);
   void handle(std::shared_ptr<http::Exchange> exchange) override;
   void finished(const http::Request& request, int status, double seconds, std::uint64_t sent_bytes) override;
 
@@ -129,6 +139,7 @@ class Hub::State final : public http::Service {
   Settings settings;
   fs::path folder;
   std::function<std::int64_t()> now;
+  http::RateLimit token_limit, address_limit;
   int lock_fd = -1;
   Metrics metrics;
   std::unique_ptr<db::Database> database;
@@ -199,10 +210,8 @@ Result<void> Hub::State::open() {
         if (!settings.public_url.empty()) return settings.public_url;
         return (settings.tls_certificate.empty() ? "http://" : "https://") + server->address();
       }});
-  if (!accounts->has_token(accounts::Role::kAdministrator)) {
-    XI_TRY(administrator_token, accounts->create_token(accounts::Role::kAdministrator, accounts::kDefaultOrganisation,
-                                                       "first administrator", 0));
-  }
+  XI_TRY(auto first_token, accounts->create_first_administrator());
+  if (first_token) administrator_token = std::move(*first_token);
   XI_TRY(server, http::Server::start(http_options(settings, folder / "tmp"), *this));
   if (database->kind() == db::Kind::kPostgresql) {
     notices = std::make_unique<db::Notices>(settings.database_url, [this](const std::string& topic) { take_notice(topic); });
@@ -273,6 +282,26 @@ void Hub::State::stop() {
   if (collector.joinable()) collector.join();
 }
 
+// An answer for who asks too often. Tokens count for themselves, wherever they come from; all others, also those who guess
+// tokens, by address. Agents are the operator's own, and thousands may share a token.
+std::optional<http::Response> Hub::State::hold_back(const http::Request& head, const accounts::Principal* principal) {
+  const bool known = principal && !principal->token_id.empty();
+  if (known && principal->role == accounts::Role::kAgent) return std::nullopt;
+  const std::int64_t wait_ms = known ? token_limit.take(principal->token_id, steady_now_ms())
+                                     : address_limit.take(http::client_network(head.peer), steady_now_ms());
+  if (wait_ms == 0) return std::nullopt;
+  const std::int64_t wait_s = (wait_ms + 999) / 1000;
+  http::Response response = http::Response::error(
+      {Code::kLimit,
+       fmt::format("too many requests: {} = {}; try again in {} s",
+                   known ? "http.token_requests_per_s" : "http.address_requests_per_s",
+                   known ? settings.http_token_requests_per_s : settings.http_address_requests_per_s, wait_s),
+       head.path.substr(0, 200)});
+  response.status = 429;
+  response.headers.emplace_back("Retry-After", std::to_string(wait_s));
+  return response;
+}
+
 http::BodyPlan Hub::State::accept(http::Request& head) {
   http::BodyPlan plan;
   const routes::Match match = routes::match(head.method, head.path);
@@ -285,17 +314,16 @@ http::BodyPlan Hub::State::accept(http::Request& head) {
       response.status = 405;
       response.headers.emplace_back("Allow", match.allow);
     }
-    plan.refuse = std::move(response);
+    plan.refuse = hold_back(head, nullptr).value_or(std::move(response));
     return plan;
   }
   auto permission = match.route->permission;
   if (permission == accounts::Permission::kReadMetrics && settings.metrics_public)
     permission = accounts::Permission::kPublic;
   const auto principal = accounts->admit(head.header("authorization"), permission);
-  if (!principal) {
-    plan.refuse = http::Response::error(principal.error());
-    return plan;
-  }
+  plan.refuse = match.route->probe ? std::nullopt : hold_back(head, principal ? &*principal : nullptr);
+  if (!plan.refuse && !principal) plan.refuse = http::Response::error(principal.error());
+  if (plan.refuse) return plan;
   // Routes without a body ignore one of a polite size: some clients send {} with every POST.
   plan.limit_bytes = static_cast<std::uint64_t>(match.route->limit ? settings.*match.route->limit : kIgnoredBodyBytes);
   plan.to_file = match.route->body == routes::Body::kFile;

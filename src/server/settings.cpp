@@ -2,6 +2,9 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <variant>
@@ -33,6 +36,7 @@ const std::vector<Row>& rows() {
       {{"tls.certificate", "text", 0, 0, "PEM file with the certificate chain: the hub speaks HTTPS"}, &S::tls_certificate},
       {{"tls.key", "text", 0, 0, "PEM file with its private key"}, &S::tls_key},
       {{"public_url", "text", 0, 0, "the hub's address as clients see it"}, &S::public_url},
+      {{"log.format", "text", 0, 0, "of log lines: text, or json for one object a line", {"text", "json"}}, &S::log_format},
       {{"database.url", "text", 0, 0, "sqlite:PATH or postgresql://USER@HOST/NAME; SQLite in the data folder by default"},
        &S::database_url},
       {{"keys.signing", "text", 0, 0, "file with the signing key, the same for all replicas"}, &S::keys_signing},
@@ -88,6 +92,11 @@ const std::vector<Row>& rows() {
        &S::http_stream_buffer_bytes},
       {{"http.ping_ms", "number", 100, kDay, "comment line on quiet event streams"}, &S::http_ping_ms},
       {{"http.stop_grace_ms", "number", 0, kDay, "for running requests when the hub stops"}, &S::http_stop_grace_ms},
+      {{"http.token_requests_per_s", "number", 0, 1'000'000, "requests a second of one token; 0: any number"},
+       &S::http_token_requests_per_s},
+      {{"http.address_requests_per_s", "number", 0, 1'000'000,
+        "requests a second of one address that bring no valid token; 0: any number"},
+       &S::http_address_requests_per_s},
       {{"uploads.part_bytes", "number", 1'024, kGiB, "largest part"}, &S::uploads_part_bytes},
       {{"uploads.file_bytes", "number", 1'024, 1024 * kGiB, "largest file"}, &S::uploads_file_bytes},
       {{"uploads.open", "number", 1, 1'000'000, "unfinished uploads of an organisation"}, &S::uploads_open},
@@ -126,6 +135,8 @@ Result<void> assign(Settings& settings, const Row& row, const std::string& key, 
   if (!node.IsScalar()) return bad(key, "expected one value");
   const std::string& text = node.Scalar();
   if (const auto* member = std::get_if<std::string Settings::*>(&row.member)) {
+    if (const auto& choices = row.info.choices; !choices.empty() && std::ranges::find(choices, text) == choices.end())
+      return bad(key, fmt::format("expected {}, got \"{}\"", fmt::join(choices, " or "), text));
     settings.** member = text;
   } else if (const auto* flag = std::get_if<bool Settings::*>(&row.member)) {
     if (text == "true" || text == "on" || text == "yes") settings.** flag = true;
@@ -183,6 +194,11 @@ std::string variable_of(std::string_view setting) {
   std::string name = "IGNITION_HUB_";
   for (const char c : setting) name += c == '.' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
   return name;
+}
+
+void apply_log_format(const Settings& settings) {
+  if (settings.log_format == "json") ::setenv("XINFER_LOG_JSON", "1", 1);
+  if (settings.log_format == "text") ::unsetenv("XINFER_LOG_JSON");
 }
 
 Result<void> apply_environment(Settings& settings) {

@@ -14,6 +14,7 @@ struct Settings {
   std::string listen = "127.0.0.1:8080";
   std::string tls_certificate, tls_key;
   std::string public_url;  // as clients see the hub; empty: http://LISTEN
+  std::string log_format;  // text, json; empty: as XINFER_LOG_JSON says
 
   std::string database_url;               // empty: an SQLite file in the data folder
   std::string keys_signing;               // file with the signing key, shared by replicas; empty: in the data folder
@@ -63,6 +64,8 @@ struct Settings {
   std::int64_t http_stream_buffer_bytes = 1 << 20;
   std::int64_t http_ping_ms = 15'000;
   std::int64_t http_stop_grace_ms = 3'000;
+  std::int64_t http_token_requests_per_s = 5'000;
+  std::int64_t http_address_requests_per_s = 5'000;  // without a token, or with one that does not serve
 
   std::int64_t uploads_part_bytes = 16 << 20;
   std::int64_t uploads_file_bytes = std::int64_t{8} << 30;
@@ -90,6 +93,7 @@ struct SettingInfo {
   std::string_view kind;  // text, switch, number, list
   std::int64_t minimum = 0, maximum = 0;
   std::string_view summary;
+  std::vector<std::string_view> choices = {};  // of a text, where it cannot be any
 };
 const std::vector<SettingInfo>& setting_infos();
 
@@ -100,6 +104,9 @@ const std::vector<SettingInfo>& setting_infos();
 
 /// The variable that overrides a setting: "database.url" -> "IGNITION_HUB_DATABASE_URL". So secrets stay out of files.
 std::string variable_of(std::string_view setting);
+/// Sets the environment of logging for this process and its children as `log.format` says. Before the first line is logged
+/// and before threads are.
+void apply_log_format(const Settings& settings);
 /// Overrides from the environment; lists cannot be set there. kInvalidArgument names the variable.
 [[nodiscard]] base::Result<void> apply_environment(Settings& settings);
 

@@ -122,6 +122,9 @@ class Accounts::State {
     return found;
   }
 
+  Result<std::optional<std::string>> create(Role role, std::string_view organisation, std::string_view name_text,
+                                            std::int64_t expires_ms, bool first);
+
   db::Database& database;
   std::function<std::int64_t()> now_ms;
   std::function<void()> changed = [] {};
@@ -140,14 +143,30 @@ Result<std::unique_ptr<Accounts>> Accounts::open(db::Database& database, std::fu
   return std::unique_ptr<Accounts>(new Accounts(std::move(state)));
 }
 
-Result<std::string> Accounts::create_token(Role role, std::string_view organisation, std::string_view name_text,
+Result<std::string> Accounts::create_token(Role role, std::string_view organisation, std::string_view name,
                                            std::int64_t expires_ms) {
+  XI_TRY(auto token, state_->create(role, organisation, name, expires_ms, false));
+  return std::move(token).value();
+}
+
+Result<std::optional<std::string>> Accounts::create_first_administrator() {
+  return state_->create(Role::kAdministrator, kDefaultOrganisation, "first administrator", 0, true);
+}
+
+// `first`: nothing, when the database has a token of this role.
+Result<std::optional<std::string>> Accounts::State::create(Role role, std::string_view organisation,
+                                                           std::string_view name_text, std::int64_t expires_ms,
+                                                           bool first) {
   if (role == Role::kAnonymous) return base::fail(Code::kInvalidArgument, "anonymous needs no token");
   const std::string token = fmt::format("ih_{}_{}", accounts::name(role), base::random_hex(24));
   const std::string id = "tok_" + base::random_hex(8), digest = base::sha256(token), owner(organisation),
                     role_name(accounts::name(role)), title(name_text);
-  const long long now = state_->now_ms(), expires = expires_ms;
-  XI_CHECK(state_->database.write([&](soci::session& sql) -> Result<void> {
+  const long long now = now_ms(), expires = expires_ms;
+  XI_TRY(const bool made, database.write([&](soci::session& sql) -> Result<bool> {
+    long long others = 0;
+    if (first)
+      sql << "SELECT COUNT(*) FROM tokens WHERE role = :r AND revoked_ms = 0", soci::into(others), soci::use(role_name);
+    if (others > 0) return false;
     sql << "INSERT INTO organisations (id, name, weight, created_ms) VALUES (:i, :n, 1, :t) ON CONFLICT (id) DO "
            "NOTHING",
         soci::use(owner), soci::use(owner), soci::use(now);
@@ -155,14 +174,15 @@ Result<std::string> Accounts::create_token(Role role, std::string_view organisat
            ":d, :o, :r, :n, :c, :e, 0)",
         soci::use(id), soci::use(digest), soci::use(owner), soci::use(role_name), soci::use(title), soci::use(now),
         soci::use(expires);
-    return {};
+    return true;
   }));
+  if (!made) return std::nullopt;
   {
-    const std::unique_lock lock(state_->mutex);
-    state_->tokens[digest] = {{role, owner, id}, expires_ms, title};
-    ++state_->changes;
+    const std::unique_lock lock(mutex);
+    tokens[digest] = {{role, owner, id}, expires_ms, title};
+    ++changes;
   }
-  state_->changed();
+  changed();
   return token;
 }
 
@@ -245,13 +265,6 @@ Result<void> Accounts::revoke(std::string_view name_text) {
 
 Result<void> Accounts::refresh() { return state_->refresh(); }
 void Accounts::on_change(std::function<void()> changed) { state_->changed = std::move(changed); }
-
-bool Accounts::has_token(Role role) {
-  const std::shared_lock lock(state_->mutex);
-  for (const auto& [digest, token] : state_->tokens)
-    if (token.principal.role == role) return true;
-  return false;
-}
 
 Result<Principal> Accounts::admit(std::string_view authorization, Permission permission) {
   Principal principal;

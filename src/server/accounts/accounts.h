@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,6 +56,8 @@ class Accounts {
   /// The new token's text; an organisation that is new is made. `expires_ms` 0: never.
   [[nodiscard]] base::Result<std::string> create_token(Role role, std::string_view organisation, std::string_view name,
                                                        std::int64_t expires_ms);
+  /// The token of the first administrator, unless the database has an administrator: only one hub of several makes it.
+  [[nodiscard]] base::Result<std::optional<std::string>> create_first_administrator();
   /// The same with all that is known of it. kInvalidArgument for a role that does not exist, a time in the past.
   [[nodiscard]] base::Result<api::Token> create_token(const api::TokenRequest& request);
   /// Tokens that are not revoked, without their texts.
@@ -63,7 +66,6 @@ class Accounts {
   [[nodiscard]] base::Result<void> revoke_token(const std::string& id);
   /// Revokes every token of this name.
   [[nodiscard]] base::Result<void> revoke(std::string_view name);
-  bool has_token(Role role);
   /// Takes up tokens that other hubs and programs have made or revoked in the database.
   [[nodiscard]] base::Result<void> refresh();
   /// Called after each change of tokens; to be set before use.

@@ -370,6 +370,19 @@ Result<std::vector<api::Event>> Farm::events(const std::string& job, std::int64_
   });
 }
 
+Result<std::map<std::string, std::int64_t>> Farm::cancelled_builds(const std::string& job) {
+  return database_.read([&](soci::session& sql) -> Result<std::map<std::string, std::int64_t>> {
+    std::map<std::string, std::int64_t> cancelled;
+    std::string id;
+    long long when = 0;
+    soci::statement rows = (sql.prepare << "SELECT id, cancelled_ms FROM builds WHERE job = :j AND cancelled_ms <> 0",
+                            soci::into(id), soci::into(when), soci::use(job));
+    rows.execute();
+    while (rows.fetch()) cancelled[id] = when;
+    return cancelled;
+  });
+}
+
 Result<std::map<std::string, std::vector<api::Engine>>> Farm::engines(const std::string& organisation) {
   return engines_where(database_, organisation, "");
 }

@@ -104,6 +104,8 @@ class Farm {
   /// Events of the job after `after`, oldest first.
   [[nodiscard]] base::Result<std::vector<api::Event>> events(const std::string& job, std::int64_t after,
                                                              std::int64_t limit);
+  /// When those of the job's builds were cancelled that were, by build.
+  [[nodiscard]] base::Result<std::map<std::string, std::int64_t>> cancelled_builds(const std::string& job);
   /// Finished engines of a model for its default shapes, newest first per target and precision.
   [[nodiscard]] base::Result<std::vector<api::Engine>> engines(const std::string& organisation,
                                                                const std::string& model);

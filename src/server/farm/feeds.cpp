@@ -2,11 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include "api/codec.h"
 
 namespace xinfer::server::farm {
+
+using base::Result;
+
 namespace {
 
 constexpr std::int64_t kBatch = 500;
@@ -19,19 +23,12 @@ std::string frame(const api::Event& event) {
 
 }  // namespace
 
-class Feeds::Feed : public std::enable_shared_from_this<Feeds::Feed> {
+// The events of one job, for all who watch it: read from the database once, sent to each.
+class Feeds::Channel : public std::enable_shared_from_this<Feeds::Channel> {
  public:
-  Feed(Farm& farm, std::shared_ptr<http::Stream> stream, std::string organisation, const api::Build& build,
-       std::int64_t after)
-      : farm_(farm),
-        stream_(std::move(stream)),
-        organisation_(std::move(organisation)),
-        build_(build.id),
-        job_(build.job),
-        last_(after) {}
+  Channel(Farm& farm, std::string job) : farm_(farm), job_(std::move(job)) {}
 
   void listen(const Post& post) {
-    const std::lock_guard lock(mutex_);  // a note may come, and end the feed, before listening_ is set
     listening_ = farm_.notifier().listen(job_, [weak = weak_from_this(), post] {
       // Many notes between two looks are one look.
       const auto self = weak.lock();
@@ -39,87 +36,163 @@ class Feeds::Feed : public std::enable_shared_from_this<Feeds::Feed> {
     });
   }
 
-  void pump() {
+  // Somebody is about to add a reader: the channel is not over.
+  void expect() { ++expected_; }
+
+  // `after`: the last event that the reader has.
+  void add(std::shared_ptr<http::Stream> stream, std::string build, std::int64_t after) {
     const std::lock_guard lock(mutex_);
-    pending_ = false;
-    while (!ended_) {
-      const auto events = farm_.events(job_, last_, kBatch);
-      if (!events) return end();
-      std::string text;
-      for (const api::Event& event : *events) {
-        text += frame(event);
-        last_ = event.id;
-        if (event.kind == "state" && is_end(event.text)) ended_ = true;
-      }
-      if (!text.empty() && !stream_->write(std::move(text))) return end();
-      if (events->size() < kBatch) break;
-    }
-    if (ended_) return end();
-    // A waiter that left sees its own end, though the job goes on for others.
-    const auto build = farm_.build(organisation_, build_);
-    if (build && build->state == "cancelled") {
-      stream_->write(frame(api::Event{last_, "state", build->finished_ms, "cancelled", {}}));
-      end();
-    }
+    Reader reader{std::move(stream), std::move(build), after};
+    const bool on = catch_up(reader) && !leave_if_cancelled(reader, farm_.cancelled_builds(job_));
+    if (on) last_ = readers_.empty() ? reader.last : std::min(last_, reader.last);
+    else reader.stream->close();
+    if (on) readers_.push_back(std::move(reader));
+    --expected_;
   }
 
-  void end() {
-    ended_ = true;
-    listening_.reset();
-    stream_->close();
+  // Forgets readers that have left.
+  void sweep() {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(readers_, [](const Reader& reader) { return reader.stream->closed(); });
   }
   void close() {
     const std::lock_guard lock(mutex_);
     end();
   }
-  bool over() const { return ended_ || stream_->closed(); }
+  bool over() const {
+    const std::lock_guard lock(mutex_);
+    return readers_.empty() && expected_ == 0;
+  }
+  std::size_t count() const {
+    const std::lock_guard lock(mutex_);
+    return readers_.size();
+  }
 
  private:
+  struct Reader {
+    std::shared_ptr<http::Stream> stream;
+    std::string build;
+    std::int64_t last = 0;  // event that it has
+  };
+  // Events as the stream has them.
+  struct Batch {
+    std::string text;
+    std::vector<std::pair<std::int64_t, std::size_t>> starts;  // where in the text the event of this number begins
+    bool full = false, ends = false;
+  };
+
+  Result<Batch> read(std::int64_t after) {
+    XI_TRY(const std::vector<api::Event> events, farm_.events(job_, after, kBatch));
+    Batch batch;
+    for (const api::Event& event : events) {
+      batch.starts.emplace_back(event.id, batch.text.size());
+      batch.text += frame(event);
+      batch.ends |= event.kind == "state" && is_end(event.text);
+    }
+    batch.full = static_cast<std::int64_t>(events.size()) == kBatch;
+    return batch;
+  }
+
+  // False when the reader is gone.
+  static bool send(Reader& reader, const Batch& batch) {
+    const auto news = std::ranges::upper_bound(batch.starts, reader.last, {}, &std::pair<std::int64_t, std::size_t>::first);
+    if (news == batch.starts.end()) return !reader.stream->closed();
+    reader.last = batch.starts.back().first;
+    return reader.stream->write(batch.text.substr(news->second));
+  }
+
+  // False when nothing more comes for the reader.
+  bool catch_up(Reader& reader) {
+    for (;;) {
+      const auto batch = read(reader.last);
+      if (!batch || !send(reader, *batch) || batch->ends) return false;
+      if (!batch->full) return true;
+    }
+  }
+
+  // A waiter that left sees its own end, though the job goes on for others.
+  static bool leave_if_cancelled(Reader& reader, const Result<std::map<std::string, std::int64_t>>& cancelled) {
+    if (!cancelled) return false;
+    const auto found = cancelled->find(reader.build);
+    if (found == cancelled->end()) return false;
+    reader.stream->write(frame(api::Event{reader.last, "state", found->second, "cancelled", {}}));
+    return true;
+  }
+
+  void pump() {
+    const std::lock_guard lock(mutex_);
+    pending_ = false;
+    if (readers_.empty()) return;
+    for (;;) {
+      const auto batch = read(last_);
+      if (!batch) return end();
+      std::erase_if(readers_, [&](Reader& reader) { return !send(reader, *batch); });
+      if (batch->ends) return end();
+      if (!batch->starts.empty()) last_ = batch->starts.back().first;
+      if (!batch->full) break;
+    }
+    const auto cancelled = farm_.cancelled_builds(job_);
+    if (cancelled && cancelled->empty()) return;
+    std::erase_if(readers_, [&](Reader& reader) {
+      const bool leaves = leave_if_cancelled(reader, cancelled);
+      if (leaves) reader.stream->close();
+      return leaves;
+    });
+  }
+
+  void end() {
+    for (const Reader& reader : readers_) reader.stream->close();
+    readers_.clear();
+  }
+
   Farm& farm_;
-  std::shared_ptr<http::Stream> stream_;
-  std::string organisation_, build_, job_;
-  std::mutex mutex_;
-  std::int64_t last_;
-  std::atomic<bool> ended_{false}, pending_{false};
+  const std::string job_;
+  mutable std::mutex mutex_;
+  std::vector<Reader> readers_;
+  std::int64_t last_ = 0;  // event that all of them have
+  std::atomic<int> expected_{0};
+  std::atomic<bool> pending_{false};
   std::shared_ptr<void> listening_;
 };
 
 Feeds::Feeds(Farm& farm, Post post) : farm_(farm), post_(std::move(post)) {}
 Feeds::~Feeds() = default;
 
-void Feeds::open(std::shared_ptr<http::Stream> stream, const std::string& organisation, const api::Build& build,
-                 std::int64_t after) {
-  auto feed = std::make_shared<Feed>(farm_, std::move(stream), organisation, build, after);
-  feed->listen(post_);
+void Feeds::open(std::shared_ptr<http::Stream> stream, const api::Build& build, std::int64_t after) {
+  std::shared_ptr<Channel> channel;
   {
     const std::lock_guard lock(mutex_);
-    feeds_.push_back(feed);
+    auto& entry = channels_[build.job];
+    if (!entry) {
+      entry = std::make_shared<Channel>(farm_, build.job);
+      entry->listen(post_);
+    }
+    channel = entry;
+    channel->expect();
   }
-  feed->pump();
+  channel->add(std::move(stream), build.id, after);
 }
 
 void Feeds::sweep() {
-  std::list<std::shared_ptr<Feed>> gone;
   const std::lock_guard lock(mutex_);
-  for (auto it = feeds_.begin(); it != feeds_.end();) {
-    auto next = std::next(it);
-    if ((*it)->over()) gone.splice(gone.end(), feeds_, it);
-    it = next;
-  }
+  for (const auto& [job, channel] : channels_) channel->sweep();
+  std::erase_if(channels_, [](const auto& item) { return item.second->over(); });
 }
 
 void Feeds::close_all() {
-  std::list<std::shared_ptr<Feed>> all;
+  std::map<std::string, std::shared_ptr<Channel>> all;
   {
     const std::lock_guard lock(mutex_);
-    all.swap(feeds_);
+    all.swap(channels_);
   }
-  for (const auto& feed : all) feed->close();
+  for (const auto& [job, channel] : all) channel->close();
 }
 
 std::size_t Feeds::count() const {
   const std::lock_guard lock(mutex_);
-  return feeds_.size();
+  std::size_t count = 0;
+  for (const auto& [job, channel] : channels_) count += channel->count();
+  return count;
 }
 
 LeaseDesk::LeaseDesk(Farm& farm, Post post, Answer answer)

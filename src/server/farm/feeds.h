@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -16,7 +17,7 @@ namespace xinfer::server::farm {
 
 using Post = std::function<void(std::function<void()>)>;
 
-/// Event streams. Each reads its job's events from the database after the last one it has sent, so that none is lost
+/// Event streams. A job's events are read from the database after the last one that was sent, so that none is lost
 /// between history and present. Thread-safe.
 class Feeds {
  public:
@@ -24,19 +25,18 @@ class Feeds {
   Feeds(Farm& farm, Post post);
   ~Feeds();
   /// Streams the build's events after `after` until the build has ended.
-  void open(std::shared_ptr<http::Stream> stream, const std::string& organisation, const api::Build& build,
-            std::int64_t after);
+  void open(std::shared_ptr<http::Stream> stream, const api::Build& build, std::int64_t after);
   /// Forgets streams whose reader has left.
   void sweep();
   void close_all();
   std::size_t count() const;
 
  private:
-  class Feed;
+  class Channel;
   Farm& farm_;
   Post post_;
   mutable std::mutex mutex_;
-  std::list<std::shared_ptr<Feed>> feeds_;
+  std::map<std::string, std::shared_ptr<Channel>> channels_;  // by job
 };
 
 /// Agents that wait for work. A job goes to the one that has waited longest and can build it. Thread-safe.

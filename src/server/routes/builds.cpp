@@ -209,7 +209,7 @@ void stream_events(Services& services, Call call, std::shared_ptr<http::Exchange
   }
   Response head;
   head.headers = {{"Content-Type", "text/event-stream"}, {"Cache-Control", "no-store"}, {"X-Accel-Buffering", "no"}};
-  services.feeds.open(exchange->stream(std::move(head)), call.principal.organisation, *build, after);
+  services.feeds.open(exchange->stream(std::move(head)), *build, after);
 }
 
 }  // namespace xinfer::server::routes

@@ -56,6 +56,7 @@ struct Route {
   int status = 200;
   std::string_view content_type = "application/json";
   std::vector<Parameter> parameters = {};
+  bool probe = false;  // asked by who watches over the hub, also while others ask too often
 };
 
 /// Every route of the hub.

@@ -35,6 +35,12 @@ TEST(Settings, MistakesAreNamed) {
   EXPECT_NE(error("a: [").find("not YAML"), std::string::npos);
 }
 
+TEST(Settings, Choices) {
+  EXPECT_EQ(parse_settings("").value().log_format, "");
+  EXPECT_EQ(parse_settings("log: {format: json}").value().log_format, "json");
+  EXPECT_EQ(parse_settings("log: {format: xml}").error().text(), "expected text or json, got \"xml\" (at log.format)");
+}
+
 TEST(Settings, EveryDefaultIsWithinItsBounds) {
   for (const SettingInfo& info : setting_infos()) {
     EXPECT_FALSE(info.summary.empty()) << info.name;
