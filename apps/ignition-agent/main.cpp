@@ -65,11 +65,13 @@ int main(int argc, char** argv) {
       ->envname("IGNITION_AGENT_QUEUE");
   app.add_option("--name", options.name, "Name in the hub's logs");
   app.add_option("--targets", options.targets, "Targets to build for (all that this version can)")->delimiter(',');
-  app.add_option("--work", options.work, "Folder for kernel caches");
+  app.add_option("--work", options.work, "Folder for caches of kernels and models, and for jobs");
   app.add_option("--sandbox", sandbox, "on, or off where every model is trusted")->check(CLI::IsMember({"on", "off"}));
   app.add_option("--memory-bytes", options.limits.memory_bytes, "Address space of a build")->check(CLI::PositiveNumber);
   app.add_option("--time-ms", options.limits.time_ms, "Longest build")->check(CLI::PositiveNumber);
   app.add_option("--jobs", options.jobs, "Compilers at once; 0: one per core")->check(CLI::NonNegativeNumber);
+  app.add_option("--model-cache-bytes", options.model_cache_bytes, "Models kept in --work for further builds; 0: none")
+      ->check(CLI::NonNegativeNumber);
   app.add_flag("--once", options.once, "End after one job");
 
   std::string job, out, cache;

@@ -1,11 +1,14 @@
-// xinfer-cli hub trust, login.
+// xinfer-cli hub trust, tuning, login.
 #include <unistd.h>
 
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "api/codec.h"
+#include "base/files.h"
 #include "hub/trust.h"
 #include "hub_command.h"
+#include "target/registry.h"
 
 namespace xinfer::cli {
 namespace {
@@ -56,6 +59,33 @@ Result<int> trust(const TrustArguments& arguments, bool json) {
   return 0;
 }
 
+struct TuningArguments : HubArguments {
+  std::string target, push, output;
+  bool for_all = false;
+};
+
+Result<int> tuning(const TuningArguments& arguments, bool json) {
+  XI_TRY(hub::Client client, hub::Client::open(arguments.options()));
+  api::TuningRecords records;
+  if (arguments.push.empty()) {
+    XI_TRY(const HardwareTarget target, target::parse(arguments.target));
+    XI_TRY(records, client.tuning(target.architecture()));
+  } else {
+    XI_TRY(const std::string text, base::read_file(arguments.push));
+    auto measured = api::decode<api::TuningRecords>(text);
+    if (!measured) return std::unexpected(std::move(measured).error().in(arguments.push));
+    XI_TRY(const HardwareTarget target, target::parse(arguments.target));
+    if (target.architecture() != measured->architecture)
+      return fail(Code::kInvalidArgument, "{} holds records for {}, not {}", arguments.push, measured->architecture, target.architecture());
+    XI_TRY(records, client.add_tuning(*measured, arguments.for_all));
+  }
+  if (!arguments.output.empty()) XI_CHECK(base::write_file(arguments.output, api::encode(records) + "\n"));
+  if (json) print_json(api::encode(records));
+  else fmt::print("{}: {} records on {}{}\n", records.architecture, records.records.size(), client.url(),
+                  arguments.output.empty() ? "" : ", written to " + arguments.output);
+  return 0;
+}
+
 struct LoginArguments : HubArguments {
   std::string token;
   bool logout = false;
@@ -92,6 +122,18 @@ void add_hub_access_commands(CLI::App& hub, Invocation& invocation) {
     command->add_flag("--yes", arguments->yes, "Do not ask");
     command->callback(
         [=, &invocation] { invocation.action = [=, &invocation] { return trust(*arguments, invocation.json); }; });
+  }
+  {
+    auto arguments = std::make_shared<TuningArguments>();
+    auto* command = add_hub_command(hub, invocation, *arguments, "tuning",
+                                    "Fetches or adds the tuning records that the hub's agents build with",
+                                    "xinfer-cli hub tuning h100 --push h100.json\nxinfer-cli hub tuning h100 -o h100.json");
+    command->add_option("target", arguments->target, "A GPU target")->required();
+    command->add_option("--push", arguments->push, "File of `xinfer-cli tune` to add to the organisation's records");
+    command->add_flag("--public", arguments->for_all, "Add to everybody's records (administrators)");
+    command->add_option("-o,--output", arguments->output, "Write the hub's records to this file");
+    command->callback(
+        [=, &invocation] { invocation.action = [=, &invocation] { return tuning(*arguments, invocation.json); }; });
   }
   auto arguments = std::make_shared<LoginArguments>();
   auto* command = add_hub_command(hub, invocation, *arguments, "login", "Stores an access token for the hub",

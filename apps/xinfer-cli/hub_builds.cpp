@@ -205,6 +205,9 @@ void print_build(const api::Build& build, const std::string& url) {
     const auto& progress = build.progress;
     fmt::print("stage     {}{}\n", progress.stage,
                progress.total > 0 ? fmt::format(" {} of {}", progress.done, progress.total) : "");
+    if (progress.remaining_ms)
+      fmt::print("left      about {:.0f} s, as earlier builds for {} took\n", static_cast<double>(*progress.remaining_ms) / 1000,
+                 build.target);
   }
   fmt::print("attempts  {}\ncreated   {}\n", build.attempts, format_time(build.created_ms));
   if (build.finished_ms) fmt::print("finished  {}\n", format_time(build.finished_ms));

@@ -11,7 +11,9 @@
 #include "agent/build_job.h"
 #include "agent/hub_link.h"
 #include "agent/job_folder.h"
+#include "agent/kernel_exchange.h"
 #include "agent/lease_keeper.h"
+#include "agent/model_cache.h"
 #include "api/codec.h"
 #include "base/digest.h"
 #include "base/files.h"
@@ -76,7 +78,7 @@ class Attempt {
  public:
   Attempt(const AgentOptions& options, const std::atomic<int>& stop, HubLink& link, const api::Lease& lease,
           LeaseKeeper& keeper, JobFolder scratch)
-      : options_(options), stop_(stop), link_(link), lease_(lease), keeper_(keeper), scratch_(std::move(scratch)) {}
+      : options_(options), stop_(stop), link_(link), lease_(lease), keeper_(keeper), scratch_(std::move(scratch)), kernels_(link, lease, scratch_.path() / "job" / "kernels") {}
 
   // What went wrong, or nothing. `retry` tells whether another attempt may do better.
   std::optional<api::BuildError> run(bool& retry) {
@@ -94,12 +96,15 @@ class Attempt {
 
   Result<void> prepare() {
     std::error_code error;
-    for (const fs::path& folder : {input(), output(), cache()}) {
+    for (const fs::path& folder : {input(), input() / "kernels", output(), cache()}) {
       fs::create_directories(folder, error);
       if (error) return base::fail(Code::kIo, "cannot make {}: {}", folder.string(), error.message());
     }
-    keeper_.progress({"download", 0, lease_.onnx_bytes});
-    XI_CHECK(link_.fetch_input(lease_, input() / "model.onnx"));
+    keeper_.progress({"download", 0, lease_.onnx_bytes, {}});
+    const ModelCache models(options_.work / "models", options_.model_cache_bytes);
+    XI_TRY(const bool had, models.take(lease_.onnx, input() / "model.onnx",
+                                       [&](const fs::path& file) { return link_.fetch_input(lease_, file); }));
+    if (had) keeper_.log("the model was here already");
     return base::write_file(input() / "lease.json", api::encode(lease_));
   }
 
@@ -117,6 +122,15 @@ class Attempt {
       case LineKind::kLog: keeper_.log(text); break;
       case LineKind::kError:
         if (auto error = api::decode<api::BuildError>(text, api::Unknown::kIgnore)) error_ = std::move(*error);
+        break;
+      case LineKind::kKernels:
+        if (const auto query = api::decode<api::KernelQuery>(text, api::Unknown::kIgnore)) {
+          kernels_.fetch(query->names);
+          keeper_.log(fmt::format("{} of {} kernels to compile were on the hub", kernels_.fetched(), query->names.size()));
+        }
+        break;
+      case LineKind::kOffer:
+        if (auto offer = api::decode<api::KernelOffer>(text, api::Unknown::kIgnore)) offer_ = std::move(*offer);
         break;
       case LineKind::kReport: report_ = text; break;
       default: keeper_.log(std::string(line));
@@ -148,10 +162,14 @@ class Attempt {
 
   Result<void> deliver() {
     const fs::path engine = output() / "engine";
-    keeper_.progress({"sign", 0, 1});
+    std::error_code error;
+    if (!fs::is_regular_file(fs::symlink_status(engine, error)))
+      return base::fail(Code::kInternal, "the build left no engine");
+    keeper_.progress({"sign", 0, 1, {}});
     XI_CHECK(sign_engine(link_, lease_, engine));
     XI_TRY(const std::string digest,
-           link_.upload(engine, [&](std::int64_t sent, std::int64_t all) { keeper_.progress({"upload", sent, all}); }));
+           link_.upload(engine, [&](std::int64_t sent, std::int64_t all) { keeper_.progress({"upload", sent, all, {}}); }));
+    kernels_.give(std::move(offer_), output() / "kernels");
     keeper_.flush();
     return link_.complete(lease_.job, {lease_.token, digest, api::RawJson{report_}});
   }
@@ -162,6 +180,8 @@ class Attempt {
   const api::Lease& lease_;
   LeaseKeeper& keeper_;
   JobFolder scratch_;
+  KernelExchange kernels_;
+  api::KernelOffer offer_;
   std::string report_;
   std::optional<api::BuildError> error_;
 };

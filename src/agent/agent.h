@@ -18,6 +18,7 @@ struct AgentOptions {
   std::filesystem::path program;     // with the command build-job: this one
   bool once = false, sandbox = true;
   int jobs = 0;  // compilers at once; 0: one per core
+  std::int64_t model_cache_bytes = std::int64_t{8} << 30;  // of models kept; 0: none
   SandboxLimits limits;
 };
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <new>
 
+#include "agent/kernel_exchange.h"
 #include "api/codec.h"
 #include "base/files.h"
 #include "compiler/build.h"
@@ -46,9 +47,10 @@ std::string_view kind_of(const Error& error) {
 }
 
 int fail_with(const Error& error) {
-  print(LineKind::kError,
-        api::encode(api::BuildError{std::string(kind_of(error)), std::string(base::facts(error.code).name),
-                                    error.message, error.where}));
+  const std::string kind(kind_of(error));
+  // The compiler's own words for want of memory come with the code of a bug.
+  const Code code = kind == "out_of_memory" ? Code::kOutOfMemory : error.code;
+  print(LineKind::kError, api::encode(api::BuildError{kind, std::string(base::facts(code).name), error.message, error.where}));
   return base::facts(error.code).exit_code;
 }
 
@@ -64,17 +66,29 @@ base::Result<void> build_files(const std::filesystem::path& job, const std::file
   options.license = lease.licence;
   if (lease.metadata) options.metadata = api::encode(*lease.metadata);
   options.cache_folder = cache;
+  KernelRequest kernels(job, out, cache, print);
+  options.on_missing_kernels = [&](const std::vector<std::string>& missing) { kernels.ask(missing); };
+  const base::TemporaryFolder scratch("xinfer-job");
+  if (lease.tuning) {
+    options.records = scratch.path() / "records.json";
+    XI_CHECK(base::write_file(options.records, api::encode(*lease.tuning)));
+  }
   options.jobs = jobs;
   std::string last_stage;
   int last_percent = -1;
   options.on_progress = [&](std::string_view stage, double fraction) {
+    if (stage == "compile") return;  // counted in kernels
     const int percent = static_cast<int>(std::lround(fraction * 100));
     if (stage == last_stage && percent == last_percent) return;
     last_stage = stage, last_percent = percent;
-    print(LineKind::kProgress, api::encode(api::Progress{std::string(stage), percent, 100}));
+    print(LineKind::kProgress, api::encode(api::Progress{std::string(stage), percent, 100, {}}));
+  };
+  options.on_kernel = [](std::size_t ready, std::size_t all) {
+    print(LineKind::kProgress, api::encode(api::Progress{"compile", static_cast<std::int64_t>(ready), static_cast<std::int64_t>(all), {}}));
   };
   XI_TRY(const compiler::BuildOutput output, compiler::build(job / "model.onnx", options));
   XI_CHECK(base::write_file(out / "engine", output.engine));
+  XI_CHECK(kernels.offer());
   for (const compiler::Report::Stage& stage : output.report.stages)
     print(LineKind::kLog, fmt::format("{:<10} {:8.1f} ms  {}", stage.name, stage.milliseconds, stage.detail));
   print(LineKind::kReport, compiler::to_json(output.report));
@@ -91,8 +105,8 @@ int run_build_job(const std::filesystem::path& job, const std::filesystem::path&
   } catch (const std::bad_alloc&) {
     // Text made beforehand: there may be no memory to make any.
     static constexpr std::string_view kLine =
-        "E{\"kind\":\"out_of_memory\",\"code\":\"out_of_memory\",\"message\":\"the build needs more memory than it may "
-        "have\"}\n";
+        "E{\"kind\":\"out_of_memory\",\"code\":\"out_of_memory\",\"message\":\"the build needs more memory than its agent allows: build for "
+        "smaller sizes, or have the agent's operator raise --memory-bytes (agents.build_memory_bytes)\"}\n";
     (void)!::write(STDOUT_FILENO, kLine.data(), kLine.size());
     return base::facts(Code::kOutOfMemory).exit_code;
   } catch (const std::exception& error) {

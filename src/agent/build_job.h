@@ -11,6 +11,8 @@ enum class LineKind : char {
   kProgress = 'P',  // api::Progress as JSON
   kLog = 'L',       // text
   kError = 'E',     // api::BuildError as JSON: the build's end
+  kKernels = 'K',   // api::KernelQuery as JSON: the build waits for JOB/kernels/ready
+  kOffer = 'O',     // api::KernelOffer as JSON, of OUT/kernels
   kReport = 'R',    // the compiler's report as JSON: the build succeeded
 };
 

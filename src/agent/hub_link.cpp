@@ -122,10 +122,31 @@ Result<std::string> HubLink::upload(const std::filesystem::path& file,
       if (!sent) return std::unexpected(std::move(sent).error());
     }
     XI_TRY(upload, api::decode<api::Upload>(sent->body, Unknown::kIgnore));
-    on_bytes(upload.received_bytes, upload.size_bytes);
+    if (on_bytes) on_bytes(upload.received_bytes, upload.size_bytes);
   }
   XI_CHECK(post("/v1/uploads/" + upload.id + "/complete", "", true));
   return create.sha256;
+}
+
+Result<api::KernelList> HubLink::find_kernels(const std::string& job, const api::KernelQuery& query) {
+  XI_TRY(const std::string body, post("/v1/agents/jobs/" + job + "/kernels/find", api::encode(query), true));
+  return api::decode<api::KernelList>(body, Unknown::kIgnore);
+}
+
+Result<std::string> HubLink::kernel_bytes(const api::Lease& lease, const std::string& bundle, std::int64_t offset,
+                                          std::int64_t bytes) {
+  hub::Request request;
+  request.path = fmt::format("/v1/agents/jobs/{}/kernels/{}", lease.job, bundle);
+  request.headers = {{"X-Lease-Token", lease.token}, {"Range", fmt::format("bytes={}-{}", offset, offset + bytes - 1)}};
+  XI_TRY(hub::Response response, http_.send(request));
+  if (response.status != 206 || static_cast<std::int64_t>(response.body.size()) != bytes)
+    return base::fail(Code::kCorrupt, "the hub sent no range of the kernels");
+  return std::move(response.body);
+}
+
+Result<void> HubLink::give_kernels(const std::string& job, const api::KernelOffer& offer) {
+  XI_CHECK(post("/v1/agents/jobs/" + job + "/kernels", api::encode(offer), true));
+  return {};
 }
 
 Result<void> HubLink::complete(const std::string& job, const api::Completion& completion) {

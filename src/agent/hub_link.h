@@ -27,9 +27,14 @@ class HubLink {
   [[nodiscard]] base::Result<api::HeartbeatReply> heartbeat(const std::string& job, const api::Heartbeat& heartbeat);
   [[nodiscard]] base::Result<std::string> public_key();  // hexadecimal
   [[nodiscard]] base::Result<api::Signature> sign(const std::string& job, const api::SignRequest& request);
-  /// Uploads in parts; the file's digest. `on_bytes(sent, total)`.
+  /// Uploads in parts; the file's digest. `on_bytes(sent, total)` may be none.
   [[nodiscard]] base::Result<std::string> upload(const std::filesystem::path& file,
                                                  const std::function<void(std::int64_t, std::int64_t)>& on_bytes);
+  [[nodiscard]] base::Result<api::KernelList> find_kernels(const std::string& job, const api::KernelQuery& query);
+  /// A piece of a bundle of kernels.
+  [[nodiscard]] base::Result<std::string> kernel_bytes(const api::Lease& lease, const std::string& bundle,
+                                                       std::int64_t offset, std::int64_t bytes);
+  [[nodiscard]] base::Result<void> give_kernels(const std::string& job, const api::KernelOffer& offer);
   [[nodiscard]] base::Result<void> complete(const std::string& job, const api::Completion& completion);
   [[nodiscard]] base::Result<void> fail(const std::string& job, const api::Failure& failure);
 

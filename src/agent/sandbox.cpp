@@ -233,14 +233,19 @@ Result<Ending> run_sandboxed(const SandboxJob& job) {
 
 api::BuildError describe(const Ending& ending, const SandboxLimits& limits) {
   if (ending.timed_out || ending.signal == SIGXCPU)
-    return {"time_out", "timeout", fmt::format("the build took longer than {} s", limits.time_ms / 1000), ""};
+    return {"time_out", "timeout",
+            fmt::format("the build took longer than its agent allows, {:.1f} s: build for fewer sizes or split the model, or have the "
+                        "agent's operator raise --time-ms (agents.build_time_ms)", static_cast<double>(limits.time_ms) / 1000), ""};
   if (ending.out_of_memory)
-    return {"out_of_memory", "out_of_memory", "the machine ran out of memory during the build", ""};
+    return {"out_of_memory", "out_of_memory",
+            "the agent's machine ran out of memory during the build: build for smaller sizes, or on an agent with more memory", ""};
   if (ending.signal == SIGXFSZ) return {"compiler_error", "limit", "the build wrote a file larger than it may", ""};
   if (ending.signal != 0)
     return {"crash", "internal",
-            fmt::format("the compiler crashed: signal {} ({})", ending.signal, ::strsignal(ending.signal)), ""};
-  return {"crash", "internal", fmt::format("the compiler ended with status {} and no message", ending.exit_code), ""};
+            fmt::format("the compiler crashed (signal {}, {}): this is a bug of ours; report it with the model and `xinfer-cli hub logs BUILD`",
+                        ending.signal, ::strsignal(ending.signal)), ""};
+  return {"crash", "internal",
+          fmt::format("the compiler ended with status {} and no message: this is a bug of ours; report it with the model", ending.exit_code), ""};
 }
 
 }  // namespace xinfer::agent

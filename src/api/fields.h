@@ -90,7 +90,8 @@ XI_API_TYPE(MatrixRequest, XI_MAY(MatrixRequest, model, "id of a model"),
             XI_MAY(MatrixRequest, precision, "for targets that name none"),
             XI_MAY(MatrixRequest, shapes, "input name to dimensions"), XI_MAY(MatrixRequest, name),
             XI_MAY(MatrixRequest, metadata), XI_MAY(MatrixRequest, priority, "-100 to 100, higher is sooner"));
-XI_API_TYPE(Progress, XI_NEED(Progress, stage), XI_NEED(Progress, done), XI_NEED(Progress, total, "0 where unknown"));
+XI_API_TYPE(Progress, XI_NEED(Progress, stage), XI_NEED(Progress, done), XI_NEED(Progress, total, "0 where unknown"),
+            XI_MAY(Progress, remaining_ms, "as earlier builds for the target took"));
 XI_API_TYPE(BuildError,
             XI_NEED(BuildError, kind,
                     "out_of_memory, time_out, crash, compiler_error, invalid_model, source, lost_agent or internal"),
@@ -103,7 +104,7 @@ XI_API_TYPE(Build, XI_NEED(Build, id), XI_NEED(Build, state, "queued, leased, su
             XI_MAY(Build, progress), XI_MAY(Build, engine), XI_MAY(Build, error), XI_MAY(Build, report),
             XI_NEED(Build, created_ms), XI_MAY(Build, started_ms), XI_MAY(Build, finished_ms));
 XI_API_TYPE(StageTime, XI_NEED(StageTime, name), XI_NEED(StageTime, milliseconds));
-XI_API_TYPE(BuildReport, XI_MAY(BuildReport, stages));
+XI_API_TYPE(BuildReport, XI_MAY(BuildReport, stages), XI_MAY(BuildReport, kernels));
 XI_API_TYPE(BuildPage, XI_NEED(BuildPage, builds), XI_NEED(BuildPage, total), XI_NEED(BuildPage, offset));
 XI_API_TYPE(Matrix, XI_NEED(Matrix, id),
             XI_NEED(Matrix, state, "failed or cancelled as soon as one build is; succeeded when all have"),
@@ -120,11 +121,18 @@ XI_API_TYPE(TokenRequest, XI_NEED(TokenRequest, role, "viewer, developer, admini
 XI_API_TYPE(Token, XI_NEED(Token, id), XI_MAY(Token, token, "once, in the answer that makes it"), XI_NEED(Token, role),
             XI_NEED(Token, organisation), XI_MAY(Token, name), XI_NEED(Token, created_ms), XI_NEED(Token, expires_ms));
 XI_API_TYPE(TokenList, XI_NEED(TokenList, tokens));
+XI_API_TYPE(TuningRecords, XI_NEED(TuningRecords, format), XI_NEED(TuningRecords, architecture),
+            XI_MAY(TuningRecords, device), XI_NEED(TuningRecords, records, "contraction to kernel"));
+XI_API_TYPE(Kernel, XI_NEED(Kernel, name, "SHA-256 of source, flags and compiler, with .o or .cubin"),
+            XI_MAY(Kernel, bundle), XI_NEED(Kernel, offset), XI_NEED(Kernel, size_bytes), XI_MAY(Kernel, sha256));
+XI_API_TYPE(KernelQuery, XI_MAY(KernelQuery, token), XI_NEED(KernelQuery, names));
+XI_API_TYPE(KernelList, XI_NEED(KernelList, kernels));
+XI_API_TYPE(KernelOffer, XI_MAY(KernelOffer, token), XI_MAY(KernelOffer, bundle), XI_NEED(KernelOffer, kernels));
 XI_API_TYPE(LeaseRequest, XI_NEED(LeaseRequest, agent), XI_NEED(LeaseRequest, targets), XI_MAY(LeaseRequest, wait_ms));
 XI_API_TYPE(Lease, XI_NEED(Lease, job), XI_NEED(Lease, token), XI_NEED(Lease, attempt), XI_NEED(Lease, ttl_ms),
             XI_NEED(Lease, onnx), XI_NEED(Lease, onnx_bytes), XI_NEED(Lease, target), XI_NEED(Lease, precision),
             XI_MAY(Lease, model), XI_MAY(Lease, licence), XI_NEED(Lease, cache_scope), XI_MAY(Lease, trace), XI_MAY(Lease, shapes),
-            XI_MAY(Lease, metadata));
+            XI_MAY(Lease, metadata), XI_MAY(Lease, tuning));
 XI_API_TYPE(Heartbeat, XI_NEED(Heartbeat, token), XI_MAY(Heartbeat, progress), XI_MAY(Heartbeat, log));
 XI_API_TYPE(HeartbeatReply, XI_NEED(HeartbeatReply, cancelled), XI_NEED(HeartbeatReply, ttl_ms));
 XI_API_TYPE(SignRequest, XI_NEED(SignRequest, token),
@@ -147,7 +155,8 @@ void for_each_type(F&& f) {
                                   EngineList, SourceConfirmed, Target, TargetList, PublicKey, KeyList, UploadRequest,
                                   Upload, Blob, BuildRequest, MatrixRequest, Progress, BuildError, Build, StageTime, BuildReport, BuildPage, Matrix,
                                   Event,
-                                  PushRequest, TokenRequest, Token, TokenList, LeaseRequest, Lease, Heartbeat,
+                                  PushRequest, TokenRequest, Token, TokenList, TuningRecords, Kernel, KernelQuery, KernelList,
+                                  KernelOffer, LeaseRequest, Lease, Heartbeat,
                                   HeartbeatReply, SignRequest, Signature, Completion, Failure, Health>>{});
 }
 

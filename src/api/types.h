@@ -185,6 +185,7 @@ struct MatrixRequest {
 struct Progress {
   std::string stage;                 // fetch, import, optimise, schedule, compile, verify, upload, …
   std::int64_t done = 0, total = 0;  // kernels or bytes; total 0 where unknown
+  std::optional<std::int64_t> remaining_ms;  // as earlier builds for the target took; absent where there were too few
 };
 struct BuildError {
   std::string kind;  // out_of_memory, time_out, crash, compiler_error, invalid_model, source, lost_agent, internal
@@ -213,6 +214,7 @@ struct StageTime {
 };
 struct BuildReport {
   std::vector<StageTime> stages;
+  std::optional<std::int64_t> kernels;
 };
 struct BuildPage {
   std::vector<Build> builds;
@@ -261,7 +263,37 @@ struct TokenList {
   std::vector<Token> tokens;
 };
 
+// ---- Tuning
+
+/// For contractions on a GPU, the kernels that were the fastest when measured (forge/cuda/records.h).
+struct TuningRecords {
+  std::int64_t format = 1;
+  std::string architecture, device;
+  std::map<std::string, std::string> records;
+};
+
 // ---- Agents
+
+/// A compiled kernel: bytes of a bundle, which is a blob.
+struct Kernel {
+  std::string name;    // SHA-256 of source, flags and compiler, with ".o" or ".cubin"
+  std::string bundle;  // digest
+  std::int64_t offset = 0, size_bytes = 0;
+  std::string sha256;
+};
+struct KernelQuery {
+  std::string token;
+  std::vector<std::string> names;
+};
+/// Those of a query that the hub has.
+struct KernelList {
+  std::vector<Kernel> kernels;
+};
+/// What a build has compiled. `bundle` was uploaded before.
+struct KernelOffer {
+  std::string token, bundle;
+  std::vector<Kernel> kernels;
+};
 
 struct LeaseRequest {
   std::string agent;                 // name for logs
@@ -278,6 +310,7 @@ struct Lease {
   std::string trace;        // traceparent of the request; may be empty
   Shapes shapes;
   std::optional<Metadata> metadata;
+  std::optional<TuningRecords> tuning;  // of the organisation, for the target
 };
 struct Heartbeat {
   std::string token;

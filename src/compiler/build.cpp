@@ -285,7 +285,7 @@ class Build {
     XI_CHECK(begin("compile"));
     XI_TRY(std::string code, row_->isa ? compile_for_cpu(schedule) : compile_for_gpu(schedule));
     report_.code_bytes = code.size();
-    end(fmt::format("{} bytes of code", code.size()));
+    end(fmt::format("{} bytes of code, {} kernels compiled now", code.size(), report_.kernels_compiled));
     return code;
   }
 
@@ -295,7 +295,9 @@ class Build {
     options.cache_folder = options_.cache_folder;
     options.jobs = options_.jobs;
     options.cancelled = options_.cancelled;
+    options.on_missing = options_.on_missing_kernels;
     options.on_progress = [this](std::size_t ready, std::size_t all) {
+      if (options_.on_kernel) options_.on_kernel(ready, all);
       progress(all == 0 ? 1 : static_cast<double>(ready) / static_cast<double>(all));
     };
     return options;
@@ -305,6 +307,7 @@ class Build {
     XI_TRY(report_.toolchain, codegen::cpu::compiler_version());
     XI_TRY(codegen::cpu::CodeImage image, codegen::cpu::compile_kernels(schedule.kernels, *row_->isa,
                                                                         compile_options<codegen::cpu::CompileOptions>()));
+    report_.kernels_compiled = image.compiled;
     for (std::size_t k = 0; k < schedule.plan.kernels.size(); ++k) schedule.plan.kernels[k].code_offset = image.entry_offsets[k];
     return std::move(image.code);
   }
@@ -316,6 +319,7 @@ class Build {
     report_.toolchain = nvrtc.version();
     XI_TRY(codegen::cuda::Cubins cubins, codegen::cuda::compile_kernels(nvrtc, schedule.kernels, row_->name,
                                                                         compile_options<codegen::cuda::CompileOptions>()));
+    report_.kernels_compiled = cubins.compiled;
     for (std::size_t k = 0; k < schedule.plan.kernels.size(); ++k) {
       schedule.plan.kernels[k].code_offset = cubins.places[k].offset;
       schedule.plan.kernels[k].code_bytes = cubins.places[k].bytes;

@@ -31,6 +31,9 @@ struct BuildOptions {
   std::string metadata;                               // for the manifest: JSON object of pre- and post-processing, or empty
   std::string secret_key;                             // Ed25519, 64 raw bytes; empty: unsigned local build
   std::filesystem::path cache_folder;                 // of compiled kernels; empty: no cache
+  /// Called once, before kernels are compiled, with the paths below `cache_folder` of those that are not there: whoever has
+  /// them elsewhere may put them there.
+  std::function<void(const std::vector<std::string>&)> on_missing_kernels;
   bool verify = true;                                 // run against the reference where this machine can
   int jobs = 0;                                       // compilers at once; 0: one per core
   int max_threads = 16;                               // that the engine's plan can use
@@ -41,6 +44,7 @@ struct BuildOptions {
   std::function<void(std::string_view stage, std::string_view text)> on_dump;
   /// (stage, fraction of the stage 0…1). From one thread at a time.
   std::function<void(std::string_view stage, double fraction)> on_progress;
+  std::function<void(std::size_t ready, std::size_t all)> on_kernel;  // after each, compiled or from the cache
   std::function<bool()> cancelled;  // asked now and then; true ends with Code::kCancelled
 };
 
@@ -77,6 +81,7 @@ struct Report {
   std::vector<Launch> launch_list;          // as the plan's
   std::vector<std::string> kernel_reasons;  // as the plan's kernels: why each was chosen
   std::size_t nodes_imported = 0, nodes_scheduled = 0, kernels = 0, launches = 0;
+  std::size_t kernels_compiled = 0;  // files that the cache did not have
   std::uint64_t weight_bytes = 0, arena_bytes = 0, code_bytes = 0, engine_bytes = 0;
   double flops = 0;
   Verification verification;

@@ -252,6 +252,15 @@ Result<std::string> Client::upload(const std::filesystem::path& file,
   return digest;
 }
 
+Result<api::TuningRecords> Client::tuning(const std::string& target) {
+  return parse<api::TuningRecords>(send("GET", "/v1/tuning/" + escape(target)));
+}
+
+Result<api::TuningRecords> Client::add_tuning(const api::TuningRecords& records, bool for_all) {
+  const std::string path = "/v1/tuning/" + escape(records.architecture) + (for_all ? "?scope=public" : "");
+  return parse<api::TuningRecords>(send("PUT", path, api::encode(records)));
+}
+
 Result<api::Model> Client::push(const api::PushRequest& request) {
   return parse<api::Model>(send("POST", "/v1/models", api::encode(request), false));
 }

@@ -56,6 +56,9 @@ class Client {
   /// Sends a file in parts, going on where an earlier call was interrupted; its SHA-256, under which the hub has it then.
   [[nodiscard]] base::Result<std::string> upload(const std::filesystem::path& file,
                                                  const std::function<void(const Progress&)>& show);
+  /// Tuning records for a GPU target, and adding to the organisation's (`for_all`: to everybody's); what there is then.
+  [[nodiscard]] base::Result<api::TuningRecords> tuning(const std::string& target);
+  [[nodiscard]] base::Result<api::TuningRecords> add_tuning(const api::TuningRecords& records, bool for_all);
   [[nodiscard]] base::Result<api::Model> push(const api::PushRequest& request);
 
  private:

@@ -19,6 +19,7 @@
 #include "server/catalog/sources.h"
 #include "server/db/notices.h"
 #include "server/farm/feeds.h"
+#include "server/farm/kernels.h"
 #include "server/farm/local_agents.h"
 #include "server/http/rate_limit.h"
 #include "server/http/server.h"
@@ -425,6 +426,7 @@ void Hub::State::collect_garbage() {
       for (Result<std::int64_t> jobs = kForgetBatch; jobs && *jobs == kForgetBatch;)
         jobs = blobs->forget_events(before, kForgetBatch);
     }
+    (void)farm::forget_kernels(*database, now() - settings.gc_kernels_ms);
     if (const auto collected = blobs->collect(settings.gc_grace_ms, false, true)) {
       base::log(base::LogLevel::kInfo, "collected objects that nothing refers to",
                 {{"objects", std::to_string(collected->objects)}, {"bytes", std::to_string(collected->bytes)}});

@@ -35,6 +35,7 @@ struct Settings {
 
   std::int64_t gc_interval_ms = 6 * 3600'000;
   std::int64_t gc_grace_ms = 3600'000;
+  std::int64_t gc_kernels_ms = std::int64_t{30} * 24 * 3600'000;
   std::int64_t gc_events_ms = std::int64_t{30} * 24 * 3600'000;  // 0: kept
 
   std::int64_t agents_local = 1;  // agents started as children

@@ -124,9 +124,11 @@ fs::path object_path(const fs::path& folder, const Toolchain& tools, const std::
 
 // One object file: from the cache, or compiled beside its place and renamed into it, so that a reader never sees a
 // part.
-Result<void> make_object(const Job& job, const Toolchain& tools, const std::vector<std::string>& flags) {
+Result<void> make_object(const Job& job, const Toolchain& tools, const std::vector<std::string>& flags,
+                         std::atomic<std::size_t>& compiled) {
   std::error_code ignored;
   if (fs::exists(job.object, ignored)) return {};
+  ++compiled;
   fs::path partial = job.object;
   partial += "." + base::random_hex(8) + ".part";
   std::vector<std::string> argv = {tools.compiler};
@@ -152,8 +154,10 @@ Result<void> make_object(const Job& job, const Toolchain& tools, const std::vect
   return {};
 }
 
-Result<void> make_objects(const std::vector<Job>& jobs, const Toolchain& tools, const std::vector<std::string>& flags,
-                          const CompileOptions& options) {
+// How many had to be compiled.
+Result<std::size_t> make_objects(const std::vector<Job>& jobs, const Toolchain& tools, const std::vector<std::string>& flags,
+                                 const CompileOptions& options) {
+  std::atomic<std::size_t> compiled = 0;
   std::atomic<std::size_t> next = 0;
   std::mutex mutex;  // guards the three below
   std::size_t ready = 0;
@@ -167,7 +171,7 @@ Result<void> make_objects(const std::vector<Job>& jobs, const Toolchain& tools, 
         if (outcome) outcome = fail(Code::kCancelled, "the compilation was cancelled");
         return;
       }
-      auto made = make_object(jobs[i], tools, flags);
+      auto made = make_object(jobs[i], tools, flags, compiled);
       std::lock_guard lock(mutex);
       if (!made && outcome) outcome = std::move(made), stop = true;
       ++ready;
@@ -181,7 +185,17 @@ Result<void> make_objects(const std::vector<Job>& jobs, const Toolchain& tools, 
     for (unsigned i = 1; i < count; ++i) threads.emplace_back(work);
     work();
   }
-  return outcome;
+  XI_CHECK(outcome);
+  return compiled.load();
+}
+
+void tell_missing(const std::vector<Job>& jobs, const CompileOptions& options) {
+  if (!options.on_missing || options.cache_folder.empty()) return;
+  std::vector<std::string> missing;
+  std::error_code ignored;
+  for (const Job& job : jobs)
+    if (!fs::exists(job.object, ignored)) missing.push_back("objects/" + job.object.filename().string());
+  if (!missing.empty()) options.on_missing(missing);
 }
 
 Result<LinkedImage> link(const std::vector<Job>& jobs, const Toolchain& tools, const target::CpuIsa& isa) {
@@ -223,10 +237,12 @@ Result<CodeImage> compile_kernels(std::span<const KernelSource> kernels, const t
   sources[kSupportSymbol] = kSupportSource;
   std::vector<Job> jobs;
   for (auto [symbol, source] : sources) jobs.push_back({symbol, source, object_path(folder, tools, flags, source)});
-  XI_CHECK(make_objects(jobs, tools, flags, options));
+  tell_missing(jobs, options);
+  XI_TRY(const std::size_t compiled, make_objects(jobs, tools, flags, options));
   XI_TRY(auto linked, link(jobs, tools, isa));
   CodeImage image;
   image.code = std::move(linked.code);
+  image.compiled = compiled;
   for (const auto& kernel : kernels) {
     auto found = linked.symbols.find(kernel.symbol);
     if (found == linked.symbols.end())

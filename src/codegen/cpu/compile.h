@@ -17,6 +17,9 @@ namespace xinfer::codegen::cpu {
 struct CompileOptions {
   /// Objects are kept here by the digest of source, flags and compiler version. Empty: no cache.
   std::filesystem::path cache_folder;
+  /// Called once, before the first compilation, with the paths below `cache_folder` of what is to be compiled: whoever has it
+  /// elsewhere may put it there.
+  std::function<void(const std::vector<std::string>&)> on_missing;
   int jobs = 0;  // compilers at once; 0: one per core
   /// Called with (objects ready, objects in all) after each; from one thread at a time.
   std::function<void(std::size_t, std::size_t)> on_progress;
@@ -29,6 +32,7 @@ struct CompileOptions {
 struct CodeImage {
   std::string code;
   std::vector<std::uint64_t> entry_offsets;
+  std::size_t compiled = 0;  // objects that were not in the cache
 };
 
 /// "clang version 19.1.7 (…)", the first line of the compiler's version. kUnavailable says what to install.

@@ -29,6 +29,7 @@ class Compilation {
 
   Result<std::vector<std::string>> run() {
     if (!options_.cache_folder.empty()) folder_ = options_.cache_folder / "cubins";
+    tell_missing();
     std::size_t count = options_.jobs > 0 ? static_cast<std::size_t>(options_.jobs) : std::thread::hardware_concurrency();
     count = std::clamp<std::size_t>(count, 1, std::max<std::size_t>(1, kernels_.size()));
     {
@@ -39,6 +40,7 @@ class Compilation {
     XI_CHECK(outcome_);
     return std::move(cubins_);
   }
+  std::size_t compiled() const { return compiled_; }
 
  private:
   void work() {
@@ -53,17 +55,31 @@ class Compilation {
     }
   }
 
+  std::string name_of(const KernelSource& kernel) const {
+    base::Sha256 digest;
+    digest.update(fmt::format("{}\n{}\n", nvrtc_.version(), architecture_));
+    digest.update(kernel.source);
+    return digest.finish() + ".cubin";
+  }
+
+  void tell_missing() const {
+    if (!options_.on_missing || folder_.empty()) return;
+    std::vector<std::string> missing;
+    std::error_code ignored;
+    for (const KernelSource& kernel : kernels_)
+      if (const std::string name = name_of(kernel); !fs::exists(folder_ / name, ignored)) missing.push_back("cubins/" + name);
+    if (!missing.empty()) options_.on_missing(missing);
+  }
+
   // From the cache, or compiled.
-  Result<std::string> make(const KernelSource& kernel) const {
+  Result<std::string> make(const KernelSource& kernel) {
     fs::path path;
     if (!folder_.empty()) {
-      base::Sha256 digest;
-      digest.update(fmt::format("{}\n{}\n", nvrtc_.version(), architecture_));
-      digest.update(kernel.source);
-      path = folder_ / (digest.finish() + ".cubin");
+      path = folder_ / name_of(kernel);
       std::error_code ignored;
       if (fs::exists(path, ignored)) return base::read_file(path);
     }
+    ++compiled_;
     auto cubin = nvrtc_.compile(kernel.source, architecture_);
     if (!cubin) return std::unexpected(std::move(cubin).error().in(kernel.symbol));
     if (!path.empty()) XI_CHECK(base::write_file(path, *cubin));
@@ -75,7 +91,7 @@ class Compilation {
   std::string_view architecture_;
   const CompileOptions& options_;
   fs::path folder_;
-  std::atomic<std::size_t> next_ = 0;
+  std::atomic<std::size_t> next_ = 0, compiled_ = 0;
   std::atomic<bool> stop_ = false;
   std::mutex mutex_;  // guards what follows
   std::size_t ready_ = 0;
@@ -87,8 +103,10 @@ class Compilation {
 
 Result<Cubins> compile_kernels(const Nvrtc& nvrtc, std::span<const KernelSource> kernels, std::string_view architecture,
                                const CompileOptions& options) {
-  XI_TRY(auto cubins, Compilation(nvrtc, kernels, architecture, options).run());
+  Compilation compilation(nvrtc, kernels, architecture, options);
+  XI_TRY(const auto cubins, compilation.run());
   Cubins made;
+  made.compiled = compilation.compiled();
   for (const std::string& cubin : cubins) {
     made.code.resize((made.code.size() + kAlignment - 1) / kAlignment * kAlignment);
     made.places.push_back({made.code.size(), cubin.size()});

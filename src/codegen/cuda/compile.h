@@ -16,6 +16,9 @@ namespace xinfer::codegen::cuda {
 struct CompileOptions {
   /// Cubins are kept here by the digest of source, architecture and NVRTC's version. Empty: no cache.
   std::filesystem::path cache_folder;
+  /// Called once, before the first compilation, with the paths below `cache_folder` of what is to be compiled: whoever has it
+  /// elsewhere may put it there.
+  std::function<void(const std::vector<std::string>&)> on_missing;
   int jobs = 0;  // compilations at once; 0: one per core
   /// Called with (cubins ready, cubins in all) after each; from one thread at a time.
   std::function<void(std::size_t, std::size_t)> on_progress;
@@ -30,6 +33,7 @@ struct Cubins {
     std::uint64_t offset = 0, bytes = 0;
   };
   std::vector<Place> places;
+  std::size_t compiled = 0;  // cubins that were not in the cache
 };
 
 /// Errors: kInternal (a kernel does not compile: our bug; where = its symbol), kCancelled, kIo. Thread-safe; several

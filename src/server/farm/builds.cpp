@@ -2,12 +2,14 @@
 #include <soci/soci.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "api/codec.h"
 #include "base/digest.h"
 #include "base/trace.h"
 #include "server/farm/farm.h"
 #include "server/farm/rows.h"
+#include "server/farm/tuning.h"
 #include "tensor/range.h"
 
 namespace xinfer::server::farm {
@@ -20,7 +22,7 @@ namespace {
 constexpr int kSchema = 1;  // of the build key
 
 // Everything that the engine's bytes depend on. The program's version stands for the compiler's.
-std::string build_key(const JobSpec& spec) {
+std::string build_key(const JobSpec& spec, const std::string& tuning) {
   std::string text = fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n", kSchema, XI_VERSION, spec.onnx, spec.target,
                                  spec.precision, spec.model, spec.licence);
   for (const auto& [name, dimensions] : spec.shapes) {
@@ -29,7 +31,18 @@ std::string build_key(const JobSpec& spec) {
     text += fmt::format("{}={}\n", name, fmt::join(sizes, "x"));
   }
   if (spec.metadata) text += api::encode(*spec.metadata);
+  if (!tuning.empty()) text += "\ntuning " + tuning;
   return base::sha256(text);
+}
+
+// The digest of the tuning records that the job is to be built with, kept under it; empty where there are none.
+Result<std::string> keep_tuning(soci::session& sql, const JobSpec& spec, long long now) {
+  XI_TRY(const api::TuningRecords records, tuning_records(sql, spec.organisation, spec.target));
+  if (records.records.empty()) return std::string();
+  const std::string text = api::encode(records), digest = base::sha256(text);
+  sql << "INSERT INTO tuning_contents (digest, records, created_ms) VALUES (:d, :r, :t) ON CONFLICT (digest) DO NOTHING",
+      soci::use(digest), soci::use(text), soci::use(now);
+  return digest;
 }
 
 // SOCI binds no maps: shapes travel as the JSON of a request that holds nothing else.
@@ -62,7 +75,7 @@ api::Build to_build(const BuildRow& row, const JobRow& job) {
   build.shapes = decode_shapes(job.shapes);
   if (const auto trace = base::parse_trace(job.trace)) build.trace = trace->id;
   build.attempts = job.attempts;
-  build.progress = {job.stage, job.stage_done, job.stage_total};
+  build.progress = {job.stage, job.stage_done, job.stage_total, {}};
   build.created_ms = row.created_ms;
   build.started_ms = job.started_ms;
   build.finished_ms = row.cancelled_ms != 0 ? row.cancelled_ms : job.finished_ms;
@@ -78,19 +91,19 @@ api::Build to_build(const BuildRow& row, const JobRow& job) {
 }
 
 Result<void> insert_job(soci::session& sql, const JobSpec& spec, const std::string& id, const std::string& key,
-                        long long now) {
+                        const std::string& tuning, long long now) {
   const long long priority = spec.priority, ready = spec.ready, defaults = spec.default_shapes;
   const std::string shapes = encode_shapes(spec.shapes), metadata = spec.metadata ? api::encode(*spec.metadata) : "";
   sql << "INSERT INTO jobs (id, organisation, build_key, state, priority, ready, model, default_shapes, onnx, target, "
          "build_precision, shapes, metadata, "
          "licence, attempts, lease_token, agent, lease_expires_ms, stage, stage_done, stage_total, engine, "
          "engine_bytes, report, error, last_event, "
-         "log_lines, created_ms, started_ms, finished_ms, trace) VALUES (:id, :org, :key, 'queued', :priority, :ready, :model, "
+         "log_lines, created_ms, started_ms, finished_ms, trace, tuning) VALUES (:id, :org, :key, 'queued', :priority, :ready, :model, "
          ":defaults, :onnx, :target, :prec, :shapes, "
-         ":metadata, :licence, 0, '', '', 0, '', 0, 0, '', 0, '', '', 0, 0, :now, 0, 0, :trace)",
+         ":metadata, :licence, 0, '', '', 0, '', 0, 0, '', 0, '', '', 0, 0, :now, 0, 0, :trace, :tuning)",
       soci::use(id), soci::use(spec.organisation), soci::use(key), soci::use(priority), soci::use(ready), soci::use(spec.model),
       soci::use(defaults), soci::use(spec.onnx), soci::use(spec.target), soci::use(spec.precision), soci::use(shapes),
-      soci::use(metadata), soci::use(spec.licence), soci::use(now), soci::use(spec.trace);
+      soci::use(metadata), soci::use(spec.licence), soci::use(now), soci::use(spec.trace), soci::use(tuning);
   add_event(sql, id, "state", now, "queued");
   return {};
 }
@@ -147,7 +160,8 @@ Result<Submitted> add_waiter(soci::session& sql, const JobSpec& spec, const Requ
                              long long now) {
   Submitted submitted;
   submitted.build = "build_" + base::random_hex(8);
-  const std::string key = build_key(spec);
+  XI_TRY(const std::string tuning, keep_tuning(sql, spec, now));
+  const std::string key = build_key(spec, tuning);
   JobRow job;
   const bool found = load_job(sql, job,
                               "WHERE j.organisation = :a AND j.build_key = :b AND j.state IN ('queued', 'leased', "
@@ -170,7 +184,7 @@ Result<Submitted> add_waiter(soci::session& sql, const JobSpec& spec, const Requ
     submitted.job = "job_" + base::random_hex(8);
     submitted.created = true;
     submitted.fetch = !spec.ready;
-    XI_CHECK(insert_job(sql, spec, submitted.job, key, now));
+    XI_CHECK(insert_job(sql, spec, submitted.job, key, tuning, now));
   }
   const long long cached = submitted.cached;
   sql << "INSERT INTO builds (id, job, organisation, requester, name, cached, created_ms, cancelled_ms, matrix) VALUES "
@@ -275,6 +289,7 @@ Result<api::Build> Farm::build(const std::string& organisation, const std::strin
     JobRow job;
     if (!load_job(sql, job, "WHERE j.id = :a", row.job)) return base::fail(Code::kInternal, "build {} has no job", id);
     api::Build build = to_build(row, job);
+    if (build.state == "leased") build.progress.remaining_ms = history(sql, build.target).remaining_ms(build.progress);
     if (build.state == "queued") {
       long long before = 0;
       sql << "SELECT COUNT(*) FROM jobs WHERE state = 'queued' AND created_ms < :t", soci::into(before),
@@ -363,7 +378,11 @@ Result<std::vector<api::Event>> Farm::events(const std::string& job, std::int64_
       event.id = id;
       event.time_ms = time;
       event.progress.reset();
-      if (event.kind == "progress") event.progress = api::Progress{progress.stage, done, total};
+      if (event.kind == "progress") {
+        event.progress = api::Progress{progress.stage, done, total, {}};
+        if (!event.text.empty()) event.progress->remaining_ms = std::strtoll(event.text.c_str(), nullptr, 10);
+        event.text.clear();
+      }
       events.push_back(event);
     }
     return events;

@@ -14,9 +14,14 @@
 #include "api/types.h"
 #include "base/error.h"
 #include "server/db/database.h"
+#include "server/farm/estimate.h"
 #include "server/farm/fair_share.h"
 #include "server/metrics.h"
 #include "server/settings.h"
+
+namespace soci {
+class session;
+}
 
 namespace xinfer::server::farm {
 
@@ -156,6 +161,8 @@ class Farm {
                                                                 const std::string& requester, const std::string& name,
                                                                 const std::string& matrix);
   void seen(const api::LeaseRequest& request);
+  bool write_seen(const std::string& agent);
+  History history(soci::session& sql, const std::string& target);
   void learn_build_time(std::int64_t build_ms);
   db::Database& database_;
   const Settings& settings_;
@@ -164,7 +171,14 @@ class Farm {
   Notifier notifier_;
   std::atomic<double> expected_ms_{FairShare().expected_ms};
   mutable std::mutex seen_mutex_;
-  std::map<std::string, std::int64_t> seen_;  // target -> when
+  std::map<std::string, std::int64_t> seen_;           // target -> when
+  std::map<std::string, std::int64_t> agents_written_;  // agent -> when the database was told
+  std::mutex histories_mutex_;
+  struct KnownHistory {
+    std::int64_t read_ms = 0;
+    History history;
+  };
+  std::map<std::string, KnownHistory> histories_;  // by target
 };
 
 /// File name and URL of an engine.

@@ -7,6 +7,7 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "server/farm/farm.h"
+#include "server/farm/fleet.h"
 #include "server/farm/rows.h"
 
 namespace xinfer::server::farm {
@@ -84,6 +85,35 @@ void Farm::seen(const api::LeaseRequest& request) {
   for (const std::string& target : request.targets) seen_[target] = now_();
 }
 
+// Whether it is time to tell the database (and so the other hubs) again that the agent is there.
+bool Farm::write_seen(const std::string& agent) {
+  constexpr std::int64_t kAgainMs = kLiveMs / 6;
+  constexpr std::size_t kAgents = 100'000;
+  const std::lock_guard lock(seen_mutex_);
+  if (agents_written_.size() > kAgents) agents_written_.clear();
+  std::int64_t& written = agents_written_[agent];
+  if (written != 0 && now_() - written < kAgainMs) return false;
+  written = now_();
+  return true;
+}
+
+History Farm::history(soci::session& sql, const std::string& target) {
+  constexpr std::int64_t kFreshMs = 30'000;
+  constexpr int kBuilds = 20;
+  const std::lock_guard lock(histories_mutex_);
+  KnownHistory& known = histories_[target];
+  if (known.read_ms != 0 && now_() - known.read_ms < kFreshMs) return known.history;
+  known = {now_(), {}};
+  std::string report;
+  soci::statement rows =
+      (sql.prepare << fmt::format("SELECT report FROM jobs WHERE target = :t AND state = 'succeeded' ORDER BY finished_ms DESC LIMIT {}", kBuilds),
+       soci::into(report), soci::use(target));
+  rows.execute();
+  while (rows.fetch())
+    if (const auto read = api::decode<api::BuildReport>(report, api::Unknown::kIgnore)) known.history.add(*read);
+  return known.history;
+}
+
 std::vector<std::string> Farm::live_targets() const {
   const std::lock_guard lock(seen_mutex_);
   std::vector<std::string> live;
@@ -110,7 +140,8 @@ Result<std::string> target_list(const std::vector<std::string>& names) {
 }
 
 // The organisation whose turn it is among those with a job for these targets; empty when there is none.
-std::string next_organisation(soci::session& sql, const std::string& targets, const FairShare& shares, long long now) {
+std::string next_organisation(soci::session& sql, const std::string& targets, const std::string& spared,
+                              const FairShare& shares, long long now) {
   std::vector<std::string> organisations;
   std::vector<Claim> claims;
   std::string organisation;
@@ -118,9 +149,9 @@ std::string next_organisation(soci::session& sql, const std::string& targets, co
   soci::statement rows =
       (sql.prepare << "SELECT o.id, o.weight, o.running_quota, o.used_ms, o.used_at_ms, q.priority, q.since, "
                       "COALESCE(r.running, 0) FROM (SELECT organisation, MAX(priority) AS priority, MIN(created_ms) AS "
-                      "since FROM jobs WHERE state = 'queued' AND ready = 1 AND target IN (" +
-                          targets +
-                          ") GROUP BY organisation) q JOIN organisations o ON o.id = q.organisation LEFT JOIN (SELECT "
+                      "since FROM jobs j WHERE state = 'queued' AND ready = 1 AND target IN (" +
+                          targets + ")" + spared +
+                          " GROUP BY organisation) q JOIN organisations o ON o.id = q.organisation LEFT JOIN (SELECT "
                           "organisation, COUNT(*) AS running FROM jobs WHERE state = 'leased' GROUP BY organisation) r "
                           "ON r.organisation = o.id ORDER BY o.id",
        soci::into(organisation), soci::into(weight), soci::into(quota), soci::into(used), soci::into(used_at),
@@ -155,11 +186,13 @@ Result<std::optional<api::Lease>> Farm::lease(const api::LeaseRequest& request) 
   std::string job;
   XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
     JobRow row;
-    const std::string organisation = next_organisation(sql, targets, shares(), now);
+    if (write_seen(request.agent)) agent_seen(sql, request.agent, request.targets, now);
+    const std::string spared = spared_jobs(sql, request.agent, now);
+    const std::string organisation = next_organisation(sql, targets, spared, shares(), now);
     if (organisation.empty() ||
         !load_job(sql, row,
                   "WHERE j.organisation = :a AND j.state = 'queued' AND j.ready = 1 AND j.target IN (" + targets +
-                      ") ORDER BY j.priority DESC, j.created_ms, j.id LIMIT 1",
+                      ")" + spared + " ORDER BY j.priority DESC, j.created_ms, j.id LIMIT 1",
                   organisation))
       return {};
     lease.emplace();
@@ -179,6 +212,11 @@ Result<std::optional<api::Lease>> Farm::lease(const api::LeaseRequest& request) 
     if (!row.metadata.empty())
       if (auto metadata = api::decode<api::Metadata>(row.metadata, api::Unknown::kIgnore))
         lease->metadata = std::move(*metadata);
+    if (!row.tuning.empty()) {
+      std::string text;
+      sql << "SELECT records FROM tuning_contents WHERE digest = :d", soci::into(text), soci::use(row.tuning);
+      XI_TRY(lease->tuning, api::decode<api::TuningRecords>(text, api::Unknown::kIgnore));
+    }
     const long long expires = now + settings_.farm_lease_ms;
     const long long started = row.started_ms != 0 ? row.started_ms : now;
     sql << "UPDATE jobs SET state = 'leased', attempts = attempts + 1, lease_token = :l, agent = :a, lease_expires_ms "
@@ -206,10 +244,9 @@ Result<api::HeartbeatReply> Farm::heartbeat(const std::string& job, const api::H
   api::HeartbeatReply reply;
   reply.ttl_ms = settings_.farm_lease_ms;
   bool changed = false;
-  // The most frequent of all writes by far, and about one job alone: it does not wait for the lock of the others.
-  XI_CHECK(database_.update([&](soci::session& sql) -> Result<void> {
+  XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
     JobRow row;
-    if (!load_job(sql, row, "WHERE j.id = :a" + row_lock(sql), job))
+    if (!load_job(sql, row, "WHERE j.id = :a", job))
       return base::fail(Code::kNotFound, "no job \"{}\"", job.substr(0, 100));
     if (row.state == "cancelled") {
       reply.cancelled = true;
@@ -218,6 +255,7 @@ Result<api::HeartbeatReply> Farm::heartbeat(const std::string& job, const api::H
     if (row.state != "leased" || !base::equal_secret(row.lease_token, heartbeat.token)) return stale();
     const long long expires = now + settings_.farm_lease_ms;
     sql << "UPDATE jobs SET lease_expires_ms = :e WHERE id = :j", soci::use(expires), soci::use(job);
+    if (write_seen(row.agent)) agent_seen(sql, row.agent, now);
     long long room = settings_.farm_log_lines - row.log_lines;
     for (const std::string& line : heartbeat.log) {
       if (room-- <= 0) break;
@@ -232,8 +270,9 @@ Result<api::HeartbeatReply> Farm::heartbeat(const std::string& job, const api::H
       if (stage != row.stage || done != row.stage_done || total != row.stage_total) {
         sql << "UPDATE jobs SET stage = :s, stage_done = :d, stage_total = :t WHERE id = :j", soci::use(stage),
             soci::use(done), soci::use(total), soci::use(job);
-        const api::Progress progress{stage, done, total};
-        add_event(sql, job, "progress", now, "", &progress);
+        const api::Progress progress{stage, done, total, {}};
+        const auto remaining = history(sql, row.target).remaining_ms(progress);
+        add_event(sql, job, "progress", now, remaining ? std::to_string(*remaining) : "", &progress);
         changed = true;
       }
     }
@@ -298,7 +337,8 @@ Result<void> Farm::fail_attempt(const std::string& job, const api::Failure& fail
     JobRow row;
     XI_CHECK(load_leased(sql, row, job, failure.token));
     const bool handed_back = failure.error.kind == "lost_agent";
-    requeued = failure.retry && (handed_back || row.attempts < settings_.farm_attempts);
+    if (!handed_back) note_failure(sql, job, row.agent);
+    requeued = failure.retry && (handed_back || !is_poison(sql, row, settings_.farm_attempts, now));
     add_event(sql, job, "log", now,
               fmt::format("attempt {} failed: {}: {}", row.attempts, failure.error.kind,
                           cut_line(failure.error.message, 2000)));
@@ -317,20 +357,21 @@ Result<void> Farm::fail_attempt(const std::string& job, const api::Failure& fail
 
 namespace {
 
-// Ends the leases selected by `where`; a job without attempts left is poison: it has lost as many agents as it may.
+// Ends the leases selected by `where`; a job that has lost as many agents as it may is poison.
 std::vector<std::string> end_leases(soci::session& sql, const std::string& where, const std::string& value,
                                     long long now, const Settings& settings, Metrics& metrics) {
   std::vector<std::string> jobs;
   for (;;) {
     JobRow row;
-    if (!load_job(sql, row, "WHERE j.state = 'leased' AND " + where + " LIMIT 1" + row_lock(sql), value)) break;
+    if (!load_job(sql, row, "WHERE j.state = 'leased' AND " + where + " LIMIT 1", value)) break;
     add_event(sql, row.id, "log", now, fmt::format("attempt {} lost: agent {} went silent", row.attempts, row.agent));
-    if (row.attempts < settings.farm_attempts) {
+    note_failure(sql, row.id, row.agent);
+    if (!is_poison(sql, row, settings.farm_attempts, now)) {
       set_state(sql, row.id, "queued", now, settings.farm_usage_half_life_ms);
     } else {
       const api::BuildError error{
           "lost_agent", "unavailable",
-          fmt::format("the job lost its agent {} times; it is given up. The model may crash the agent: see the log",
+          fmt::format("agents went silent in {} attempts at this job; it is given up. The model may crash them: see the log",
                       row.attempts),
           ""};
       set_state(sql, row.id, "failed", now, settings.farm_usage_half_life_ms, api::encode(error));

@@ -10,7 +10,7 @@ namespace {
 const std::string kColumns =
     "SELECT j.id, j.organisation, j.build_key, j.state, j.model, j.onnx, j.target, j.build_precision, j.shapes, "
     "j.metadata, j.licence, j.lease_token, "
-    "j.agent, j.stage, j.engine, j.report, j.error, j.trace, j.ready, j.default_shapes, j.priority, j.attempts, j.lease_expires_ms, "
+    "j.agent, j.stage, j.engine, j.report, j.error, j.trace, j.tuning, j.ready, j.default_shapes, j.priority, j.attempts, j.lease_expires_ms, "
     "j.stage_done, j.stage_total, "
     "j.engine_bytes, j.last_event, j.log_lines, j.created_ms, j.started_ms, j.leased_ms, j.finished_ms FROM jobs j ";
 
@@ -23,7 +23,7 @@ bool load(soci::session& sql, JobRow& row, const std::string& tail, Uses&&... us
   const auto add = [&](auto& value) { statement.exchange(into(value)); };
   for (std::string* text : {&row.id, &row.organisation, &row.build_key, &row.state, &row.model, &row.onnx, &row.target,
                             &row.precision, &row.shapes, &row.metadata, &row.licence, &row.lease_token, &row.agent,
-                            &row.stage, &row.engine, &row.report, &row.error, &row.trace})
+                            &row.stage, &row.engine, &row.report, &row.error, &row.trace, &row.tuning})
     add(*text);
   for (long long* number :
        {&row.ready, &row.default_shapes, &row.priority, &row.attempts, &row.lease_expires_ms, &row.stage_done,
@@ -60,18 +60,18 @@ bool load_job(soci::session& sql, JobRow& row, const std::string& tail, const st
   return load(sql, row, tail, a, b);
 }
 
-std::string row_lock(soci::session& sql) { return sql.get_backend_name() == "postgresql" ? " FOR UPDATE" : ""; }
-
-void add_event(soci::session& sql, const std::string& job, const std::string& kind, long long now,
-               const std::string& body, const api::Progress* progress) {
+long long add_event(soci::session& sql, const std::string& job, const std::string& kind, long long now,
+                    const std::string& body, const api::Progress* progress) {
+  long long id = 0;
   sql << "UPDATE jobs SET last_event = last_event + 1 WHERE id = :j", soci::use(job);
+  sql << "SELECT last_event FROM jobs WHERE id = :j", soci::into(id), soci::use(job);
   const std::string stage = progress ? progress->stage : std::string();
   const long long done = progress ? progress->done : 0, total = progress ? progress->total : 0;
-  sql << "INSERT INTO events (job, id, kind, time_ms, body, stage, stage_done, stage_total) SELECT id, last_event, "
-         "CAST(:k AS TEXT), CAST(:t AS BIGINT), CAST(:b AS TEXT), CAST(:s AS TEXT), CAST(:d AS BIGINT), CAST(:n AS BIGINT) "
-         "FROM jobs WHERE id = :j",
-      soci::use(kind), soci::use(now), soci::use(body), soci::use(stage), soci::use(done), soci::use(total),
-      soci::use(job);
+  sql << "INSERT INTO events (job, id, kind, time_ms, body, stage, stage_done, stage_total) VALUES (:j, :i, :k, :t, "
+         ":b, :s, :d, :n)",
+      soci::use(job), soci::use(id), soci::use(kind), soci::use(now), soci::use(body), soci::use(stage),
+      soci::use(done), soci::use(total);
+  return id;
 }
 
 void set_state(soci::session& sql, const std::string& job, const std::string& state, long long now,
@@ -81,6 +81,7 @@ void set_state(soci::session& sql, const std::string& job, const std::string& st
   sql << "UPDATE jobs SET state = :s, lease_token = '', lease_expires_ms = 0, error = :e, finished_ms = :f WHERE id = "
          ":j",
       soci::use(state), soci::use(error_json), soci::use(finished), soci::use(job);
+  if (finished != 0) sql << "DELETE FROM job_failures WHERE job = :j", soci::use(job);
   add_event(sql, job, "state", now, state);
 }
 

@@ -2,6 +2,7 @@
 #include "api/codec.h"
 #include "base/digest.h"
 #include "server/farm/feeds.h"
+#include "server/farm/kernels.h"
 #include "server/routes/route.h"
 #include "server/services.h"
 
@@ -9,6 +10,22 @@ namespace xinfer::server::routes {
 
 using base::Code;
 using http::Response;
+
+namespace {
+
+// The size of a blob that an agent has uploaded.
+base::Result<std::int64_t> uploaded_bytes(Services& services, const Call& call, const std::string& digest, const char* what) {
+  if (!base::is_sha256(digest))
+    return std::unexpected(base::Error{Code::kInvalidArgument, "expected the SHA-256 of an uploaded blob", what});
+  // Two attempts that made the same bytes are one blob: whoever holds it, the store has it.
+  XI_TRY(const auto size, services.store.size(digest));
+  XI_TRY(const bool uploaded, services.farm.may_read_blob(call.principal.organisation, digest));
+  if (!size || !uploaded)
+    return std::unexpected(base::Error{Code::kNotFound, fmt::format("no such blob: upload the {} first", what), what});
+  return static_cast<std::int64_t>(*size);
+}
+
+}  // namespace
 
 void lease_job(Services& services, Call call, std::shared_ptr<http::Exchange> exchange) {
   auto request = decode_body<api::LeaseRequest>(call);
@@ -38,16 +55,37 @@ Reply sign(Services& services, Call& call) {
   return Response::json(200, api::encode(api::Signature{signature, services.key.public_key_hex()}));
 }
 
+// Kernels are asked for and given under a lease, which says whose they are.
+Reply find_kernels(Services& services, Call& call) {
+  XI_TRY(const api::KernelQuery query, decode_body<api::KernelQuery>(call));
+  XI_TRY(const farm::Farm::Leased leased, services.farm.check_lease(call.path["id"], query.token));
+  XI_TRY(auto kernels, farm::find_kernels(services.database, leased.organisation, query.names, services.now_ms()));
+  services.metrics.count("xinfer_kernels_asked_total", "", static_cast<double>(query.names.size()));
+  services.metrics.count("xinfer_kernels_found_total", "", static_cast<double>(kernels.size()));
+  return Response::json(200, api::encode(api::KernelList{std::move(kernels)}));
+}
+
+Reply get_kernels(Services& services, Call& call) {
+  XI_TRY(const farm::Farm::Leased leased,
+         services.farm.check_lease(call.path["id"], call.request.header("x-lease-token")));
+  const std::string bundle = call.path["digest"];
+  XI_TRY(const bool allowed, farm::may_read_bundle(services.database, leased.organisation, bundle));
+  if (!allowed) return base::fail(Code::kNotFound, "no kernels \"{}\"", bundle.substr(0, 100));
+  return send_object(services, call, bundle, true, "");
+}
+
+Reply add_kernels(Services& services, Call& call) {
+  XI_TRY(const api::KernelOffer offer, decode_body<api::KernelOffer>(call));
+  XI_TRY(const farm::Farm::Leased leased, services.farm.check_lease(call.path["id"], offer.token));
+  XI_TRY(const std::int64_t bytes, uploaded_bytes(services, call, offer.bundle, "bundle"));
+  XI_CHECK(farm::add_kernels(services.database, leased.organisation, offer.bundle, bytes, offer.kernels, services.now_ms()));
+  return Response{204, {}, {}, {}};
+}
+
 Reply complete_job(Services& services, Call& call) {
   XI_TRY(const api::Completion completion, decode_body<api::Completion>(call));
-  if (!base::is_sha256(completion.engine))
-    return std::unexpected(base::Error{Code::kInvalidArgument, "expected the SHA-256 of an uploaded blob", "engine"});
-  // Two attempts that made the same bytes are one blob: whoever holds it, the store has it.
-  XI_TRY(const auto size, services.store.size(completion.engine));
-  XI_TRY(const bool uploaded, services.farm.may_read_blob(call.principal.organisation, completion.engine));
-  if (!size || !uploaded)
-    return std::unexpected(base::Error{Code::kNotFound, "no such blob: upload the engine first", "engine"});
-  XI_CHECK(services.farm.complete(call.path["id"], completion, static_cast<std::int64_t>(*size)));
+  XI_TRY(const std::int64_t bytes, uploaded_bytes(services, call, completion.engine, "engine"));
+  XI_CHECK(services.farm.complete(call.path["id"], completion, bytes));
   return Response{204, {}, {}, {}};
 }
 

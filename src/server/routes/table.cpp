@@ -217,10 +217,52 @@ std::vector<Route> agent_routes() {
        &Settings::http_json_bytes, of<api::Heartbeat>(), of<api::HeartbeatReply>()},
       {"POST", "/v1/agents/jobs/{id}/sign", P::kRunJobs, "agents", "Sign the header of an engine built under a lease.",
        sign, nullptr, Body::kJson, &Settings::http_json_bytes, of<api::SignRequest>(), of<api::Signature>()},
+      {"POST", "/v1/agents/jobs/{id}/kernels/find", P::kRunJobs, "agents",
+       "Which of these compiled kernels the hub has for the job's organisation.", find_kernels, nullptr, Body::kJson,
+       &Settings::http_json_bytes, of<api::KernelQuery>(), of<api::KernelList>()},
+      {"GET",
+       "/v1/agents/jobs/{id}/kernels/{digest}",
+       P::kRunJobs,
+       "agents",
+       "A bundle of compiled kernels.",
+       get_kernels,
+       nullptr,
+       Body::kNone,
+       nullptr,
+       nullptr,
+       nullptr,
+       200,
+       "application/octet-stream",
+       {kLeaseToken, kRange}},
+      {"POST", "/v1/agents/jobs/{id}/kernels", P::kRunJobs, "agents",
+       "Give kernels that a build has compiled, in an uploaded bundle.", add_kernels, nullptr, Body::kJson,
+       &Settings::http_json_bytes, of<api::KernelOffer>(), nullptr, 204},
       {"POST", "/v1/agents/jobs/{id}/complete", P::kRunJobs, "agents", "Finish a job with an uploaded engine.",
        complete_job, nullptr, Body::kJson, &Settings::http_json_bytes, of<api::Completion>(), nullptr, 204},
       {"POST", "/v1/agents/jobs/{id}/fail", P::kRunJobs, "agents", "Report a failed attempt.", fail_job, nullptr,
        Body::kJson, &Settings::http_json_bytes, of<api::Failure>(), nullptr, 204},
+  };
+}
+
+std::vector<Route> tuning_routes() {
+  return {
+      {"GET", "/v1/tuning/{target}", P::kReadBuilds, "tuning",
+       "Tuning records for a GPU: the organisation's over everybody's.", get_tuning, nullptr, Body::kNone, nullptr, nullptr,
+       of<api::TuningRecords>()},
+      {"PUT",
+       "/v1/tuning/{target}",
+       P::kBuild,
+       "tuning",
+       "Add records to the organisation's. Later builds use them.",
+       add_tuning,
+       nullptr,
+       Body::kJson,
+       &Settings::http_json_bytes,
+       of<api::TuningRecords>(),
+       of<api::TuningRecords>(),
+       200,
+       "application/json",
+       {{"scope", "query", "string", "public: for everybody, by administrators"}}},
   };
 }
 
@@ -284,7 +326,7 @@ bool match_path(std::string_view pattern, std::string_view path, std::map<std::s
 const std::vector<Route>& table() {
   static const std::vector<Route> kTable = [] {
     std::vector<Route> all;
-    for (auto* part : {model_routes, upload_routes, build_routes, agent_routes, access_routes, system_routes})
+    for (auto* part : {model_routes, upload_routes, build_routes, agent_routes, tuning_routes, access_routes, system_routes})
       for (Route& route : part()) all.push_back(std::move(route));
     return all;
   }();

@@ -21,6 +21,7 @@ const std::string kUnreferenced =
     " NOT EXISTS (SELECT 1 FROM blob_holders h WHERE h.digest = b.digest AND h.organisation <> 'agents')"
     " AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.onnx = b.digest)"
     " AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.engine = b.digest)"
+    " AND NOT EXISTS (SELECT 1 FROM kernels k WHERE k.bundle = b.digest)"
     " AND NOT EXISTS (SELECT 1 FROM confirmed_sources c WHERE c.sha256 = b.digest)"
     " AND NOT EXISTS (SELECT 1 FROM upload_parts p JOIN uploads u ON u.id = p.upload WHERE p.sha256 = b.digest AND "
     "u.state = 'open') ";

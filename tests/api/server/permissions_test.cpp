@@ -50,6 +50,11 @@ constexpr Row kRows[] = {
     {"GET", "/v1/agents/jobs/{id}/input", "g"},
     {"POST", "/v1/agents/jobs/{id}/heartbeat", "g"},
     {"POST", "/v1/agents/jobs/{id}/sign", "g"},
+    {"POST", "/v1/agents/jobs/{id}/kernels/find", "g"},
+    {"GET", "/v1/agents/jobs/{id}/kernels/{digest}", "g"},
+    {"POST", "/v1/agents/jobs/{id}/kernels", "g"},
+    {"GET", "/v1/tuning/{target}", "vda"},
+    {"PUT", "/v1/tuning/{target}", "da"},
     {"POST", "/v1/agents/jobs/{id}/complete", "g"},
     {"POST", "/v1/agents/jobs/{id}/fail", "g"},
 };

@@ -93,7 +93,7 @@ TEST_F(Sandbox, Crash) {
 TEST_F(Sandbox, ExitStatusWithoutAWord) {
   const Ending ending = run("exit 3");
   EXPECT_EQ(ending.exit_code, 3);
-  EXPECT_EQ(describe(ending, job.limits).message, "the compiler ended with status 3 and no message");
+  EXPECT_EQ(describe(ending, job.limits).message, "the compiler ended with status 3 and no message: this is a bug of ours; report it with the model");
 }
 
 TEST_F(Sandbox, MemoryIsLimited) {
