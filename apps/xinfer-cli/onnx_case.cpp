@@ -110,8 +110,8 @@ base::Result<Value> put_together(const std::string& name, const ir::ValueType& t
 }
 
 // Engines of one case: data sets of equal input shapes share one. Where an input decides shapes or branches, an engine of
-// static shapes cannot take it: then it is fixed to the data set's value (where it is not found, all small inputs are), and the
-// outcome says so.
+// static shapes cannot take it: then it is fixed to the data set's value, and the outcome says so. No other input is ever fixed:
+// an engine that holds its inputs would show nothing about kernels.
 class Engines {
  public:
   using Ptr = std::shared_ptr<const engine::Engine>;
@@ -130,21 +130,17 @@ class Engines {
     auto engine = build(shapes, {});
     if (engine) return engines_[shapes] = *engine;
     if (engine.error().code != Code::kUnsupported) return engine;
-    for (const Fixed& values : {deciding(shapes, inputs), small(inputs, false), small(inputs, true)}) {
-      if (values.empty()) continue;
-      if (auto specialised = build(shapes, values)) {
-        fixed_.clear();
-        for (const auto& [name, value] : values) fixed_.push_back(name);
-        return specialised;  // not kept: another data set has other values
-      }
-    }
-    return engine;
+    const Fixed values = deciding(shapes, inputs);
+    if (values.empty()) return engine;
+    auto specialised = build(shapes, values);
+    fixed_.clear();
+    for (const auto& [name, value] : values) fixed_.push_back(name);
+    return specialised;  // not kept: another data set has other values
   }
   /// Inputs that had to be fixed.
   const std::vector<std::string>& fixed() const { return fixed_; }
 
  private:
-  static constexpr std::int64_t kMaxFixedElements = 64;
   using Fixed = std::map<std::string, tensor::Tensor>;
 
   // One value can hide another: asked until nothing new comes.
@@ -161,15 +157,6 @@ class Engines {
       if (build.input_values.size() == before) return std::move(build.input_values);
     }
   }
-  static Fixed small(const Inputs& inputs, bool floats) {
-    Fixed values;
-    for (const auto& [name, tensor] : inputs)
-      if (tensor->rank() <= 1 && tensor->num_elements() <= kMaxFixedElements && tensor->dtype() != tensor::DType::kString &&
-          (floats || !tensor::is_float(tensor->dtype())))
-        values.emplace(name, *tensor);
-    return values;
-  }
-
   base::Result<Ptr> build(const InputShapes& shapes, Fixed values) {
     compiler::BuildOptions build;
     build.target = options_.target;

@@ -36,8 +36,9 @@ class ControlFlow {
     if (resolved) return true;
     if (depth_ > kMaxDepth) return false;
     ++depth_;
-    XI_TRY(const bool expanded, expand(rewriter, node, again));
+    auto tried = expand(rewriter, node, again);
     --depth_;
+    XI_TRY(const bool expanded, std::move(tried));
     if (!expanded) XI_CHECK(put_together_inputs(rewriter, node));
     return expanded;
   }
@@ -94,17 +95,19 @@ class ControlFlow {
       return true;
     }
     const std::size_t mark = rewriter.mark();
-    XI_TRY(const auto a, inline_graph(rewriter, outer_, *yes, {}, again));
-    XI_TRY(const auto b, inline_graph(rewriter, outer_, *no, {}, again));
-    // Both are computed and one is chosen, which needs equal types.
-    bool selectable = a.size() == b.size();
-    for (std::size_t i = 0; selectable && i < a.size(); ++i) selectable = sequences_.is_selectable(rewriter, a[i], b[i]);
+    const auto a = inline_graph(rewriter, outer_, *yes, {}, again), b = inline_graph(rewriter, outer_, *no, {}, again);
+    // Both are computed and one is chosen, which needs equal types. A branch that these sizes do not fit is never taken: then
+    // the condition has to be known.
+    for (const auto* branch : {&a, &b})
+      if (!*branch && branch->error().code != Code::kInvalidArgument) return std::unexpected(branch->error());
+    bool selectable = a && b && a->size() == b->size();
+    for (std::size_t i = 0; selectable && i < a->size(); ++i) selectable = sequences_.is_selectable(rewriter, (*a)[i], (*b)[i]);
     if (!selectable) {
       rewriter.rewind(mark);
       return false;
     }
-    for (std::size_t i = 0; i < node.outputs.size() && i < a.size(); ++i)
-      if (node.outputs[i] != kNoValue) XI_CHECK(sequences_.select(rewriter, node.outputs[i], node.inputs[0], a[i], b[i]));
+    for (std::size_t i = 0; i < node.outputs.size() && i < a->size(); ++i)
+      if (node.outputs[i] != kNoValue) XI_CHECK(sequences_.select(rewriter, node.outputs[i], node.inputs[0], (*a)[i], (*b)[i]));
     return true;
   }
 

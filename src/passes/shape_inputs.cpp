@@ -69,7 +69,6 @@ constexpr Parameters kParameters[] = {
     {"Squeeze", at({1})},
     {"Tile", at({1})},
     {"TopK", at({1})},
-    {"Trilu", at({1}), true},
     {"Unsqueeze", at({1})},
 };
 

@@ -1,9 +1,11 @@
 #include "queue/channel.h"
 
 #include <amqp.h>
+#include <amqp_ssl_socket.h>
 #include <amqp_tcp_socket.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 
 namespace xinfer::queue {
@@ -32,6 +34,22 @@ Result<void> check(const amqp_rpc_reply_t& reply, std::string_view what) {
   if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && reply.reply.id == AMQP_CONNECTION_CLOSE_METHOD)
     return broken(what, text_of(static_cast<amqp_connection_close_t*>(reply.reply.decoded)->reply_text));
   return broken(what, "the broker refused");
+}
+
+// The socket belongs to the connection. With TLS the broker's certificate is checked, and that it is the host's.
+Result<amqp_socket_t*> new_socket(amqp_connection_state_t connection, bool tls) {
+  if (!tls) return amqp_tcp_socket_new(connection);
+  const char* file = std::getenv("XINFER_CA_FILE");
+  const std::string authorities = file && *file ? file : "/etc/ssl/certs/ca-certificates.crt";
+  amqp_socket_t* const socket = amqp_ssl_socket_new(connection);
+  if (!socket) return std::unexpected(base::Error{Code::kOutOfMemory, "no TLS session", "queue"});
+  amqp_ssl_socket_set_verify_peer(socket, 1);
+  amqp_ssl_socket_set_verify_hostname(socket, 1);
+  if (amqp_ssl_socket_set_cacert(socket, authorities.c_str()) != AMQP_STATUS_OK)
+    return std::unexpected(base::Error{
+        Code::kInvalidArgument,
+        fmt::format("no certificates of authorities in {}: install ca-certificates, or set XINFER_CA_FILE", authorities), "queue"});
+  return socket;
 }
 
 }  // namespace
@@ -63,13 +81,10 @@ Result<std::unique_ptr<Channel>> Channel::connect(const std::string& url, int ti
   amqp_connection_info info;
   if (amqp_parse_url(copy.data(), &info) != AMQP_STATUS_OK)
     return std::unexpected(
-        base::Error{Code::kInvalidArgument, "expected amqp://USER:PASSWORD@HOST:PORT/VHOST", "queue"});
-  if (info.ssl)
-    return std::unexpected(
-        base::Error{Code::kUnsupported, "amqps:// is not spoken: put a TLS proxy in front of the broker", "queue"});
+        base::Error{Code::kInvalidArgument, "expected amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps://", "queue"});
   auto state = std::make_unique<State>();
   state->timeout = {timeout_ms / 1000, (timeout_ms % 1000) * 1000};
-  amqp_socket_t* socket = amqp_tcp_socket_new(state->connection);
+  XI_TRY(amqp_socket_t* const socket, new_socket(state->connection, info.ssl));
   amqp_set_handshake_timeout(state->connection, &state->timeout);
   amqp_set_rpc_timeout(state->connection, &state->timeout);
   if (const int status = amqp_socket_open_noblock(socket, info.host, info.port, &state->timeout);

@@ -20,7 +20,8 @@ struct Message {
 /// One connection with one channel. Not thread-safe. After an error it is of no further use: connect again.
 class Channel {
  public:
-  /// `url`: "amqp://USER:PASSWORD@HOST:PORT/VHOST". kInvalidArgument, kUnsupported (amqps), kUnavailable.
+  /// `url`: "amqp://USER:PASSWORD@HOST:PORT/VHOST"; amqps for TLS, with a certificate for HOST by an authority of
+  /// $XINFER_CA_FILE, else of the system. kInvalidArgument, kUnavailable.
   /// `heartbeat_s`: for those who call next() all the time, 0 for others.
   [[nodiscard]] static base::Result<std::unique_ptr<Channel>> connect(const std::string& url, int timeout_ms,
                                                                       int heartbeat_s = 0);

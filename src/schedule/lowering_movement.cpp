@@ -213,16 +213,17 @@ Result<E> gather_nd(Context& c) {
 }
 
 Result<E> trilu(Context& c) {
-  std::int64_t k = 0;
-  if (c.has(1)) {
-    const auto* known = c.constant(1);
-    if (!known) return fail(Code::kUnsupported, "Trilu's k is computed at run time; only a constant is supported");
-    k = known->as_int64(0);
-  }
   std::size_t rank = c.index.size();
   E distance = c.pool.sub(c.index[rank - 1], c.index[rank - 2]);  // column - row
-  E kept = c.node.attributes.integer("upper", 1) ? c.pool.in_range(distance, k, INT64_MAX)
-                                                 : c.pool.in_range(distance, INT64_MIN, k);
+  const bool upper = c.node.attributes.integer("upper", 1) != 0;
+  E kept;
+  if (c.has(1) && !c.constant(1)) {
+    E k = c.read(1, std::vector<E>(c.shape(1).size(), c.pool.integer(0)));
+    kept = upper ? c.pool.call(Fn::kLe, k, distance) : c.pool.call(Fn::kLe, distance, k);
+  } else {
+    const std::int64_t k = c.has(1) ? c.constant(1)->as_int64(0) : 0;
+    kept = upper ? c.pool.in_range(distance, k, INT64_MAX) : c.pool.in_range(distance, INT64_MIN, k);
+  }
   return c.pool.select(kept, c.broadcast(0), c.pool.constant(0, c.out_dtype()));
 }
 

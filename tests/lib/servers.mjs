@@ -123,6 +123,19 @@ export class Rabbitmq {
   get url() {
     return `amqp://guest:guest@127.0.0.1:${this.port}/`;
   }
+  // Undefined where no certificate could be made.
+  get tlsUrl() {
+    return this.certificate && `amqps://guest:guest@localhost:${this.tlsPort}/`;
+  }
+  // Lines of the configuration file.
+  speakTls() {
+    const certificate = path.join(this.folder, 'certificate.pem');
+    const key = path.join(this.folder, 'certificate.key');
+    run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', certificate]);
+    fs.chmodSync(certificate, 0o644);
+    this.certificate = certificate;
+    return `listeners.ssl.default = 127.0.0.1:${this.tlsPort}\nssl_options.certfile = ${certificate}\nssl_options.keyfile = ${key}\n`;
+  }
   environment() {
     return {
       PATH: process.env.PATH, HOME: this.folder, HOSTNAME: 'localhost', RABBITMQ_NODENAME: `hub${this.port}@localhost`, RABBITMQ_CONFIG_FILE: path.join(this.folder, 'rabbitmq.conf'),
@@ -133,9 +146,9 @@ export class Rabbitmq {
   }
   async start() {
     if (!this.port) {
-      [this.port, this.distPort, this.epmdPort] = [await freePort(), await freePort(), await freePort()];
+      [this.port, this.tlsPort, this.distPort, this.epmdPort] = [await freePort(), await freePort(), await freePort(), await freePort()];
       fs.mkdirSync(this.folder, { recursive: true });
-      fs.writeFileSync(path.join(this.folder, 'rabbitmq.conf'), `listeners.tcp.default = 127.0.0.1:${this.port}\nloopback_users = none\n`);
+      fs.writeFileSync(path.join(this.folder, 'rabbitmq.conf'), `listeners.tcp.default = 127.0.0.1:${this.port}\nloopback_users = none\n${has('openssl') ? this.speakTls() : ''}`);
       fs.writeFileSync(path.join(this.folder, 'plugins'), '[].\n');
       own(this.folder, 'rabbitmq');
     }

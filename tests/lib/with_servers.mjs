@@ -1,5 +1,5 @@
 // usage: node with_servers.mjs postgresql,s3,rabbitmq COMMAND…: runs COMMAND with real servers, named by variables of its
-// environment (XI_TEST_POSTGRESQL, XI_TEST_S3 with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, XI_TEST_RABBITMQ). Exit
+// environment (XI_TEST_POSTGRESQL, XI_TEST_S3 with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, XI_TEST_RABBITMQ, and where openssl is installed XI_TEST_RABBITMQ_TLS with XI_TEST_RABBITMQ_CERTIFICATE). Exit
 // status 77 (SKIP) where one is not installed.
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -25,6 +25,7 @@ try {
   const env = { ...process.env };
   if (servers.postgresql) env.XI_TEST_POSTGRESQL = servers.postgresql.url;
   if (servers.rabbitmq) env.XI_TEST_RABBITMQ = servers.rabbitmq.url;
+  if (servers.rabbitmq?.tlsUrl) Object.assign(env, { XI_TEST_RABBITMQ_TLS: servers.rabbitmq.tlsUrl, XI_TEST_RABBITMQ_CERTIFICATE: servers.rabbitmq.certificate });
   if (servers.s3) Object.assign(env, { XI_TEST_S3: servers.s3.url, AWS_ACCESS_KEY_ID: servers.s3.accessKey, AWS_SECRET_ACCESS_KEY: servers.s3.secretKey });
   const child = spawn(command[0], command.slice(1), { env, stdio: 'inherit' });
   status = await new Promise((done) => child.once('exit', (code) => done(code ?? 1)));

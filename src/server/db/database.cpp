@@ -21,7 +21,7 @@ using base::Result;
 
 namespace {
 
-constexpr int kReaders = 6;
+constexpr int kReaders = 8;
 constexpr std::string_view kSqlite = "sqlite:", kPostgresql = "postgresql://", kPostgres = "postgres://";
 
 // Statements that hang and transactions whose hub has vanished must not hold up the others.
@@ -76,7 +76,8 @@ bool is_broken(soci::session& session) {
 
 }  // namespace
 
-// One session for all writers, in turn: SQLite has one writer at a time, and on PostgreSQL they take one lock.
+// One session for all writers, in turn: SQLite has one writer at a time, and on PostgreSQL they take one lock. Updates there
+// take one of the sessions for reading.
 class Database::State {
  public:
   State(Kind kind, std::string url, std::string target) : kind(kind), url(std::move(url)), target_(std::move(target)) {
@@ -88,8 +89,12 @@ class Database::State {
     }
   }
 
+  bool alone(Access access) const {
+    return access == Access::kWrite || (access == Access::kUpdate && kind == Kind::kSqlite);
+  }
+
   soci::session* take(Access access) {
-    if (access == Access::kWrite) {
+    if (alone(access)) {
       writing_.lock();
       return &writer_;
     }
@@ -100,7 +105,7 @@ class Database::State {
     return session;
   }
   void give(soci::session* session, Access access) {
-    if (access == Access::kWrite) return writing_.unlock();
+    if (alone(access)) return writing_.unlock();
     {
       const std::lock_guard lock(mutex_);
       free_.push_back(session);
@@ -157,6 +162,7 @@ void Database::Session::begin() {
   open_ = true;
   if (access_ == Access::kSnapshot)
     *session_ << (postgresql ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : "BEGIN");
+  else if (access_ == Access::kUpdate && postgresql) *session_ << "BEGIN";
   else *session_ << (postgresql ? kBeginWriting : "BEGIN IMMEDIATE");
 }
 void Database::Session::commit() {

@@ -47,6 +47,12 @@ class Database {
     return run(Access::kWrite, std::forward<Work>(work));
   }
 
+  /// The same beside other writers, where the database can: the work locks the rows that it changes and looks at no others.
+  template <class Work>
+  auto update(Work&& work) -> std::invoke_result_t<Work, soci::session&> {
+    return run(Access::kUpdate, std::forward<Work>(work));
+  }
+
   Kind kind() const;
   const std::string& url() const;
 
@@ -58,7 +64,7 @@ class Database {
   [[nodiscard]] base::Result<std::int64_t> migrate(const std::vector<std::int64_t>* only = nullptr);
 
  private:
-  enum class Access { kRead, kSnapshot, kWrite };
+  enum class Access { kRead, kSnapshot, kWrite, kUpdate };
   class State;
   class Session {
    public:

@@ -60,18 +60,18 @@ bool load_job(soci::session& sql, JobRow& row, const std::string& tail, const st
   return load(sql, row, tail, a, b);
 }
 
-long long add_event(soci::session& sql, const std::string& job, const std::string& kind, long long now,
-                    const std::string& body, const api::Progress* progress) {
-  long long id = 0;
+std::string row_lock(soci::session& sql) { return sql.get_backend_name() == "postgresql" ? " FOR UPDATE" : ""; }
+
+void add_event(soci::session& sql, const std::string& job, const std::string& kind, long long now,
+               const std::string& body, const api::Progress* progress) {
   sql << "UPDATE jobs SET last_event = last_event + 1 WHERE id = :j", soci::use(job);
-  sql << "SELECT last_event FROM jobs WHERE id = :j", soci::into(id), soci::use(job);
   const std::string stage = progress ? progress->stage : std::string();
   const long long done = progress ? progress->done : 0, total = progress ? progress->total : 0;
-  sql << "INSERT INTO events (job, id, kind, time_ms, body, stage, stage_done, stage_total) VALUES (:j, :i, :k, :t, "
-         ":b, :s, :d, :n)",
-      soci::use(job), soci::use(id), soci::use(kind), soci::use(now), soci::use(body), soci::use(stage),
-      soci::use(done), soci::use(total);
-  return id;
+  sql << "INSERT INTO events (job, id, kind, time_ms, body, stage, stage_done, stage_total) SELECT id, last_event, "
+         "CAST(:k AS TEXT), CAST(:t AS BIGINT), CAST(:b AS TEXT), CAST(:s AS TEXT), CAST(:d AS BIGINT), CAST(:n AS BIGINT) "
+         "FROM jobs WHERE id = :j",
+      soci::use(kind), soci::use(now), soci::use(body), soci::use(stage), soci::use(done), soci::use(total),
+      soci::use(job);
 }
 
 void set_state(soci::session& sql, const std::string& job, const std::string& state, long long now,

@@ -21,8 +21,11 @@ struct JobRow {
 bool load_job(soci::session& sql, JobRow& row, const std::string& tail, const std::string& a);
 bool load_job(soci::session& sql, JobRow& row, const std::string& tail, const std::string& a, const std::string& b);
 
-/// Appends an event and moves the job's counters. Returns its number.
-long long add_event(soci::session& sql, const std::string& job, const std::string& kind, long long now,
+/// The end of a query whose rows the transaction is going to change; empty where there is one writer at a time anyway.
+std::string row_lock(soci::session& sql);
+
+/// Appends an event and moves the job's counter of them.
+void add_event(soci::session& sql, const std::string& job, const std::string& kind, long long now,
                     const std::string& body, const api::Progress* progress = nullptr);
 
 /// The job goes to `state` (an event says so). A lease ends, and its organisation is charged for its time.
