@@ -129,12 +129,13 @@ Result<bool> expand_multi_head_attention(Rewriter& rewriter, Node& node) {
   std::vector<ValueId> inputs;
   for (std::int64_t i = 0, begin = 0; i < 3; ++i) {
     const ValueId x = node.inputs[static_cast<std::size_t>(i)];
-    const std::int64_t width = rewriter.type(x).shape()[2];
-    inputs.push_back(has_input(node, 3) ? f.call("Add", {x, f.slice(node.inputs[3], 0, begin, begin + width)}) : x);
+    const Shape shape = rewriter.type(x).shape();
+    const std::int64_t width = shape.back();  // what is split already has had its bias
+    inputs.push_back(has_input(node, 3) && shape.size() == 3 ? f.call("Add", {x, f.slice(node.inputs[3], 0, begin, begin + width)}) : x);
     begin += width;
   }
   const Shape key = rewriter.type(node.inputs[1]).shape();
-  const std::int64_t keys = key[1] + (has_input(node, 6) ? rewriter.type(node.inputs[6]).shape()[2] : 0);
+  const std::int64_t keys = key[key.size() - 2] + (has_input(node, 6) ? rewriter.type(node.inputs[6]).shape()[2] : 0);
   const DType dtype = rewriter.type(node.inputs[0]).dtype;
   XI_TRY(const ValueId mask, additive_mask(f, rewriter, optional(node, 4), dtype, key[0], keys, node.attributes.real("mask_filter_value", -10000)));
   inputs.insert(inputs.end(), {sum(f, mask, optional(node, 5)), optional(node, 6), optional(node, 7)});

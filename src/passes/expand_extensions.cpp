@@ -81,7 +81,36 @@ Result<bool> expand_fused_matmul(Rewriter& rewriter, Node& node) {
   return f.finish();
 }
 
-constexpr Expansion kFused[] = {{"com.microsoft.FusedConv", expand_fused_conv},
+// x + bias + skip.
+Result<bool> expand_bias_add(Rewriter& rewriter, Node& node) {
+  Formula f(rewriter);
+  f.call_into(node.outputs[0], "Add", {f.call("Add", {node.inputs[0], node.inputs[1]}), node.inputs[2]});
+  return f.finish();
+}
+
+Result<bool> expand_bias_split_gelu(Rewriter& rewriter, Node& node) {
+  const auto dims = rewriter.type(node.inputs[0]).dims;
+  if (!dims || dims->empty() || !dims->back().is_static()) return false;
+  Formula f(rewriter);
+  const std::int64_t axis = static_cast<std::int64_t>(dims->size()) - 1, half = dims->back().value / 2;
+  const ValueId x = f.call("Add", {node.inputs[0], node.inputs[1]});
+  f.call_into(node.outputs[0], "Mul", {f.slice(x, axis, 0, half), f.call("Gelu", {f.slice(x, axis, half, 2 * half)})});
+  return f.finish();
+}
+
+Result<bool> expand_distances(Rewriter& rewriter, Node& node) {
+  const std::string metric = node.attributes.string("metric", "sqeuclidean");
+  if (metric != "sqeuclidean" && metric != "euclidean") return base::fail(base::Code::kUnsupported, "metric '{}'", metric);
+  Formula f(rewriter);
+  const ValueId apart = f.call("Sub", {f.unsqueeze(node.inputs[0], {1}), f.unsqueeze(node.inputs[1], {0})});
+  f.call_into(node.outputs[0], metric == "euclidean" ? "ReduceL2" : "ReduceSumSquare", {apart, f.integers({2})}, with("keepdims", 0));
+  return f.finish();
+}
+
+constexpr Expansion kFused[] = {{"com.microsoft.BiasAdd", expand_bias_add},
+                                {"com.microsoft.BiasSplitGelu", expand_bias_split_gelu},
+                                {"com.microsoft.CDist", expand_distances},
+                                {"com.microsoft.FusedConv", expand_fused_conv},
                                 {"com.microsoft.FusedGemm", expand_fused_gemm},
                                 {"com.microsoft.FusedMatMul", expand_fused_matmul},
                                 {"com.microsoft.TransposeMatMul", expand_fused_matmul}};

@@ -58,6 +58,20 @@ Result<bool> expand_softmax(Rewriter& rewriter, Node& node) {
   return expand_unary(rewriter, node, "Softmax", with("axis", axis));
 }
 
+Result<bool> expand_reduce_mean(Rewriter& rewriter, Node& node) {
+  Formula f(rewriter);
+  const ValueId axes = f.integers(node.attributes.integers("axes"));
+  const ValueId y = f.call("ReduceMean", {dequantized(f, node, 0, 1, 2), axes}, with("keepdims", node.attributes.integer("keepdims", 1)));
+  quantize(f, rewriter, node, y, 3, 4);
+  return f.finish();
+}
+
+Result<bool> expand_where(Rewriter& rewriter, Node& node) {
+  Formula f(rewriter);
+  quantize(f, rewriter, node, f.call("Where", {node.inputs[0], dequantized(f, node, 1, 2, 3), dequantized(f, node, 4, 5, 6)}), 7, 8);
+  return f.finish();
+}
+
 Result<bool> expand_concat(Rewriter& rewriter, Node& node) {
   Formula f(rewriter);
   std::vector<ValueId> parts;
@@ -131,6 +145,8 @@ constexpr Expansion kQuantized[] = {{"com.microsoft.QuantizeLinear", rename},
                                     {"com.microsoft.QLinearAveragePool", expand_average_pool},
                                     {"com.microsoft.QLinearSoftmax", expand_softmax},
                                     {"com.microsoft.QLinearConcat", expand_concat},
+                                    {"com.microsoft.QLinearReduceMean", expand_reduce_mean},
+                                    {"com.microsoft.QLinearWhere", expand_where},
                                     {"com.microsoft.MatMulIntegerToFloat", expand_matmul_to_float},
                                     {"com.microsoft.DynamicQuantizeMatMul", expand_dynamic_matmul},
                                     {"com.microsoft.QGemm", expand_qgemm},

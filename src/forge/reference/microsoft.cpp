@@ -108,6 +108,44 @@ Values biased(const Call& call) {
   return result(std::move(out));
 }
 
+// Half of the features of x + bias times the activated other half.
+Values bias_split_gelu(const Call& call) {
+  Tensor out = call.make();
+  auto x = doubles(call.in(0)), bias = doubles(call.in(1));
+  const std::size_t half = index_of(out.shape().back());
+  std::vector<double> y;
+  for (std::size_t row = 0; half > 0 && row < x.size(); row += 2 * half)
+    for (std::size_t i = 0; i < half; ++i) y.push_back((x[row + i] + bias[i]) * erf_gelu(x[row + half + i] + bias[half + i]));
+  store(out, y);
+  return result(std::move(out));
+}
+
+Values bias_add(const Call& call) {
+  Tensor out = call.make();
+  auto x = doubles(call.in(0)), bias = doubles(call.in(1)), skip = doubles(call.in(2));
+  if (skip.size() != x.size() || bias.empty()) return fail(Code::kInvalidArgument, "the bias or the skip connection does not fit");
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] += bias[i % bias.size()] + skip[i];
+  store(out, x);
+  return result(std::move(out));
+}
+
+// Between all rows of a and all of b.
+Values distances(const Call& call) {
+  Tensor out = call.make();
+  auto a = doubles(call.in(0)), b = doubles(call.in(1));
+  const std::string metric = call.text("metric", "sqeuclidean");
+  const std::size_t width = index_of(call.in(0).shape()[1]), rows = index_of(out.shape()[0]), columns = index_of(out.shape()[1]);
+  std::vector<double> y;
+  for (std::size_t i = 0; i < rows; ++i)
+    for (std::size_t j = 0; j < columns; ++j) {
+      double total = 0;
+      for (std::size_t k = 0; k < width; ++k) total += (a[i * width + k] - b[j * width + k]) * (a[i * width + k] - b[j * width + k]);
+      y.push_back(metric == "euclidean" ? std::sqrt(total) : total);
+    }
+  store(out, y);
+  return result(std::move(out));
+}
+
 Values quick_gelu(const Call& call) {
   Tensor out = call.make();
   const double alpha = call.real("alpha", 1.702f);
@@ -345,30 +383,26 @@ Values qattention(const Call& call) {
   return narrow;
 }
 
-// query, key, value, bias, key padding mask, attention bias, past key, past value.
+// query, key, value, bias, key padding mask, attention bias, past key, past value. Keys and values may be split into heads
+// already, and have had their bias then.
 Values multi_head_attention(const Call& call) {
   const std::int64_t heads = call.integer("num_heads", 1);
-  const Shape &qs = call.in(0).shape(), &ks = call.in(1).shape(), &vs = call.in(2).shape();
-  std::vector<double> parts[3] = {doubles(call.in(0)), doubles(call.in(1)), doubles(call.in(2))};
-  if (call.has(3)) {
-    auto bias = doubles(call.in(3));
-    std::size_t start = 0;
-    const std::int64_t widths[] = {qs[2], ks[2], vs[2]};
-    for (int p = 0; p < 3; ++p) {
-      const std::size_t width = index_of(widths[p]);
-      for (std::size_t i = 0; i < parts[p].size(); ++i) parts[p][i] += bias[start + i % width];
-      start += width;
-    }
+  const auto bias = call.has(3) ? doubles(call.in(3)) : std::vector<double>{};
+  std::size_t start = 0;
+  std::int64_t lengths[3], sizes[3];
+  std::vector<double> parts[3];
+  for (std::size_t p = 0; p < 3; ++p) {
+    const Shape& s = call.in(p).shape();
+    const std::size_t width = index_of(s.back());
+    parts[p] = doubles(call.in(p));
+    lengths[p] = s[s.size() - 2];
+    sizes[p] = s.size() == 4 ? s[3] : s[2] / heads;
+    if (s.size() == 4) continue;
+    for (std::size_t i = 0; !bias.empty() && i < parts[p].size(); ++i) parts[p][i] += bias[start + i % width];
+    start += width;
+    parts[p] = split_heads(parts[p], s[0], lengths[p], heads, sizes[p]);
   }
-  HeadInputs in{qs[0],
-                heads,
-                qs[1],
-                ks[1],
-                qs[2] / heads,
-                vs[2] / heads,
-                split_heads(parts[0], qs[0], qs[1], heads, qs[2] / heads),
-                split_heads(parts[1], ks[0], ks[1], heads, ks[2] / heads),
-                split_heads(parts[2], vs[0], vs[1], heads, vs[2] / heads)};
+  HeadInputs in{call.in(0).shape()[0], heads, lengths[0], lengths[1], sizes[0], sizes[2], std::move(parts[0]), std::move(parts[1]), std::move(parts[2])};
   std::int64_t past = 0;
   if (call.has(6) && call.has(7)) {
     past = call.in(6).shape()[2];
@@ -574,6 +608,9 @@ void add_microsoft(Entries& e) {
   e.emplace_back("com.microsoft.BiasGelu", biased<erf_gelu>);
   e.emplace_back("com.microsoft.FastGelu", biased<tanh_gelu>);
   e.emplace_back("com.microsoft.QuickGelu", quick_gelu);
+  e.emplace_back("com.microsoft.BiasSplitGelu", bias_split_gelu);
+  e.emplace_back("com.microsoft.BiasAdd", bias_add);
+  e.emplace_back("com.microsoft.CDist", distances);
   e.emplace_back("com.microsoft.SkipLayerNormalization", skip_normalization<true>);
   e.emplace_back("com.microsoft.SkipSimplifiedLayerNormalization", skip_normalization<false>);
   e.emplace_back("com.microsoft.EmbedLayerNormalization", embed_normalization);

@@ -54,14 +54,16 @@ Values leaky_relu(const Call& call) {
   return result(quantized(call, x, call.in(3).as_double(0), number(call, 4)));
 }
 
-// The standard operator on dequantised data.
-Values through(const Call& call, std::string op, const ir::Attributes& attributes) {
+// The standard operator on dequantised data, and on axes where it takes such.
+Values through(const Call& call, std::string op, const ir::Attributes& attributes, const Tensor* axes = nullptr) {
   ir::Node node;
   node.op = std::move(op);
   node.attributes = attributes;
-  node.inputs = node.outputs = {0};
-  const Value input(from_doubles(DType::kFloat64, call.in(0).shape(), dequantized(call, 0, 1, 2)));
-  const Value* arguments[] = {&input};
+  node.outputs = {0};
+  const Value input(from_doubles(DType::kFloat64, call.in(0).shape(), dequantized(call, 0, 1, 2))), of_axes(axes ? *axes : Tensor());
+  std::vector<const Value*> arguments{&input};
+  if (axes) arguments.push_back(&of_axes);
+  node.inputs.assign(arguments.size(), 0);
   XI_TRY(auto outputs, find(node.op)(node, {}, arguments));
   return result(quantized(call, doubles(*outputs[0].tensor), call.in(3).as_double(0), number(call, 4)));
 }
@@ -72,6 +74,23 @@ Values softmax(const Call& call) {
   return through(call, "Softmax", attributes);
 }
 Values global_average_pool(const Call& call) { return through(call, "GlobalAveragePool", {}); }
+Values reduce_mean(const Call& call) {
+  const Tensor axes = Tensor::from_int64s(call.integers("axes"));
+  ir::Attributes attributes;
+  attributes.set("keepdims", call.integer("keepdims", 1));
+  return through(call, "ReduceMean", attributes, &axes);
+}
+
+// Condition, X, scale, zero point, Y, scale, zero point, Z scale, zero point.
+Values where(const Call& call) {
+  auto x = dequantized(call, 1, 2, 3), y = dequantized(call, 4, 5, 6), chosen = doubles(call.in(0));
+  const Shape shape = call.types[0].shape();
+  std::vector<double> z(index_of(tensor::num_elements(shape)));
+  std::array strides{broadcast_strides(call.in(0).shape(), shape), broadcast_strides(call.in(1).shape(), shape), broadcast_strides(call.in(4).shape(), shape)};
+  for_each_index(shape, strides, [&](auto o, auto c, auto i, auto j) { z[index_of(o)] = chosen[index_of(c)] != 0 ? x[index_of(i)] : y[index_of(j)]; });
+  return result(quantized(call, z, call.in(7).as_double(0), number(call, 8)));
+}
+
 Values average_pool(const Call& call) { return through(call, "AveragePool", call.node.attributes); }
 
 Values concat(const Call& call) {
@@ -176,6 +195,8 @@ void add_quantized_microsoft(Entries& e) {
   e.emplace_back("com.microsoft.QLinearSoftmax", softmax);
   e.emplace_back("com.microsoft.QLinearGlobalAveragePool", global_average_pool);
   e.emplace_back("com.microsoft.QLinearAveragePool", average_pool);
+  e.emplace_back("com.microsoft.QLinearReduceMean", reduce_mean);
+  e.emplace_back("com.microsoft.QLinearWhere", where);
   e.emplace_back("com.microsoft.QLinearConcat", concat);
   e.emplace_back("com.microsoft.QGemm", qgemm);
   e.emplace_back("com.microsoft.MatMulIntegerToFloat", matmul_integer_to_float);

@@ -98,17 +98,24 @@ Types group_query_attention(const ShapeContext& context) {
   return outputs(context, {tensor_type(dtype, std::move(out)), cache, cache});
 }
 
+// Keys and values [batch, length, heads * size], or projected and split already: [batch, heads, length, size].
 Types multi_head_attention(const ShapeContext& context) {
   XI_CHECK(require_rank(context, 0, 3));
-  for (std::size_t i : {1u, 2u}) XI_CHECK(require_rank(context, i, 3));
+  for (std::size_t i : {1u, 2u}) {
+    if (!context.has_input(i)) return fail(Code::kUnsupported, "MultiHeadAttention with packed inputs: input {} is missing", i);
+    if (const Dims* dims = dims_of(context, i); dims && dims->size() != 4) XI_CHECK(require_rank(context, i, 3));
+  }
+  if (const Dims* dims = dims_of(context, 1); dims && dims->size() == 4 && context.has_input(6))
+    return fail(Code::kUnsupported, "MultiHeadAttention with a past in front of keys that are split already");
   const std::int64_t heads = context.node.attributes.integer("num_heads", 0);
   if (heads <= 0) return fail(Code::kInvalidArgument, "num_heads is {}", heads);
   const DType dtype = dtype_of(context, 0);
   const Dims *q = dims_of(context, 0), *k = dims_of(context, 1), *v = dims_of(context, 2);
   Dims out = q ? *q : Dims(3);
-  if (v) out[2] = (*v)[2];
+  if (v) out[2] = v->size() == 3 ? (*v)[2] : (*v)[3].is_static() ? Dim((*v)[3].value * heads) : Dim{};
   auto cache = [&](const Dims* x, std::size_t past_input) {
     if (!x) return tensor_type(dtype, Dims(4));
+    if (x->size() == 4) return tensor_type(dtype, *x);
     const Dims* past = dims_of(context, past_input);
     Dim length = past ? add((*x)[1], (*past)[2]) : context.has_input(past_input) ? Dim{} : (*x)[1];
     return tensor_type(dtype,
@@ -133,6 +140,44 @@ Types qlinear_global_pool(const ShapeContext& context) {
 Types qlinear_average_pool(const ShapeContext& context) {
   if (context.node.attributes.integer("channels_last", 0) != 0) return fail(Code::kUnsupported, "channels_last");
   return like(context, "AveragePool");
+}
+
+// X, scale, zero point, Y scale, zero point; the axes are an attribute.
+Types qlinear_reduce(const ShapeContext& context) {
+  const Dims* in = dims_of(context, 0);
+  if (!in) return output(context, unknown_rank(dtype_of(context, 0)));
+  std::vector<std::int64_t> all;
+  for (std::size_t i = 0; i < in->size(); ++i) all.push_back(static_cast<std::int64_t>(i));
+  XI_TRY(auto axes, normalize_axes(context.node.attributes.integers("axes", all), static_cast<std::int64_t>(in->size())));
+  Dims out;
+  for (std::size_t i = 0; i < in->size(); ++i) {
+    if (std::ranges::find(axes, static_cast<std::int64_t>(i)) == axes.end()) out.push_back((*in)[i]);
+    else if (context.node.attributes.integer("keepdims", 1) != 0) out.emplace_back(1);
+  }
+  return output(context, tensor_type(dtype_of(context, 0), std::move(out)));
+}
+
+// Condition, X, scale, zero point, Y, scale, zero point, Z scale, zero point.
+Types qlinear_where(const ShapeContext& context) {
+  const Dims *c = dims_of(context, 0), *x = dims_of(context, 1), *y = dims_of(context, 4);
+  if (!c || !x || !y) return output(context, unknown_rank(dtype_of(context, 1)));
+  XI_TRY(auto both, broadcast_dims(*x, *y));
+  XI_TRY(auto dims, broadcast_dims(*c, both));
+  return output(context, tensor_type(dtype_of(context, 1), std::move(dims)));
+}
+
+// Half of the features, activated, times the other half.
+Types bias_split_gelu(const ShapeContext& context) {
+  ValueType type = context.input(0);
+  if (type.dims && !type.dims->empty()) type.dims->back() = type.dims->back().is_static() ? Dim(type.dims->back().value / 2) : Dim{};
+  return output(context, std::move(type));
+}
+
+Types distances(const ShapeContext& context) {
+  for (std::size_t i : {0u, 1u}) XI_CHECK(require_rank(context, i, 2));
+  const Dims *a = dims_of(context, 0), *b = dims_of(context, 1);
+  if (a && b) XI_CHECK(merge_dim((*a)[1], (*b)[1], "the features of the two inputs"));
+  return output(context, tensor_type(dtype_of(context, 0), Dims{a ? (*a)[0] : Dim{}, b ? (*b)[0] : Dim{}}));
 }
 
 // Y scale, Y zero point, then (X, scale, zero point) for each part.
@@ -200,6 +245,8 @@ void add_quantized_rows(Rows& rows) {
   rows.push_back({"com.microsoft.QLinearLeakyRelu", 4, 5, 1, 1, {real("alpha")}, same_as_first, kIrregular});
   rows.push_back(
       {"com.microsoft.QLinearSoftmax", 5, 5, 1, 1, {integer("axis"), integer("opset")}, same_as_first, Lowering::kComposite});
+  rows.push_back({"com.microsoft.QLinearReduceMean", 5, 5, 1, 1, {integers("axes"), integer("keepdims")}, qlinear_reduce, Lowering::kComposite});
+  rows.push_back({"com.microsoft.QLinearWhere", 9, 9, 1, 1, {}, qlinear_where, Lowering::kComposite});
   rows.push_back({"com.microsoft.QLinearGlobalAveragePool",
                   5,
                   5,
@@ -333,6 +380,9 @@ void add_microsoft(Rows& rows) {
                    integer("rotary_embedding_dim"), real("scale")},
                   same_as_first,
                   kIrregular});
+  rows.push_back({"com.microsoft.BiasAdd", 3, 3, 1, 1, {}, same_as_first, Lowering::kComposite});
+  rows.push_back({"com.microsoft.BiasSplitGelu", 2, 2, 1, 1, {}, bias_split_gelu, Lowering::kComposite});
+  rows.push_back({"com.microsoft.CDist", 2, 2, 1, 1, {text("metric")}, distances, Lowering::kComposite});
   rows.push_back({"com.microsoft.Inverse", 1, 1, 1, 1, {}, inverse, kIrregular});
   add_quantized_rows(rows);
 }

@@ -257,6 +257,34 @@ TEST(Reference, RandomNumbersAreThoseOfNumPy) {  // numpy.random.RandomState(see
   expect(call("RandomNormal", {}, {{"shape", three}, {"seed", Attribute(0.0f)}}), {3}, {1.76405235, 0.40015721, 0.97873798});
 }
 
+TEST(Reference, QuantisedAttentionByHand) {
+  // One head of size 1: q = k = v = (x - 1) / 2 of x = 1, 3, so scores are products of 0 and 1.
+  const Tensor x = tensor_of(DType::kUint8, {1, 2, 1}, {1, 3}), w = tensor_of(DType::kUint8, {1, 3}, {1, 1, 1}), none = reals({3}, {0, 0, 0});
+  const Tensor half = reals({}, {0.5}), one = reals({}, {1}), mask = tensor_of(DType::kInt32, {1}, {2}), zero = tensor_of(DType::kUint8, {}, {1});
+  const double e = std::exp(1.0);
+  expect(call("com.microsoft.QAttention", {x, w, none, half, one, mask, zero}, {{"num_heads", number(1)}}), {1, 2, 1}, {0.5, e / (1 + e)});
+}
+
+TEST(Reference, GroupQueryAttentionPutsNewKeysBehindThoseOfTheirRow) {
+  // Two query heads of size 1 share a key head; the past holds one token of three places; all queries are 0, so values are averaged.
+  const Tensor q = reals({1, 1, 2}, {0, 0}), k = reals({1, 1, 1}, {7}), v = reals({1, 1, 1}, {5}), past = reals({1, 1, 3, 1}, {3, 9, 9});
+  const auto y = call("com.microsoft.GroupQueryAttention", {q, k, v, past, past, tensor_of(DType::kInt32, {1}, {1}), tensor_of(DType::kInt32, {}, {3})},
+                      {{"num_heads", number(2)}, {"kv_num_heads", number(1)}}, 3);
+  expect(y, {1, 1, 2}, {4, 4});
+  expect(y, {1, 1, 3, 1}, {3, 7, 9}, 1);
+  expect(y, {1, 1, 3, 1}, {3, 5, 9}, 2);
+}
+
+TEST(Reference, WeightsOfFourBitsByHand) {  // 16 weights of one column: 1, 2, 8, …; the first three less 8, times 0.5
+  Tensor b(DType::kUint8, {1, 1, 8});
+  std::ranges::fill(b.data<std::uint8_t>(), std::uint8_t{0x88});
+  b.data<std::uint8_t>()[0] = 0x21;
+  Numbers ones(16, 1.0);
+  expect(call("com.microsoft.MatMulNBits", {reals({1, 16}, ones), b, reals({1}, {0.5})},
+              {{"K", number(16)}, {"N", number(1)}, {"bits", number(4)}, {"block_size", number(16)}}),
+         {1, 1}, {-6.5});
+}
+
 TEST(Reference, TreesThatRunInACircleAreRefused) {
   const NamedAttributes attributes = {{"nodes_treeids", std::vector<std::int64_t>{0, 0}},
                                       {"nodes_nodeids", std::vector<std::int64_t>{0, 1}},

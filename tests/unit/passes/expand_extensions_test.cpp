@@ -120,6 +120,9 @@ TEST(ExpandExtensions, FusedOperators) {
                {{"pads", Ints{1, 1, 1, 1}}, {"activation", text("LeakyRelu")}, {"activation_params", Floats{0.2f}}}});
   expect_same({"com.microsoft.FusedConv", {reals({1, 4, 5, 5}), reals({6, 4, 3, 3})}, {{"activation", text("Clip")}, {"activation_params", Floats{-0.5f, 0.5f}}}});
   expect_same({"com.microsoft.FusedGemm", {reals({3, 4}), reals({5, 4}), reals({5})}, {{"transB", number(1)}, {"alpha", Attribute(0.5f)}, {"activation", text("Tanh")}}});
+  expect_same({"com.microsoft.BiasAdd", {reals({2, 3, 4}), reals({4}), reals({2, 3, 4})}, {}});
+  expect_same({"com.microsoft.BiasSplitGelu", {reals({2, 3, 8}), reals({8})}, {}});
+  for (const char* metric : {"euclidean", "sqeuclidean"}) expect_same({"com.microsoft.CDist", {reals({3, 4}), reals({5, 4})}, {{"metric", text(metric)}}});
   expect_same({"com.microsoft.FusedMatMul", {reals({2, 4, 3}), reals({2, 5, 4})}, {{"transA", number(1)}, {"transB", number(1)}, {"alpha", Attribute(0.25f)}}});
 }
 
@@ -137,6 +140,9 @@ TEST(ExpandExtensions, Quantised) {
                {bytes({4, 3}), kScaleA, kZero, bytes({5, 4}), columns, of_columns, listed(DType::kInt32, {5}, {5, -900, 30, 0, 7}), scale_y, kZero},
                {{"transA", number(1)}, {"transB", number(1)}, {"alpha", Attribute(0.5f)}}});
   expect_same({"com.microsoft.QGemm", {bytes({3, 4}), kScaleA, kZero, bytes({4, 5}), columns, of_columns}, {}});
+  expect_same({"com.microsoft.QLinearReduceMean", {bytes({2, 3, 4}), kScaleA, kZero, scale_y, kZero}, {{"axes", Ints{1}}, {"keepdims", number(0)}}});
+  expect_same({"com.microsoft.QLinearWhere",
+               {listed(DType::kBool, {3, 1}, {1, 0, 1}), bytes({3, 4}), kScaleA, kZero, bytes({4}), kScaleB, kZeros, scale_y, kZero}, {}});
   expect_same({"com.microsoft.DequantizeLinear", {bytes({3, 4}), kScaleA, kZero}, {}});
 }
 
@@ -168,6 +174,8 @@ TEST(ExpandExtensions, Attention) {
                {x, reals({2, 5, 6}), reals({2, 5, 8}), reals({20}), listed(DType::kInt32, {2, 9}, {1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1}), kAbsent,
                 reals({2, 2, 4, 3}), reals({2, 2, 4, 4})},
                two, 3});
+  // Across to keys that another network has split.
+  expect_same({"com.microsoft.MultiHeadAttention", {x, reals({2, 2, 5, 3}), reals({2, 2, 5, 4}), reals({20})}, two});
 }
 
 TEST(ExpandExtensions, GroupQueryAttention) {
