@@ -101,8 +101,8 @@ Result<void> Scheduler::check() const {
     if (!known) report(node, "its shape is not known at build time: give the sizes of all symbolic input dimensions");
     else if (strings) report(node, "strings have no native code");
     else if (!fixed && backend_.nest_style() == NestStyle::kWhole) report(node, "GPU engines need fixed sizes");
-    else if (partition_.roles[i] == Role::kIrregular && !forge::cpu::is_irregular(node.op) && !forge::cpu::is_counted(node.op)) report(node, "the operator has no native code yet");
     else if (partition_.roles[i] == Role::kIrregular && !fixed && !forge::cpu::is_counted(node.op)) report(node, "it needs fixed sizes, not " + types_of(graph_, node));
+    else if (partition_.roles[i] == Role::kIrregular && !forge::cpu::is_irregular(node.op) && !forge::cpu::is_counted(node.op)) report(node, "the operator has no native code yet");
     else if (partition_.roles[i] == Role::kContraction)
       if (auto made = make_contraction(graph_, node, [this](const std::string& name) { return symbol_place(name); }); !made) report(node, made.error().message);
   }

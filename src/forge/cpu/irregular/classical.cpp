@@ -70,8 +70,10 @@ Kernel trees(Builder& b) {
   if (base.size() == 1) base.assign(static_cast<std::size_t>(targets), base[0]);
   base.resize(static_cast<std::size_t>(targets), 0.0);
   b.add("kFold", found - std::begin(kFolds)).add("kFeatureCount", features).add("kTargets", targets).reals("kBase", base);
-  const double steps = 6.0 * static_cast<double>(rows) * static_cast<double>(forest.roots.size());
-  return b.finish(rows, steps * 8, static_cast<std::uint64_t>(targets) * 8, fmt::format("{} trees", forest.roots.size()), {kIrregularTreesInc});
+  // A step of a walk waits for the one before and is hard to foresee: some 28 plain operations.
+  const double walks = static_cast<double>(rows) * static_cast<double>(forest.roots.size());
+  const double depth = std::log2(2 + static_cast<double>(forest.nodes.size()) / std::max(1.0, static_cast<double>(forest.roots.size())));
+  return b.finish(rows, 28 * walks * depth, static_cast<std::uint64_t>(targets) * 8, fmt::format("{} trees", forest.roots.size()), {kIrregularTreesInc});
 }
 
 Kernel label_encoder(Builder& b) {
