@@ -89,7 +89,7 @@ class Hub {
   // `settings`: lines of the configuration file.
   async start(settings = '') {
     this.config = `${this.folder}.yaml`;
-    fs.writeFileSync(this.config, `agents: {local: 0}\nbuilds: {queued: 10000000}\n${settings}`);
+    fs.writeFileSync(this.config, `agents: {local: 0}\nbuilds: {queued: 10000000}\nhttp: {token_requests_per_s: 0}\n${settings}`);
     const before = fs.existsSync(this.log) ? fs.statSync(this.log).size : 0;
     this.process = start([path.join(option.bin, 'ignition-hub'), 'serve', '--data', this.folder, '--config', this.config, '--listen', '127.0.0.1:0'], this.log);
     const said = await until(() => /Ignition Hub at (\S+)/.exec(fs.readFileSync(this.log, 'utf8').slice(before)), 30, 'a hub', this.log);

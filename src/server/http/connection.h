@@ -1,4 +1,5 @@
-// One connection of the HTTP server: reads a request, waits for its handler, writes the answer, again. On its strand.
+// One connection of the HTTP server: reads a request, waits for its handler, writes the answer, again. On the
+// thread of its loop.
 #pragma once
 #include <atomic>
 #include <boost/asio/io_context.hpp>
@@ -13,6 +14,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <vector>
 
 #include "base/digest.h"
 #include "server/http/server.h"
@@ -26,7 +28,7 @@ class Connection;
 struct Shared {
   Options options;
   Service& service;
-  boost::asio::io_context io;
+  std::vector<std::unique_ptr<boost::asio::io_context>> loops;  // one a network thread; a connection stays on its own
   boost::asio::thread_pool workers;
   TlsContext tls;  // null: plain HTTP
   std::atomic<bool> stopping{false};
@@ -34,7 +36,9 @@ struct Shared {
   std::set<Connection*> connections;
 
   Shared(const Options& o, Service& s)
-      : options(o), service(s), io(o.network_threads), workers(static_cast<std::size_t>(o.worker_threads)) {}
+      : options(o), service(s), workers(static_cast<std::size_t>(o.worker_threads)) {
+    for (int i = 0; i < o.network_threads; ++i) loops.push_back(std::make_unique<boost::asio::io_context>(1));
+  }
 };
 
 class Connection : public std::enable_shared_from_this<Connection> {

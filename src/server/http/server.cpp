@@ -4,7 +4,7 @@
 #include <sys/resource.h>
 
 #include <boost/asio/post.hpp>
-#include <boost/asio/strand.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <thread>
 
 #include "base/log.h"
@@ -59,7 +59,7 @@ void raise_file_limit(std::int64_t connections) {
 class Server::State {
  public:
   State(const Options& options, Service& service)
-      : shared_(std::make_shared<Shared>(options, service)), acceptor_(shared_->io) {}
+      : shared_(std::make_shared<Shared>(options, service)), acceptor_(*shared_->loops.front()) {}
 
   base::Result<void> open() {
     XI_TRY(const tcp::endpoint endpoint, parse_listen(shared_->options.listen));
@@ -79,13 +79,16 @@ class Server::State {
     address_ = bound.address().is_v6() ? fmt::format("[{}]:{}", bound.address().to_string(), bound.port())
                                        : fmt::format("{}:{}", bound.address().to_string(), bound.port());
     accept();
-    for (int i = 0; i < shared_->options.network_threads; ++i) threads_.emplace_back([this] { shared_->io.run(); });
+    for (const auto& loop : shared_->loops) {
+      guards_.emplace_back(loop->get_executor());
+      threads_.emplace_back([&loop = *loop] { loop.run(); });
+    }
     return {};
   }
 
   void stop(std::int64_t grace_ms) {
     if (shared_->stopping.exchange(true)) return;
-    asio::post(shared_->io, [this] {
+    asio::post(acceptor_.get_executor(), [this] {
       error_code ignored;
       acceptor_.close(ignored);
     });
@@ -96,7 +99,7 @@ class Server::State {
     const auto last = Clock::now() + milliseconds(500);
     while (Clock::now() < last && count() > 0) std::this_thread::sleep_for(milliseconds(5));
     shared_->workers.join();
-    shared_->io.stop();
+    for (const auto& loop : shared_->loops) loop->stop();
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();
   }
@@ -118,12 +121,14 @@ class Server::State {
   }
   // Releasing a connection under the lock would lock again in its destructor.
   void keep_later() {
-    asio::post(shared_->io, [kept = std::move(keep_)] {});
+    asio::post(acceptor_.get_executor(), [kept = std::move(keep_)] {});
     keep_.clear();
   }
 
   void accept() {
-    acceptor_.async_accept(asio::make_strand(shared_->io), [this](error_code error, tcp::socket socket) {
+    // By turns. Loops that share their connections would wake each other for every event.
+    asio::io_context& loop = *shared_->loops[next_loop_++ % shared_->loops.size()];
+    acceptor_.async_accept(loop, [this](error_code error, tcp::socket socket) {
       if (error == asio::error::operation_aborted || shared_->stopping) return;
       if (!error) {
         ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
@@ -140,7 +145,9 @@ class Server::State {
   }
 
   tcp::acceptor acceptor_;
-  asio::steady_timer retry_{shared_->io};
+  asio::steady_timer retry_{*shared_->loops.front()};
+  std::size_t next_loop_ = 0;
+  std::vector<asio::executor_work_guard<asio::io_context::executor_type>> guards_;
   std::vector<std::thread> threads_;
   std::vector<std::shared_ptr<Connection>> keep_;
 };
