@@ -3,144 +3,109 @@
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { report } from './fit.mjs';
 
-const usage = `usage: node bench/cost/calibrate.mjs [--bin DIR] [--out DIR] [--seconds S] [--models A,B] [--fit-only] [--target T]
+const usage = `usage: node bench/cost/calibrate.mjs [--bin DIR] [--out DIR] [--seconds S] [--models A,B] [--steps build,measure,predict,fit] [--no-cache] [--no-verify] [--target T]
   --bin DIR      where xinfer-cli and make_model are (build/release/bin)
   --out DIR      where engines and measurements go (build/cost)
-  --seconds S    time for one measurement (0.5)
+  --seconds S    time for one measurement (0.4)
   --models A,B   only these
-  --target T     what to build and predict for (host)
-  --fit-only     fit what was measured before`;
+  --steps LIST   build: engines, and how long that takes; measure: latencies, for which the machine must have nothing else to do;
+                 predict: the same by preflight; fit: the table to what was measured, now or before (build,measure,predict,fit)
+  --no-cache     every kernel is compiled in the build
+  --no-verify    of the builds
+  --under CMD    what runs everything: 'chrt -f 1' puts it ahead of whatever else the machine does
+  --target T     what to build and predict for (host)`;
 
 const here = import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname);
 const root = path.resolve(here, '../..');
 const shared = process.env.XINFER_SHARED ?? path.resolve(root, '../shared');
-const options = { bin: path.join(root, 'build/release/bin'), out: path.join(root, 'build/cost'), seconds: '0.5', models: null, fitOnly: false, target: 'host' };
+const options = { bin: path.join(root, 'build/release/bin'), out: path.join(root, 'build/cost'), seconds: '0.4', models: null, steps: ['build', 'measure', 'predict', 'fit'], target: 'host', cache: true, verify: true, under: [] };
 for (let args = process.argv.slice(2), i = 0; i < args.length; ++i) {
   if (args[i] === '--bin') options.bin = path.resolve(args[++i]);
   else if (args[i] === '--out') options.out = path.resolve(args[++i]);
   else if (args[i] === '--seconds') options.seconds = args[++i];
   else if (args[i] === '--models') options.models = args[++i].split(',');
   else if (args[i] === '--target') options.target = args[++i];
-  else if (args[i] === '--fit-only') options.fitOnly = true;
+  else if (args[i] === '--steps') options.steps = args[++i].split(',');
+  else if (args[i] === '--no-cache') options.cache = false;
+  else if (args[i] === '--no-verify') options.verify = false;
+  else if (args[i] === '--under') options.under = args[++i].split(' ');
   else { console.error(usage); process.exit(2); }
 }
 fs.mkdirSync(options.out, { recursive: true });
-const measurements = path.join(options.out, 'measurements.json');
+const file = path.join(options.out, 'measurements.json');
 
-// --- models: those of the benchmark, and every one of the shared folder with fixed sizes.
-
+// Those of the benchmark, and every one of the shared folder; sizes that a model leaves open are those that preflight proposes.
 function findModels() {
-  const found = [];
+  const found = new Map();
   for (const model of JSON.parse(fs.readFileSync(path.join(root, 'bench/cpu/models.json'), 'utf8')).models) {
     if (model.only_when_named && !options.models?.includes(model.name)) continue;
-    const shapes = Object.entries(model.inputs ?? {}).map(([name, dims]) => `${name}=${dims.join('x')}`);
-    if (model.generate) found.push({ name: model.name, generate: model.generate, shapes });
-    else if (model.npm) found.push({ name: model.name, file: path.join(root, 'node_modules', model.npm), shapes });
+    const shapes = Object.entries(model.inputs ?? {}).flatMap(([name, dims]) => ['--shape', `${name}=${dims.join('x')}`]);
+    if (model.generate) found.set(model.name, { name: model.name, generate: model.generate, shapes });
+    else if (model.npm) found.set(model.name, { name: model.name, file: path.join(root, 'node_modules', model.npm), shapes });
   }
   const index = path.join(shared, 'models/index.json');
   if (fs.existsSync(index))
-    for (const model of JSON.parse(fs.readFileSync(index, 'utf8')).models) {
-      const shapes = model.inputs.filter((input) => input.shape?.every(Number.isInteger) && input.shape.length).map((input) => `${input.name}=${input.shape.join('x')}`);
-      found.push({ name: model.name, file: path.join(shared, 'models', model.file), shapes });
-    }
-  return found.filter((model) => model.generate || fs.existsSync(model.file)).filter((model) => !options.models || options.models.includes(model.name));
+    for (const model of JSON.parse(fs.readFileSync(index, 'utf8')).models) found.set(model.name, { name: model.name, file: path.join(shared, 'models', model.file), shapes: [] });
+  return [...found.values()].filter((model) => model.generate || fs.existsSync(model.file)).filter((model) => !options.models || options.models.includes(model.name));
 }
 
 function cli(args) {
-  const run = spawnSync(path.join(options.bin, 'xinfer-cli'), args, { encoding: 'utf8', maxBuffer: 1 << 28 });
+  const [program, ...rest] = [...options.under, path.join(options.bin, 'xinfer-cli'), ...args, '--json'];
+  const run = spawnSync(program, rest, { encoding: 'utf8', maxBuffer: 1 << 28 });
   if (run.status !== 0) throw new Error(`xinfer-cli ${args[0]}: ${(run.stdout || run.stderr).slice(0, 400)}`);
   return JSON.parse(run.stdout);
 }
 
-function measure(model) {
-  let file = model.file;
+const engine = (model) => path.join(options.out, `${model.name}.engine`);
+const kernels = [...(options.cache ? ['--cache', path.join(options.out, 'cache')] : ['--no-cache']), ...(options.verify ? [] : ['--no-verify'])];
+
+function build(model) {
   if (model.generate) {
-    file = path.join(options.out, `${model.name}.onnx`);
-    if (!fs.existsSync(file)) spawnSync(path.join(options.bin, 'make_model'), [model.generate, file]);
+    model.file = path.join(options.out, `${model.name}.onnx`);
+    if (!fs.existsSync(model.file)) spawnSync(path.join(options.bin, 'make_model'), [model.generate, model.file]);
   }
-  const engine = path.join(options.out, `${model.name}.engine`);
-  const shapes = model.shapes.flatMap((shape) => ['--shape', shape]);
-  const shared = ['--target', options.target, '--cache', path.join(options.out, 'cache'), ...shapes, '--json'];
-  const before = cli(['preflight', file, ...shared]).targets[0];
-  const built = cli(['build', '--onnx', file, '-o', engine, '--unsigned', ...shared]);
-  // Right before the measurement, so that a busy machine is as busy in both.
-  const preflight = cli(['preflight', file, ...shared, '--launches']).targets[0];
-  const measured = cli(['benchmark', engine, '--allow-unsigned', '--threads', '1', '--seconds', options.seconds, '--per-layer', '--json']);
-  const two = cli(['benchmark', engine, '--allow-unsigned', '--threads', '2', '--seconds', options.seconds, '--json']);
-  const stages = Object.fromEntries(built.stages.map((stage) => [stage.name, stage.milliseconds / 1e3]));
+  const open = cli(['preflight', model.file, ...model.shapes]).dynamic_inputs.flatMap((input) => input.option.split(' '));
+  const shapes = [...model.shapes, ...open];
+  const before = cli(['preflight', model.file, '--target', options.target, ...kernels, ...shapes]).targets[0];
+  const built = cli(['build', '--onnx', model.file, '-o', engine(model), '--unsigned', '--target', options.target, ...kernels, ...shapes]);
   return {
-    name: model.name, machine: preflight.machine, predicted: preflight.latency_ms, build: before.build_seconds, built: built.seconds, stages,
-    compiled: before.kernels - before.kernels_cached, source: before.source_bytes, flops: preflight.flops, multiplyAdds: preflight.multiply_adds,
-    ms: measured.median_ms, least: measured.min_ms, ms2: two.median_ms,
-    launches: preflight.launch_list.map((launch, i) => ({ ...launch, us: measured.launches[i].min_us, median: measured.launches[i].median_us })),
+    file: model.file, shapes, build: { ...before.build_seconds, measured: built.seconds }, stages: Object.fromEntries(built.stages.map((stage) => [stage.name, stage.milliseconds / 1e3])),
+    compiled: before.kernels - before.kernels_cached, source: before.source_bytes, flops: before.flops, multiplyAdds: before.multiply_adds,
   };
 }
 
-// --- the fit: a row per kind, such that launches are predicted well where the time goes.
-
-const contraction = (kind) => /^(conv|matmul|recurrent|attention)/.test(kind);
-const hidden = 0.7;
-function seconds(launch, machine, row) {
-  const arithmetic = contraction(launch.kind) ? (launch.flops / (machine.flops * row.arithmetic)) * 1e6 : ((launch.flops * row.arithmetic) / machine.frequency) * 1e6;
-  return row.call + Math.max(arithmetic, launch.memory_us) + (1 - hidden) * Math.min(arithmetic, launch.memory_us);
+function predict({ file, shapes, launches }) {
+  const preflight = cli(['preflight', file, '--target', options.target, '--no-cache', ...shapes, '--launches']).targets[0];
+  return {
+    machine: preflight.machine, predicted: preflight.latency_ms, planBytes: preflight.weight_bytes + preflight.arena_bytes,
+    launches: preflight.launch_list.map((launch, i) => ({ ...launches[i], ...launch })),
+  };
 }
 
-function fit(models) {
-  const kinds = {};
-  for (const model of models) {
-    const total = model.launches.reduce((sum, launch) => sum + launch.us, 0);
-    for (const launch of model.launches) (kinds[launch.kind] ??= []).push({ launch, machine: model.machine, weight: launch.us / total });
-  }
-  const rows = {};
-  for (const [kind, launches] of Object.entries(kinds)) {
-    let best = { loss: Infinity };
-    for (let arithmetic = 0.004; arithmetic < 12; arithmetic *= 1.06)
-      for (const call of [0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2, 3]) {
-        let loss = 0;
-        for (const { launch, machine, weight } of launches) loss += weight * Math.abs(Math.log(seconds(launch, machine, { arithmetic, call }) / Math.max(launch.us, 0.02)));
-        if (loss < best.loss) best = { arithmetic, call, loss };
-      }
-    rows[kind] = { ...best, launches: launches.length, share: launches.reduce((sum, one) => sum + one.weight, 0) / models.length };
-  }
-  return rows;
+function measure(model) {
+  const timed = (threads) => cli(['benchmark', engine(model), '--allow-unsigned', '--threads', String(threads), '--seconds', options.seconds, '--per-layer']);
+  const one = timed(1), two = timed(2);
+  return {
+    ms: one.median_ms, least: one.min_ms, ms2: two.median_ms, least2: two.min_ms,
+    launches: one.launches.map((launch, i) => ({ us: launch.median_us, least: launch.min_us, us2: two.launches[i].median_us })),
+  };
 }
 
-const predict = (model, rows) => model.launches.reduce((sum, launch) => sum + seconds(launch, model.machine, rows[launch.kind] ?? { arithmetic: contraction(launch.kind) ? 0.3 : 0.5, call: 0.3 }), 0) / 1e3;
-const quantile = (sorted, part) => sorted[Math.min(sorted.length - 1, Math.max(0, Math.round(part * (sorted.length - 1))))];
-
-let models = fs.existsSync(measurements) ? JSON.parse(fs.readFileSync(measurements, 'utf8')) : [];
-if (!options.fitOnly)
-  for (const model of findModels()) {
+const measured = new Map((fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, 'utf8')) : []).map((model) => [model.name, model]));
+for (const model of findModels())
+  for (const [step, run] of Object.entries({ build, measure, predict })) {
+    if (!options.steps.includes(step)) continue;
     try {
-      const one = measure(model);
-      models = [...models.filter((old) => old.name !== model.name), one];
-      console.error(`${one.name}: predicted ${one.predicted[0].likely.toFixed(3)} ms, measured ${one.ms.toFixed(3)}`);
-      fs.writeFileSync(measurements, JSON.stringify(models));
+      const all = { ...measured.get(model.name), ...model };
+      if (step !== 'build') all.shapes = measured.get(model.name)?.shapes ?? model.shapes;
+      measured.set(model.name, { ...all, ...run(all) });
+      console.error(`${model.name}: ${step}`);
+      fs.writeFileSync(file, JSON.stringify([...measured.values()]));
     } catch (error) {
       console.error(`${model.name}: left out: ${error.message}`);
+      break;
     }
   }
-
-const rows = fit(models);
-console.log('kind, arithmetic, call us, launches, share of time %, mean |log error|');
-for (const [kind, row] of Object.entries(rows)) console.log(`${kind}, ${row.arithmetic.toFixed(3)}, ${row.call}, ${row.launches}, ${(100 * row.share).toFixed(1)}, ${(row.loss / (row.share * models.length)).toFixed(2)}`);
-
-// As the program says now; and with a table fitted without the model that is predicted.
-let inside = 0, inside2 = 0, inBuild = 0;
-const held = [], current = [], current2 = [], builds = [];
-console.log('\nmodel, measured ms (least), predicted, low, high, in; held out: measured/predicted; 2 threads: measured, low, high; build s: measured, low, high');
-for (const model of models) {
-  const [one, two] = model.predicted, other = predict(model, fit(models.filter((m) => m !== model)));
-  const ok = model.ms >= one.low && model.ms <= one.high, ok2 = two && model.ms2 >= two.low && model.ms2 <= two.high, okBuild = model.built >= model.build.low && model.built <= model.build.high;
-  inside += ok, inside2 += ok2, inBuild += okBuild;
-  held.push(model.ms / other);
-  current.push(model.ms / one.likely);
-  if (two) current2.push(model.ms2 / two.likely);
-  builds.push(model.built / model.build.likely);
-  console.log(`${model.name}, ${model.ms.toFixed(3)} (${model.least.toFixed(3)}), ${one.likely.toFixed(3)}, ${one.low.toFixed(3)}, ${one.high.toFixed(3)}, ${ok ? 'yes' : 'NO'}; ${(model.ms / other).toFixed(2)}; ` +
-    `${model.ms2.toFixed(3)}, ${two?.low.toFixed(3)}, ${two?.high.toFixed(3)}; ${model.built.toFixed(1)}, ${model.build.low.toFixed(1)}, ${model.build.high.toFixed(1)}`);
-}
-const spread = (list) => { const sorted = [...list].sort((a, b) => a - b); return [0.05, 0.5, 0.95].map((part) => quantile(sorted, part).toFixed(2)).join(' '); };
-console.log(`\n${models.length} models: measured within the interval ${inside} (1 thread), ${inside2} (2 threads), ${inBuild} (build)`);
-console.log(`measured/predicted, 5 %, median, 95 %: now ${spread(current)}; fitted without the model ${spread(held)}; 2 threads ${spread(current2)}; build ${spread(builds)}`);
+if (options.steps.includes('fit')) report([...measured.values()].filter((model) => model.ms));

@@ -4,8 +4,8 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/plan.h"
 #include "forge/kernel.h"
+#include "schedule/schedule.h"
 #include "target/machine.h"
 
 namespace xinfer::compiler {
@@ -25,23 +25,17 @@ bool is_contraction_kind(std::string_view kind);
 struct LaunchCost {
   std::string_view kind;
   double arithmetic = 0, memory = 0, call = 0;
+  double cycles = 0, operations = 0;        // as LaunchNote
+  double weight_bytes = 0, value_bytes = 0;  // read and written
+  std::int64_t tasks = 1;                   // at the optimum of ranges
   double seconds() const;
 };
 
-/// The same on a GPU: a roofline by datasheet. `half`: contractions multiply in 16 bits.
-LaunchCost predict_gpu_launch(const engine::Launch& launch, const target::Machine& machine, bool half);
+/// `launch`: of the plan. On a GPU a roofline by datasheet; `half`: contractions multiply in 16 bits.
+LaunchCost predict_launch(const schedule::Schedule& schedule, std::size_t launch, const target::Machine& machine, bool half = false);
 
-/// `plan_bytes`: what one inference walks over, so that it may have left the caches when it is read again.
-LaunchCost predict_launch(const engine::Launch& launch, double plan_bytes, const target::Machine& machine);
-
-/// Weights, arena, inputs and outputs.
-double bytes_of(const engine::Plan& plan, double weight_bytes);
-
-/// Seconds of one inference on a GPU.
-Interval predict_gpu_latency(const engine::Plan& plan, const target::Machine& machine, bool half);
-
-/// Seconds of one inference.
-Interval predict_latency(const engine::Plan& plan, double weight_bytes, const target::Machine& machine, int threads);
+/// Seconds of one inference. Threads do not count on a GPU.
+Interval predict_latency(const schedule::Schedule& schedule, const target::Machine& machine, int threads, bool half = false);
 
 /// What a build has to do after preflight's own work.
 struct BuildWork {

@@ -25,9 +25,9 @@ std::string_view style_of(std::string_view kind) {
   if (kind == "conv depthwise") return "k9";
   if (kind.starts_with("conv")) return "k0";
   if (kind.starts_with("matmul")) return "k1";
-  if (kind == "pool") return "k2";
-  if (kind == "loop nest") return "k3";
-  if (kind == "recurrent" || kind == "attention") return "k4";
+  if (kind.starts_with("pool")) return "k2";
+  if (kind.starts_with("loop nest")) return "k3";
+  if (kind.starts_with("recurrent") || kind == "attention") return "k4";
   return "k5";
 }
 

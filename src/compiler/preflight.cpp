@@ -250,17 +250,16 @@ class Flight {
     made.launches = plan.launches.size();
     made.weight_bytes = schedule->weights.size();
     made.arena_bytes = plan.arena_bytes;
-    const double weights = static_cast<double>(made.weight_bytes), plan_bytes = bytes_of(plan, weights);
-    for (const engine::Launch& launch : plan.launches) {
-      const LaunchCost cost = machine.is_gpu ? predict_gpu_launch(launch, machine, half)
-                                             : predict_launch(launch, plan_bytes, machine);
+    for (std::size_t i = 0; i < plan.launches.size(); ++i) {
+      const engine::Launch& launch = plan.launches[i];
+      const LaunchCost cost = predict_launch(*schedule, i, machine, half);
       made.flops += launch.flops;
       made.bytes_moved += launch.bytes;
       if (is_contraction_kind(cost.kind)) made.multiply_adds += launch.flops / 2;
       made.launch_list.push_back({launch.name, launch.choice, cost, launch.flops, launch.bytes});
     }
-    made.latency = machine.is_gpu ? predict_gpu_latency(plan, machine, half) : predict_latency(plan, weights, machine, 1);
-    made.latency_threads = machine.is_gpu ? made.latency : predict_latency(plan, weights, machine, made.threads);
+    made.latency = predict_latency(*schedule, machine, 1, half);
+    made.latency_threads = predict_latency(*schedule, machine, made.threads, half);
     made.build = build_time(*schedule, chosen, made);
   }
 

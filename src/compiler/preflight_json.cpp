@@ -30,9 +30,12 @@ Json forecast_json(const Forecast& forecast, bool launches) {
                      {"cores", machine.cores},
                      {"frequency", machine.frequency},
                      {"flops", machine.flops},
+                     {"core_flops", machine.core_flops},
                      {"level2_bandwidth", machine.level2_bandwidth},
                      {"level3_bandwidth", machine.level3_bandwidth},
-                     {"memory_bandwidth", machine.memory_bandwidth}};
+                     {"memory_bandwidth", machine.memory_bandwidth},
+                     {"level2_bytes", machine.level2_bytes},
+                     {"level3_bytes", machine.level3_bytes}};
   json["kernels"] = forecast.kernels;
   json["kernels_cached"] = forecast.kernels_cached;
   json["source_bytes"] = forecast.source_bytes;
@@ -62,6 +65,11 @@ Json forecast_json(const Forecast& forecast, bool launches) {
                                    {"kind", launch.cost.kind},
                                    {"flops", launch.flops},
                                    {"bytes", launch.bytes},
+                                   {"cycles", launch.cost.cycles},
+                                   {"operations", launch.cost.operations},
+                                   {"weight_bytes", launch.cost.weight_bytes},
+                                   {"value_bytes", launch.cost.value_bytes},
+                                   {"tasks", launch.cost.tasks},
                                    {"arithmetic_us", launch.cost.arithmetic * 1e6},
                                    {"memory_us", launch.cost.memory * 1e6},
                                    {"call_us", launch.cost.call * 1e6},

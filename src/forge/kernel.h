@@ -20,6 +20,8 @@ struct KernelSource {
   /// The kernel may be started before the one in front of it has finished: it waits itself (griddepcontrol.wait) before
   /// it reads or writes anything but weights.
   bool overlaps = false;
+  /// Of CPU contractions: about how many cycles of one core they take where all data are near, vectors filled up included.
+  double cycles = 0;
 };
 
 }  // namespace xinfer::forge

@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <unordered_map>
+#include <unordered_set>
+
+#include "schedule/expression_text.h"
 
 namespace xinfer::schedule {
 
@@ -192,6 +195,13 @@ std::optional<FusedEpilogue> make_epilogue(const ir::Graph& graph, const Surroun
                "channel, Access access)";
   made.source = fmt::format("{} {{\n{}  return {};\n}}\n", head, printer.take_text(), last);
   made.nodes = builder.nodes();
+  std::unordered_set<E> seen;
+  auto count = [&](auto& self, E e) -> void {
+    if (!seen.insert(e).second) return;
+    made.operations += cost_of(e);
+    for (E arg : e->args) self(self, arg);
+  };
+  count(count, value);
   return made;
 }
 

@@ -16,6 +16,7 @@ struct FusedEpilogue {
   std::vector<EpilogueRead> reads;   // how each operand is read
   std::vector<Operand> operands;
   std::set<const ir::Node*> nodes;
+  double operations = 0;  // about how many plain ones an element takes
 };
 
 /// The epilogue that computes `result` from the contraction's own output `anchor`, which is stored with `layout`.

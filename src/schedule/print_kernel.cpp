@@ -64,7 +64,8 @@ class Printer {
     return at;
   }
   std::string reason(std::int64_t tasks) const;  // for reports
-  double nest_cost(const Nest& nest, bool at_most = true);
+  double nest_cost(const Nest& nest, bool at_most = true, std::vector<double>* reads = nullptr);
+  std::string_view pace(const Nest& nest);
   std::vector<std::size_t> in_place(const std::vector<Nest>& nests);
 
   NestBuilder& builder_;
@@ -482,8 +483,32 @@ void Printer::print_transposed(const Nest& nest, Block& block, E across, std::st
       stride_of(nest.offset, across).value_or(0));
 }
 
-// Plain operations at the largest sizes, or at the optimum.
-double Printer::nest_cost(const Nest& nest, bool at_most) {
+// What keeps the innermost loop from long rows of neighbouring elements; for reports and forecasts.
+std::string_view Printer::pace(const Nest& nest) {
+  if (nest.vars.empty()) return "";
+  if (transposed_with(nest)) return ", transposing";
+  bool folds = false, gathers = false;
+  const E inner = nest.vars.back();
+  const bool across = reduces_across(nest);
+  std::unordered_set<E> seen;
+  auto visit = [&](auto& self, E e, E along) -> void {
+    if (!seen.insert(e).second) return;
+    if (e->op == Op::kReduce || e->op == Op::kArgReduce || e->op == Op::kRow) folds = true, along = across ? inner : e->vars.back();
+    if (e->op == Op::kLoad && e->depends_on(along)) {
+      const auto stride = stride_of(e->args[0], along);
+      gathers = gathers || !stride || (*stride != 0 && *stride != 1);
+    }
+    for (E arg : e->args) self(self, arg, along);
+  };
+  visit(visit, nest.value, inner);
+  const bool brief = inner->max - inner->min + 1 < 2 * isa_.vector_lanes;
+  if (folds) return gathers ? ", folding strides" : ", folding";
+  if (brief) return ", short rows";
+  return gathers || stride_of(nest.offset, nest.vars.back()) != 1 ? ", gathering" : "";
+}
+
+// Plain operations at the largest sizes, or at the optimum; `reads`: loads of each operand are added to it.
+double Printer::nest_cost(const Nest& nest, bool at_most, std::vector<double>* reads) {
   std::unordered_set<E> seen;
   double total = 0;
   auto trips = [&](E var) { return static_cast<double>((at_most || var->size.is_number() ? var->max + 1 : var->size.opt()) - var->min); };
@@ -493,6 +518,7 @@ double Printer::nest_cost(const Nest& nest, bool at_most) {
     for (E var : loops)
       if (e->depends_on(var)) count *= trips(var);
     total += count * cost_of(e);
+    if (e->op == Op::kLoad && reads != nullptr) (*reads)[static_cast<std::size_t>(e->integer)] += count;
     std::vector<E> inside = loops;
     inside.insert(inside.end(), e->vars.begin(), e->vars.end());
     if (e->op == Op::kReduce || e->op == Op::kArgReduce) {
@@ -590,8 +616,14 @@ std::string Printer::reason(std::int64_t tasks) const {
 }
 
 PrintedKernel Printer::print(const std::vector<Nest>& nests) {
-  double bytes = 0, usual_cost = 0;
-  for (const Nest& nest : nests) cost_ += nest_cost(nest), usual_cost += nest_cost(nest, false);
+  double bytes = 0, usual_cost = 0, most_cost = -1;
+  std::string_view how;  // the largest part goes
+  std::vector<double> reads(builder_.operands().size());
+  for (const Nest& nest : nests) {
+    const double cost = nest_cost(nest, false, &reads);
+    cost_ += nest_cost(nest), usual_cost += cost;
+    if (cost > most_cost) most_cost = cost, how = pace(nest);
+  }
   std::int64_t tasks = std::clamp<std::int64_t>(static_cast<std::int64_t>(cost_ / kCostPerTask), 1, max_threads_);
   std::int64_t most = 1;  // trips of the longest loop, which is the one that tasks cut
   for (const Nest& nest : nests)
@@ -608,7 +640,8 @@ PrintedKernel Printer::print(const std::vector<Nest>& nests) {
   for (std::size_t i = 0; i < operands.size(); ++i) {
     std::string_view type = memory_type(operands[i].storage.dtype);
     arguments += fmt::format("const {0}* __restrict b{1} = (const {0}*)buffers[{1}];\n", type, i);
-    bytes += static_cast<double>(operands[i].storage.capacity) *
+    // A gather reads no more of its table than it takes.
+    bytes += std::min(static_cast<double>(operands[i].storage.capacity), reads[i]) *
              static_cast<double>(tensor::size_of(operands[i].storage.dtype));
   }
   arguments += fmt::format("{0}* __restrict out = ({0}*)buffers[{1}];\n", memory_type(output_.dtype), operands.size());
@@ -626,7 +659,7 @@ PrintedKernel Printer::print(const std::vector<Nest>& nests) {
                     scratch_bytes_,
                     usual_cost,
                     bytes,
-                    fmt::format("loop nest, {} part{}", nests.size(), nests.size() == 1 ? "" : "s"),
+                    fmt::format("loop nest, {} part{}{}", nests.size(), nests.size() == 1 ? "" : "s", how),
                     reason(tasks)};
   printed.in_place = in_place(nests);
   return printed;

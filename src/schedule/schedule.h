@@ -22,6 +22,8 @@ struct Options {
 /// What reports say of a launch beyond the plan.
 struct LaunchNote {
   std::size_t outputs = 1;          // of the arguments that `values` names, the last so many
+  double cycles = 0;                // of a contraction on a CPU, by KernelSource::cycles
+  double fused_operations = 0;      // of its epilogue, on vectors
   std::vector<std::string> values;  // per argument: "name: float32[1,64,56,56]"; empty for a table of constants
 };
 

@@ -222,6 +222,7 @@ void Scheduler::add_launch(forge::KernelSource kernel, std::vector<Argument> arg
     launch.scratch_bytes = kernel.scratch_bytes;
   }
   const auto usual = static_cast<double>(times.opt());
+  schedule_.notes.back().cycles = kernel.cycles * usual;
   launch.flops = kernel.flops * usual, launch.bytes = kernel.bytes * usual, launch.choice = kernel.choice;
   launch.name = std::move(name);
   auto [it, fresh] = kernel_index_.try_emplace(kernel.symbol, static_cast<std::uint32_t>(schedule_.kernels.size()));
@@ -242,12 +243,8 @@ Result<void> Scheduler::store_by_loops(ValueId value, const Place& place, bool c
     arguments.push_back(argument(from, operand.value));
   }
   arguments.push_back(argument(place, value));
-  for (const Argument& used : arguments)  // the kernel counts the largest sizes, reports the usual ones
-    if (used.value != kNoValue && !graph_.value(used.value).type.is_static()) {
-      const Size elements = tensor::num_elements(graph_.value(used.value).type.sizes());
-      const double share = static_cast<double>(elements.opt()) / static_cast<double>(std::max<std::int64_t>(elements.max(), 1));
-      kernel.bytes -= (1 - share) * static_cast<double>(used.bytes);
-    }
+  const Size elements = tensor::num_elements(graph_.value(value).type.sizes());  // reports count what is usual
+  kernel.bytes -= static_cast<double>((elements.max() - elements.opt()) * static_cast<std::int64_t>(tensor::size_of(place.storage.dtype)));
   std::string name = copy ? "reorder " + graph_.value(value).name : names_of(builder.nodes());
   add_launch(std::move(kernel), std::move(arguments), std::move(name));
   return {};
@@ -523,9 +520,12 @@ Result<void> Scheduler::schedule_contraction(std::size_t i) {
     places_[node.outputs[1]] = indices;
   }
   add_launch(std::move(choice.kernel), std::move(arguments), names_of(nodes), contraction.entries, two ? 2 : 1);
-  if (fused) return {};
-  // The epilogue did not fit: its nodes are computed as loop nests, the last one stored.
-  if (!chain.empty()) XI_CHECK(main_place(graph_.nodes[chain.back()].outputs[0]));
+  if (!fused) {  // the epilogue did not fit: its nodes are computed as loop nests, the last one stored
+    if (!chain.empty()) XI_CHECK(main_place(graph_.nodes[chain.back()].outputs[0]));
+    return {};
+  }
+  const auto vectors = (tensor::num_elements(graph_.value(result).type.sizes()).opt() + blocking_.lanes - 1) / blocking_.lanes;
+  schedule_.notes.back().fused_operations = fused->operations * static_cast<double>(vectors);
   return {};
 }
 

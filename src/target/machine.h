@@ -16,6 +16,7 @@ struct Machine {
   double frequency = 0;   // cycles a second of one core under vector load
   double flops = 0;       // float32 a second of one core, a fused multiply-add being two
   double flops16 = 0;     // of a GPU's tensor cores
+  double core_flops = 0;  // float32 a cycle of the core that forge's cost model of CPU contractions is made for
   // Bytes a second that one core reads from its second-level cache, from the last-level cache, and from memory.
   double level2_bandwidth = 0, level3_bandwidth = 0, memory_bandwidth = 0;
   double level2_bytes = 0, level3_bytes = 0;  // sizes of those caches

@@ -37,6 +37,7 @@ KernelChoice depthwise_conv(const ConvProblem& p, const target::CpuIsa& isa, con
   kernel.flops = conv_flops(p);
   kernel.bytes = conv_bytes(p);
   const std::int64_t rows = p.batch * blocks * p.out[1];
+  kernel.cycles = static_cast<double>(rows * p.out[2] * p.kernel[1] * p.kernel[2]);
   kernel.num_tasks = std::min(rows, wanted_tasks(2 * kernel.flops, kernel.bytes));
   kernel.choice = fmt::format("conv {}x{} depthwise mr={}{}", p.kernel[1], p.kernel[2], mr, fixed ? "" : " run-time sizes");
   kernel.why = fmt::format("depthwise: one channel a group leaves no sum over channels; rows of {} pixels in registers", mr);

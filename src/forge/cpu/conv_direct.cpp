@@ -94,6 +94,13 @@ struct Weights {  // where the model's weight of (output, input channel, ky, kx)
     return (o_all * small_in + i % small_in) * kernel + ky * problem.kernel[2] + kx;
   }
 
+  // `tile` was chosen for the phase with the most taps.
+  double cycles(const RegisterTile& tile) const {
+    std::int64_t all = 0, most = 1;
+    for (const Phase& phase : phases) all += phase.taps(), most = std::max(most, phase.taps());
+    return tile.cycles * static_cast<double>(problem.batch * groups * all) / static_cast<double>(most);
+  }
+
   std::vector<float> pack(std::span<const float> weights) const {
     std::vector<float> packed;
     const std::int64_t out_blocks = ceil_div(out, lanes);
@@ -153,6 +160,7 @@ KernelChoice run_time_conv(const ConvProblem& p, const target::CpuIsa& isa, cons
   KernelSource& kernel = choice.kernel;
   kernel.flops = conv_flops(p);
   kernel.bytes = conv_bytes(p);
+  kernel.cycles = weights.cycles(tile);
   const std::int64_t units = flat ? ceil_div(p.in[1] * p.in[2], tile.mr) : ceil_div(p.out[1], step_y);
   const std::int64_t image = p.in[1] * p.in[2], out_image = p.out[1] * p.out[2];
   const double weight_bytes = 4.0 * static_cast<double>(all_taps * tap_floats * out_blocks),
@@ -268,6 +276,7 @@ KernelChoice direct_conv(const ConvProblem& p, const target::CpuIsa& isa, const 
   KernelSource& kernel = choice.kernel;
   kernel.flops = conv_flops(p);
   kernel.bytes = conv_bytes(p);
+  kernel.cycles = weights.cycles(tile);
   kernel.why = "direct: " + explain(tile);
   const double weight_bytes = 4.0 * static_cast<double>(all_taps * tap_floats * out_blocks);
   const double input_bytes = 4.0 * static_cast<double>(image * weights.in),

@@ -131,6 +131,7 @@ KernelChoice winograd_conv(const ConvProblem& p, const target::CpuIsa& isa, cons
   KernelSource& kernel = choice.kernel;
   kernel.flops = conv_flops(p);
   kernel.bytes = conv_bytes(p);
+  kernel.cycles = plan.cycles;
   const std::int64_t wanted = wanted_tasks(kernel.flops / 3, 0);
   // Parts of the output channels repeat the input transform: only where strips do not suffice.
   std::int64_t parts = 1;

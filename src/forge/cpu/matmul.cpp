@@ -168,6 +168,7 @@ KernelChoice choose_matmul(const MatMulProblem& problem, const target::CpuIsa& i
   kernel.flops = 2.0 * static_cast<double>(batch.count * p.m * p.n) * static_cast<double>(p.k);
   kernel.bytes =
       4.0 * static_cast<double>(batch.count * (p.m * p.k + p.m * p.n) + (p.constant_b ? 1 : batch.count) * p.k * p.n);
+  kernel.cycles = tile.cycles;
   const std::int64_t wanted = ceil_div(wanted_tasks(kernel.flops, kernel.bytes), batch.count);
   const bool packs = !p.constant_b &&
                      !in_place;  // every task packs the panels that it uses: cut rows only where panels do not suffice

@@ -76,11 +76,11 @@ Kernel recurrent(Builder& b) {
                                                           : std::vector<std::string>{"Sigmoid", "Tanh", "Tanh"};
   XI_CHECK(add_activations(b, static_cast<std::size_t>(directions), defaults));
   const double flops = 2.0 * static_cast<double>(time * batch * directions * kGates * hidden * (x[2] + hidden));
-  std::string choice = fmt::format("{} {}x{}, {} steps",
+  std::string choice = fmt::format("{} {}x{}, {} steps{}",
                                    kGates == 1   ? "rnn"
                                    : kGates == 3 ? "gru"
                                                  : "lstm",
-                                   x[2], hidden, time);
+                                   x[2], hidden, time, hidden < 32 ? ", narrow" : "");
   b.together(kGates * hidden * 2);  // a warp takes some 16 rows of the gates' products
   return b.finish(directions * batch, flops, static_cast<std::uint64_t>(hidden) * 8 * 4, std::move(choice),
                   {kIrregularRecurrentInc});
