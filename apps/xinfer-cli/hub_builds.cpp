@@ -82,12 +82,13 @@ Result<void> save_engine(hub::Client& client, const api::Engine& engine, const s
 }
 
 // A model that cannot be built is not worth its upload: all that stands in the way is said at once.
-Result<void> check_model(const BuildArguments& arguments, const api::BuildRequest& request) {
+Result<void> check_model(const BuildArguments& arguments, const api::BuildRequest& request, bool json) {
   compiler::PreflightOptions options;
   options.targets = {request.target + ":" + request.precision};
   XI_TRY(options.input_ranges, parse_range_options(arguments.shapes));
   XI_TRY(const compiler::Preflight found, compiler::preflight(arguments.onnx, options));
   if (!found.supported()) return std::unexpected(found.error());
+  if (!json && found.dynamic_inputs.empty()) fmt::print(stderr, "forecast   {}\n", compiler::to_text(found.forecasts.front()));
   return {};
 }
 
@@ -96,7 +97,7 @@ Result<int> build_one(const BuildArguments& arguments, const HardwareTarget& tar
   request.target = target.architecture();
   request.precision = target.precision();
   XI_CHECK(fill_request(arguments, request));
-  if (!arguments.onnx.empty() && !arguments.no_preflight) XI_CHECK(check_model(arguments, request));
+  if (!arguments.onnx.empty() && !arguments.no_preflight) XI_CHECK(check_model(arguments, request, json));
   XI_TRY(hub::Client client, hub::Client::open(arguments.options()));
   api::Build done;
   {

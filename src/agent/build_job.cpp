@@ -10,6 +10,7 @@
 #include "api/codec.h"
 #include "base/files.h"
 #include "compiler/build.h"
+#include "compiler/preflight.h"
 
 namespace xinfer::agent {
 namespace {
@@ -54,6 +55,19 @@ int fail_with(const Error& error) {
   return base::facts(error.code).exit_code;
 }
 
+// Before time is spent: what is to be expected goes to the job's log.
+base::Result<compiler::Preflight> look_ahead(const std::filesystem::path& model, const compiler::BuildOptions& options) {
+  compiler::PreflightOptions look;
+  look.targets = {options.target};
+  look.input_ranges = options.input_ranges;
+  look.cache_folder = options.cache_folder;
+  look.jobs = options.jobs;
+  auto found = compiler::preflight(model, look);
+  if (found && found->supported() && found->dynamic_inputs.empty())
+    for (const compiler::Forecast& forecast : found->forecasts) print(LineKind::kLog, "forecast   " + compiler::to_text(forecast));
+  return found;
+}
+
 base::Result<void> build_files(const std::filesystem::path& job, const std::filesystem::path& out,
                                const std::filesystem::path& cache, int jobs) {
   XI_TRY(const std::string text, base::read_file(job / "lease.json", 64 << 20));
@@ -86,7 +100,13 @@ base::Result<void> build_files(const std::filesystem::path& job, const std::file
   options.on_kernel = [](std::size_t ready, std::size_t all) {
     print(LineKind::kProgress, api::encode(api::Progress{"compile", static_cast<std::int64_t>(ready), static_cast<std::int64_t>(all), {}}));
   };
-  XI_TRY(const compiler::BuildOutput output, compiler::build(job / "model.onnx", options));
+  const auto found = look_ahead(job / "model.onnx", options);
+  auto built = compiler::build(job / "model.onnx", options);
+  if (!built) {  // all that stands in the way, rather than the first of it
+    const bool more = built.error().code == Code::kUnsupported && found && !found->supported();
+    return std::unexpected(more ? found->error() : std::move(built).error());
+  }
+  const compiler::BuildOutput& output = *built;
   XI_CHECK(base::write_file(out / "engine", output.engine));
   XI_CHECK(kernels.offer());
   for (const compiler::Report::Stage& stage : output.report.stages)

@@ -31,6 +31,17 @@ std::string_view style_of(std::string_view kind) {
   return "k5";
 }
 
+// Kinds of one colour are one to the eye.
+std::string_view family_of(std::string_view kind) {
+  for (const std::string_view family : {"loop nest", "pool", "recurrent"})
+    if (kind.starts_with(family)) return family;
+  return kind;
+}
+
+std::string format_time(double microseconds) {
+  return microseconds < 10e3 ? fmt::format("{:.1f} us", microseconds) : fmt::format("{:.1f} ms", microseconds / 1e3);
+}
+
 std::string format_bytes(double bytes) {
   if (bytes < 1e3) return fmt::format("{:.0f} B", bytes);
   if (bytes < 1e6) return fmt::format("{:.1f} KB", bytes / 1e3);
@@ -135,16 +146,16 @@ class Page {
     std::map<std::string_view, double> by_kind;
     double slowest = 0;
     for (std::size_t i = 0; i < plan_.launches.size(); ++i) {
-      by_kind[kernel_kind(plan_.launches[i].choice)] += microseconds(i);
+      by_kind[family_of(kernel_kind(plan_.launches[i].choice))] += microseconds(i);
       slowest = std::max(slowest, microseconds(i));
     }
     std::vector<std::pair<std::string_view, double>> kinds(by_kind.begin(), by_kind.end());
     std::ranges::stable_sort(kinds, std::greater{}, &std::pair<std::string_view, double>::second);
     std::string share = "<div class=\"share\">", legend = "<div class=\"legend\">";
     for (const auto& [kind, time] : kinds) {
-      share += fmt::format("<i class=\"{}\" style=\"width:{:.2f}%\" title=\"{}: {:.1f} us\"></i>", style_of(kind),
-                           100 * time / total_microseconds_, kind, time);
-      legend += fmt::format("<span><i class=\"dot {}\"></i>{} {:.1f} us, {:.1f} %</span>", style_of(kind), kind, time,
+      share += fmt::format("<i class=\"{}\" style=\"width:{:.2f}%\" title=\"{}: {}\"></i>", style_of(kind),
+                           100 * time / total_microseconds_, kind, format_time(time));
+      legend += fmt::format("<span><i class=\"dot {}\"></i>{} {}, {:.1f} %</span>", style_of(kind), kind, format_time(time),
                             100 * time / total_microseconds_);
     }
     constexpr double kWidth = 1200, kHeight = 180;
@@ -161,8 +172,8 @@ class Page {
     }
     bars += fmt::format("<line x1=\"0\" x2=\"{0}\" y1=\"199.5\" y2=\"199.5\"/></svg>", kWidth);
     return section("Time by launch", fmt::format("{}</div>{}</div><p class=\"hint\">From left to right in the order of "
-                                                 "execution; the tallest bar is {:.1f} us of {:.1f} us in all.</p>{}",
-                                                 share, legend, slowest, total_microseconds_, bars));
+                                                 "execution; the tallest bar is {} of {} in all.</p>{}",
+                                                 share, legend, format_time(slowest), format_time(total_microseconds_), bars));
   }
 
   // --- graph ---------------------------------------------------------------------------------------------------------
@@ -180,7 +191,7 @@ class Page {
     const std::string shape =
         colon == std::string::npos ? format_bytes(launch.bytes) + " moved" : node.output.substr(colon + 2);
     std::string last = shape;
-    if (measured()) last = fmt::format("{}  {:.1f} us", shape, microseconds(node.index));
+    if (measured()) last = fmt::format("{}  {}", shape, format_time(microseconds(node.index)));
     std::string tooltip = fmt::format("{}. {}\n{}\n{}", node.index, launch.name, launch.choice, node.reason);
     if (!node.output.empty()) tooltip += "\nmakes " + node.output;
     return {launch.choice,
@@ -221,7 +232,7 @@ class Page {
                    keep_end(graph_.nodes[list.back()].name, 15);
         const DrawnBox end = box_of(graph_.nodes[list.back()]);
         box.last_line =
-            measured() ? fmt::format("{:.1f} us, {:.1f} %", time, 100 * time / total_microseconds_) : end.last_line;
+            measured() ? fmt::format("{}, {:.1f} %", format_time(time), 100 * time / total_microseconds_) : end.last_line;
       }
       boxes.push_back(std::move(box));
     }

@@ -351,6 +351,16 @@ base::Error Preflight::error() const {
   return {Code::kUnsupported, std::move(text), {}};
 }
 
+std::string to_text(const Forecast& forecast) {
+  const auto milliseconds = [](const Interval& interval) {
+    return fmt::format("{:.3g} ms ({:.3g} to {:.3g})", interval.likely * 1e3, interval.low * 1e3, interval.high * 1e3);
+  };
+  return fmt::format("build {:.2g} s ({:.2g} to {:.2g}), latency {}{} on {}; weights {:.1f} MB, arena {:.1f} MB", forecast.build.likely,
+                     forecast.build.low, forecast.build.high, milliseconds(forecast.latency), forecast.machine.is_gpu ? "" : " with 1 thread",
+                     forecast.machine.measured ? "this machine" : forecast.machine.name, static_cast<double>(forecast.weight_bytes) / 1e6,
+                     static_cast<double>(forecast.arena_bytes) / 1e6);
+}
+
 Result<Preflight> preflight(const std::filesystem::path& onnx, const PreflightOptions& options) {
   return Flight(onnx, options).run();
 }

@@ -86,6 +86,9 @@ struct Preflight {
 /// (kInvalidArgument, kNotFound for a target); what cannot be built is in the result.
 [[nodiscard]] base::Result<Preflight> preflight(const std::filesystem::path& onnx, const PreflightOptions& options);
 
+/// What is expected, in one line: "build 8.9 s (4.5 to 17), latency 4.63 ms (3 to 7.2) with 1 thread on …".
+std::string to_text(const Forecast& forecast);
+
 /// One JSON document; `launches`: with every launch of every forecast.
 std::string to_json(const Preflight& preflight, bool launches = false);
 

@@ -47,7 +47,7 @@ is() {
 }
 
 ask unknown && agent
-is invalid_model unsupported 'operator is not supported'
+is invalid_model unsupported 'no such operator known in the domain'
 says 'com.example.Frobnicate'
 
 ask large && agent --memory-bytes $((800 << 20))
