@@ -7,6 +7,7 @@
 #include <random>
 
 #include "base/digest.h"
+#include "base/files.h"
 #include "onnx/tensor_file.h"
 #include "tensor/npy.h"
 #include "tensor/range.h"
@@ -133,6 +134,11 @@ std::string format_shape(const core::TensorDescription& tensor) {
 
 core::Tensor random_input(const core::TensorDescription& input, unsigned seed, const core::Shape* wanted) {
   const core::Shape shape = wanted ? *wanted : input.opt_shape;
+  if (input.dtype == core::DataType::kString) {
+    std::vector<std::string> words;
+    for (std::int64_t i = 0; i < tensor::num_elements(shape); ++i) words.push_back(std::to_string((seed + i) % 10));
+    return core::Tensor(shape, words);
+  }
   core::Tensor tensor(shape, input.dtype);
   tensor::Tensor values(static_cast<tensor::DType>(input.dtype), shape);
   std::mt19937 generator(seed);
@@ -152,8 +158,10 @@ base::Result<core::Tensor> convert(const tensor::Tensor& values, const core::Ten
   core::Shape shape = values.shape();
   bool is_fixed = std::ranges::all_of(input.shape, [](auto size) { return size >= 0; });
   if (is_fixed && values.num_elements() == tensor::num_elements(input.shape)) shape = input.shape;
-  if (values.dtype() == tensor::DType::kString)
-    return fail(Code::kInvalidArgument, "input '{}' takes no strings", input.name);
+  const bool strings = input.dtype == core::DataType::kString;
+  if (strings != (values.dtype() == tensor::DType::kString))
+    return fail(Code::kInvalidArgument, "input '{}' takes {}", input.name, strings ? "strings: a .pb file, or a .txt file of a string each line" : "no strings");
+  if (strings) return core::Tensor(shape, values.strings());
   tensor::Tensor typed(static_cast<tensor::DType>(input.dtype), shape);
   if (values.dtype() == typed.dtype()) std::memcpy(typed.bytes().data(), values.bytes().data(), typed.size_bytes());
   else
@@ -191,12 +199,27 @@ base::Result<tensor::Tensor> read_image(const std::filesystem::path& path, const
   return values;
 }
 
+// A string each line.
+base::Result<tensor::Tensor> read_lines(const std::filesystem::path& path) {
+  XI_TRY(const std::string text, base::read_file(path));
+  std::vector<std::string> lines;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    lines.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  tensor::Tensor tensor(tensor::DType::kString, {static_cast<std::int64_t>(lines.size())});
+  tensor.strings() = std::move(lines);
+  return tensor;
+}
+
 base::Result<tensor::Tensor> read_value(const std::filesystem::path& path, const core::TensorDescription& input) {
   auto extension = path.extension().string();
   if (extension == ".npy") return tensor::read_npy(path);
   if (extension == ".pb") return onnx::read_tensor_file(path);
   if (extension == ".jpg" || extension == ".jpeg" || extension == ".png") return read_image(path, input);
-  return fail(Code::kInvalidArgument, "{}: inputs are read from .npy, .pb, .jpg, .jpeg and .png files", path.string());
+  if (extension == ".txt") return read_lines(path);
+  return fail(Code::kInvalidArgument, "{}: inputs are read from .npy, .pb, .txt, .jpg, .jpeg and .png files", path.string());
 }
 
 }  // namespace

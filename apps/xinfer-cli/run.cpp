@@ -40,6 +40,14 @@ Summary summarise(const tensor::Tensor& tensor) {
   return summary;
 }
 
+// The first few, in quotes.
+std::string first_strings(const tensor::Tensor& tensor) {
+  constexpr std::size_t kShown = 8;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(kShown, tensor.strings().size()); ++i) text += fmt::format("{}'{}'", i == 0 ? "" : ", ", tensor.strings()[i]);
+  return tensor.strings().size() > kShown ? text + ", …" : text;
+}
+
 base::Result<int> run(const Options& options, bool json) {
   XI_TRY(core::EngineOptions engine_options, options.trust.engine_options(options.num_threads));
   core::InferenceEngine engine(options.file, engine_options);
@@ -49,8 +57,10 @@ base::Result<int> run(const Options& options, bool json) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const auto& name : engine.output_names()) {
     const core::Tensor& output = outputs.at(name);
+    const bool strings = output.dtype() == core::DataType::kString;
     tensor::Tensor values(static_cast<tensor::DType>(output.dtype()), output.shape());
-    if (output.size_bytes()) output.copy_to_host(values.bytes().data(), output.size_bytes());
+    if (strings) values.strings() = output.to_strings();
+    else if (output.size_bytes()) output.copy_to_host(values.bytes().data(), output.size_bytes());
     std::string path;
     if (!options.output_folder.empty()) {
       path = (std::filesystem::path(options.output_folder) / (file_name(name) + "." + options.format)).string();
@@ -59,6 +69,11 @@ base::Result<int> run(const Options& options, bool json) {
       } else {
         XI_CHECK(onnx::write_tensor_file(path, values, name));
       }
+    }
+    if (strings) {
+      if (json) list.push_back({{"name", name}, {"dtype", "string"}, {"shape", output.shape()}, {"strings", values.strings()}, {"file", path}});
+      else fmt::print("{} string {}: {}{}{}\n", name, format_shape(output.shape()), first_strings(values), path.empty() ? "" : " -> ", path);
+      continue;
     }
     Summary summary = summarise(values);
     if (json)
@@ -93,7 +108,7 @@ void add_run_command(CLI::App& app, Invocation& invocation) {
   command
       ->add_option(
           "--input", options->inputs,
-          "NAME=FILE: .npy, .pb (ONNX TensorProto), or a picture, which is resized and, for floating inputs, scaled "
+          "NAME=FILE: .npy, .pb (ONNX TensorProto), .txt (strings, one a line), or a picture, which is resized and, for floating inputs, scaled "
           "to 0…1. NAME= may be left out for the only input")
       ->required()
       ->type_name("NAME=FILE")

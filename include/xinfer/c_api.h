@@ -34,6 +34,7 @@ typedef enum {
   XI_INT16 = 5,
   XI_INT32 = 6,
   XI_INT64 = 7,
+  XI_STRING = 8,
   XI_BOOL = 9,
   XI_FLOAT16 = 10,
   XI_FLOAT64 = 11,
@@ -41,6 +42,12 @@ typedef enum {
   XI_UINT64 = 13,
   XI_BFLOAT16 = 16
 } xi_dtype;
+
+/* An element of a string tensor: text that lies elsewhere and has no zero byte at its end. */
+typedef struct {
+  const char* data;
+  int64_t size;
+} xi_string;
 
 typedef struct xi_engine xi_engine;   /* a loaded engine; functions on it are thread-safe */
 typedef struct xi_session xi_session; /* one inference at a time, from one thread at a time */
@@ -85,7 +92,8 @@ xi_status xi_session_create(const xi_engine* engine, xi_session** session);
 void xi_session_close(xi_session* session);
 /* For an input that takes many sizes: the shape of what is set or bound from now on. */
 xi_status xi_session_set_input_shape(xi_session* session, const char* name, const int64_t* shape, size_t rank);
-/* Copies `bytes` bytes into the input. The size must be the input's. */
+/* Copies `bytes` bytes into the input. The size must be the input's. Strings are an array of xi_string, whose texts are copied
+ * too; xi_session_bind_input reads them where they are, and xi_session_output gives views of texts in the session. */
 xi_status xi_session_set_input(xi_session* session, const char* name, const void* data, size_t bytes);
 /* The engine reads from (writes to) `data` directly in the runs that follow; it must stay alive. Outputs need 64-byte
  * alignment, inputs are read without a copy when they have it. */

@@ -49,11 +49,12 @@ Result<void> require_positive_sizes(const ir::Graph& graph) {
   return {};
 }
 
-Result<void> refuse_string_outputs(const ir::Graph& graph) {
-  for (ir::ValueId id : graph.outputs)
-    if (graph.value(id).type.dtype == ir::DType::kString)
-      return fail(Code::kUnsupported, "output '{}' is {}: engines give tensors of numbers only", graph.value(id).name,
-                  ir::to_string(graph.value(id).type));
+Result<void> refuse_strings(const ir::Graph& graph) {
+  for (const auto* list : {&graph.inputs, &graph.outputs})
+    for (ir::ValueId id : *list)
+      if (graph.value(id).type.dtype == ir::DType::kString)
+        return fail(Code::kUnsupported, "{} '{}' is {}: engines for GPUs take and give numbers only, those for CPUs strings too", list == &graph.inputs ? "input" : "output",
+                    graph.value(id).name, ir::to_string(graph.value(id).type));
   return {};
 }
 
@@ -71,8 +72,6 @@ Result<void> require_bounded_inputs(const ir::Graph& graph) {
   for (ir::ValueId id : graph.inputs) {
     const ir::Value& value = graph.value(id);
     const bool tensor = value.type.kind == ir::ValueType::Kind::kTensor;
-    if (value.type.dtype == ir::DType::kString)
-      return fail(Code::kUnsupported, "input '{}' is {}: engines take tensors of numbers only", value.name, ir::to_string(value.type));
     if (tensor && is_bounded(value.type)) continue;
     problems += fmt::format("{}'{}' is {}", problems.empty() ? "" : ", ", value.name, ir::to_string(value.type));
     const bool sequence = value.type.kind == ir::ValueType::Kind::kSequence;
@@ -94,15 +93,13 @@ Result<void> require_known_shapes(const ir::Graph& graph) {
               deciding.size() == 1 ? "input" : "inputs", fmt::join(deciding, "', '"), deciding.size() == 1 ? "it decides" : "they decide", options);
 }
 
-// Passes may leave constants of other kinds; the scheduler knows tensors of numbers.
-Result<void> require_number_outputs(const ir::Graph& graph) {
+// The scheduler knows tensors only.
+Result<void> require_tensor_outputs(const ir::Graph& graph) {
   for (ir::ValueId id : graph.outputs) {
     const ir::Value& value = graph.value(id);
     if (value.type.kind != ir::ValueType::Kind::kTensor)
       return fail(Code::kUnsupported, "output '{}' is {}, and what it holds is known only while running: engines give lists of a fixed length", value.name,
                   ir::to_string(value.type));
-    if (value.type.dtype == ir::DType::kString)
-      return fail(Code::kUnsupported, "output '{}' is {}: engines give tensors of numbers only", value.name, ir::to_string(value.type));
   }
   return {};
 }
@@ -210,7 +207,7 @@ class Build {
     import_options.input_values = options_.input_values;
     XI_TRY(ir::Graph graph, onnx::import_model(path_, import_options));
     XI_CHECK(require_bounded_inputs(graph));
-    XI_CHECK(refuse_string_outputs(graph));
+    if (row_->gpu) XI_CHECK(refuse_strings(graph));
     if (precision() != tensor::DType::kFloat32) XI_CHECK(refuse_integer_products(graph));
     report_.nodes_imported = graph.nodes.size();
     dump("import", graph);
@@ -236,7 +233,7 @@ class Build {
       if (run.changed) slow.push_back(fmt::format("{} {:.0f} ms", run.name, run.milliseconds));
     XI_CHECK(require_known_shapes(graph));
     XI_CHECK(require_positive_sizes(graph));
-    XI_CHECK(require_number_outputs(graph));
+    XI_CHECK(require_tensor_outputs(graph));
     report_.nodes_scheduled = graph.nodes.size();
     end(fmt::format("{} nodes; {}", graph.nodes.size(), fmt::join(slow, ", ")));
     return {};

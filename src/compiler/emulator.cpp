@@ -186,10 +186,21 @@ Result<void> check_emulator(std::string_view architecture) {
               architecture, row->isa->emulator);
 }
 
+namespace {
+bool has_strings(const engine::Plan& plan) {
+  auto is_string = [](const engine::TensorInfo& info) { return info.dtype == tensor::DType::kString; };
+  auto takes_text = [](const engine::Launch& launch) {
+    return std::ranges::any_of(launch.arguments, [](const BufferRef& ref) { return ref.space == BufferRef::Space::kText; });
+  };
+  return std::ranges::any_of(plan.inputs, is_string) || std::ranges::any_of(plan.outputs, is_string) || std::ranges::any_of(plan.launches, takes_text);
+}
+}  // namespace
+
 Result<std::vector<tensor::Tensor>> run_emulated(const engine::Engine& engine,
                                                  std::span<const tensor::Tensor* const> inputs,
                                                  const fs::path& cache_folder) {
   XI_CHECK(check_emulator(engine.manifest().architecture));
+  if (has_strings(engine.plan())) return fail(Code::kIncompatible, "engines with strings are not run under an emulator");
   const target::CpuIsa& isa = *target::find_canonical(engine.manifest().architecture)->isa;
   base::TemporaryFolder folder;
   XI_TRY(fs::path runner, make_runner(isa, cache_folder.empty() ? folder.path() : cache_folder));

@@ -139,6 +139,7 @@ class Walk {
         case BufferRef::Space::kOutput:
           if (argument.index < outputs_.size()) outputs_[argument.index].read(argument.offset, end, from);
           break;
+        case BufferRef::Space::kText: break;  // nobody reads what another has written there but through a string
       }
     }
     for (std::size_t k = count - outputs; k < count; ++k) {

@@ -148,7 +148,7 @@ class Flight {
     for (ir::ValueId id : graph.inputs) {
       const ir::Value& value = graph.value(id);
       const bool tensor = value.type.kind == ir::ValueType::Kind::kTensor;
-      if ((tensor && is_bounded(value.type)) || value.type.dtype == DType::kString || survey_.cut_inputs.contains(value.name))
+      if ((tensor && is_bounded(value.type)) || survey_.cut_inputs.contains(value.name))
         continue;
       DynamicInput input{.name = value.name, .type = ir::to_string(value.type)};
       if (value.type.kind == ir::ValueType::Kind::kSequence) input.name = ir::element_name(value.name, 0);
@@ -177,12 +177,10 @@ class Flight {
     for (ir::ValueId id : ends) {
       const ir::Value& value = graph.value(id);
       if (survey_.cut_inputs.contains(value.name) || survey_.cut_outputs.contains(value.name)) continue;
-      std::string_view reason;
-      if (value.type.dtype == DType::kString) reason = "engines take and give numbers only";
-      else if (value.type.kind == ir::ValueType::Kind::kTensor) continue;
-      else reason = "engines take and give tensors, and lists of them whose length is known at the build";
+      if (value.type.kind == ir::ValueType::Kind::kTensor) continue;
       add_problem(result_.problems, "", value.name,
-                  fmt::format("{} '{}' is {}: {}", what, value.name, ir::to_string(value.type), reason));
+                  fmt::format("{} '{}' is {}: engines take and give tensors, and lists of them whose length is known at the build", what, value.name,
+                              ir::to_string(value.type)));
     }
   }
 

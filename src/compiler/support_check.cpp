@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "forge/cpu/counted.h"
 #include "forge/cpu/irregular.h"
 #include "ir/operator.h"
 #include "schedule/contraction.h"
@@ -11,7 +12,6 @@ namespace xinfer::compiler {
 namespace {
 
 using base::Result;
-using ir::DType;
 using ir::kNoValue;
 using ir::Lowering;
 
@@ -32,6 +32,8 @@ constexpr WayOut kWaysOut[] = {
     {"aten.", "",
      "the exporter left a PyTorch operator as it was: export again with the newest exporter, torch.onnx.export(..., "
      "dynamo=True), and opset 18 or newer"},
+    {"ai.onnx.ml.ZipMap", "",
+     "export scores as a tensor instead of maps: skl2onnx.to_onnx(..., options={'zipmap': False}); which column is which class, the model's labels say"},
     {"com.microsoft.", "no such operator",
      "this is ONNX Runtime's own: export the original model again, without ONNX Runtime's optimiser or quantiser (or "
      "with optimization_level=0)"},
@@ -40,7 +42,7 @@ constexpr WayOut kWaysOut[] = {
     {"", "no such operator",
      "give the model the operator as an ONNX function (functions are inlined), or replace it by standard operators "
      "before exporting"},
-    {"", "strings", "tokenise, or look labels up, outside of the model: engines compute with numbers"},
+    {"", "strings", "build for a CPU, or tokenise and look labels up outside of the model"},
     {"", "decided by data",
      "fix the input that decides it with --fix NAME=FILE, or export the model with a constant there"},
     {"", "depends on data",
@@ -68,7 +70,7 @@ bool has_kernel(const std::string& op, Lowering lowering) {
     case Lowering::kControl:
     case Lowering::kFoldOnly: return true;  // the passes decide
     default:
-      return schedule::is_contraction(op) || schedule::find_lowering(op) != nullptr || forge::cpu::is_irregular(op);
+      return schedule::is_contraction(op) || schedule::find_lowering(op) != nullptr || forge::cpu::is_irregular(op) || forge::cpu::is_counted(op);
   }
 }
 
@@ -156,24 +158,23 @@ std::vector<Problem> unsupported_nodes(const ir::Graph& graph, const Attempt& at
   for (const ir::Node& node : graph.nodes) {
     const ir::OperatorInfo* info = ir::find_operator(node.op);
     if (info == nullptr) continue;  // the verifier would have said so
-    bool sized = true, strings = false;
+    bool sized = true;
     for (const auto* list : {&node.inputs, &node.outputs})
       for (ir::ValueId id : *list) {
         if (id == kNoValue) continue;
         sized = sized && (graph.value(id).type.is_static() || graph.is_constant(id));
-        strings = strings || graph.value(id).type.dtype == DType::kString;
       }
     bool sized_inputs = true;
     for (ir::ValueId id : node.inputs)
       sized_inputs = sized_inputs && (id == kNoValue || graph.value(id).type.is_static() || graph.is_constant(id));
-    if (strings) add_problem(problems, node.op, label(graph, node), "strings have no native code");
-    else if (info->lowering == Lowering::kControl)
+    const bool counted = forge::cpu::is_counted(node.op);  // finds out while running
+    if (info->lowering == Lowering::kControl)
       add_problem(problems, node.op, label(graph, node), "which way it goes, or how often, is decided by data");
     else if (!has_kernel(node.op, info->lowering))
       add_problem(problems, node.op, label(graph, node), "it has no native code yet");
-    else if (sized_inputs && !sized)
+    else if (sized_inputs && !sized && !counted)
       add_problem(problems, node.op, label(graph, node), "the size of its output depends on data");
-    else if (sized)
+    else if (sized || (sized_inputs && counted))
       if (auto tried = try_node(graph, node, attempt); !tried)
         add_problem(problems, node.op, label(graph, node), plain_reason(node, tried.error().message));
   }

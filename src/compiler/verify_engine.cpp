@@ -66,11 +66,27 @@ void add_tensors(const Value& value, std::vector<const Tensor*>& tensors) {
   for (const Value& element : value.elements) add_tensors(element, tensors);
 }
 
+// Words that mean something to the model, and numbers, which are always valid.
+std::vector<std::string> words_of(const ir::Graph& graph) {
+  std::vector<std::string> words{"0", "1", "2"};
+  if (std::ranges::any_of(graph.nodes, [](const ir::Node& node) { return node.op == "Cast"; })) return words;
+  auto add = [&](const std::vector<std::string>& more) { words.insert(words.end(), more.begin(), more.end()); };
+  for (const ir::Node& node : graph.nodes)
+    for (const auto& [name, attribute] : node.attributes) {
+      if (const auto* list = std::get_if<std::vector<std::string>>(&attribute)) add(*list);
+      if (const auto* tensor = std::get_if<std::shared_ptr<const Tensor>>(&attribute)) add((*tensor)->strings());
+    }
+  for (const ir::Value& value : graph.values)
+    if (value.constant) add(value.constant->strings());
+  return words;
+}
+
 }  // namespace
 
 std::vector<Tensor> random_inputs(const ir::Graph& graph, std::uint64_t seed, const tensor::Size::Values& sizes) {
   std::vector<Tensor> inputs;
   std::uint64_t state = seed;
+  const std::vector<std::string> words = words_of(graph);
   for (ir::ValueId id : graph.inputs) {
     const ir::ValueType& type = graph.value(id).type;
     tensor::Shape shape;
@@ -79,6 +95,7 @@ std::vector<Tensor> random_inputs(const ir::Graph& graph, std::uint64_t seed, co
     // Integers are mostly positions or token numbers, where only small ones are sure to be valid.
     const bool wide = type.dtype == DType::kUint8 || type.dtype == DType::kInt8;
     const bool real = tensor::is_float(type.dtype);
+    for (std::string& text : tensor.strings()) text = words[next(state) % words.size()];
     for (std::int64_t i = 0; i < tensor.num_elements() && type.dtype != DType::kString; ++i) {
       const std::uint64_t bits = next(state);
       if (real) tensor.set(i, static_cast<double>(bits >> 40) / (1 << 23) - 1);

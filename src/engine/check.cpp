@@ -1,7 +1,9 @@
 // The plan's own consistency: a signed engine from a faulty builder must not make the runtime touch foreign memory.
+#include <algorithm>
 #include <limits>
 
 #include "engine/engine.h"
+#include "tensor/text.h"
 
 namespace xinfer::engine {
 
@@ -13,7 +15,7 @@ namespace {
 constexpr std::int64_t kMaxElements = std::int64_t{1} << 40;
 
 base::Result<std::uint64_t> capacity(const Plan& plan, const TensorInfo& info, std::string_view kind) {
-  std::size_t element = tensor::size_of(info.dtype);
+  std::size_t element = tensor::stored_bytes(info.dtype);
   if (element == 0) return fail(Code::kCorrupt, "{} '{}' has an unknown element type", kind, info.name);
   std::int64_t count = 1;
   for (std::size_t i = 0; i < info.shape.size(); ++i) {
@@ -48,6 +50,7 @@ base::Result<void> check_argument(const BufferRef& ref, const Extents& extents) 
       limit = sizes[ref.index];
       break;
     }
+    case BufferRef::Space::kText: break;
     default: return fail(Code::kCorrupt, "refers to an unknown memory space");
   }
   if (ref.offset > limit || ref.bytes > limit - ref.offset)
@@ -56,10 +59,16 @@ base::Result<void> check_argument(const BufferRef& ref, const Extents& extents) 
   return {};
 }
 
+bool is_string(const TensorInfo& info) { return info.dtype == tensor::DType::kString; }
+bool takes_text(const Launch& launch) {
+  return std::ranges::any_of(launch.arguments, [](const BufferRef& ref) { return ref.space == BufferRef::Space::kText; });
+}
+
 // Limits of every GPU that has ever had clusters or large shared memory; the driver knows those of the one at hand.
-base::Result<void> check_grid(const Grid& grid, bool gpu_code) {
+base::Result<void> check_grid(const Grid& grid, bool gpu_code, bool strings) {
   if ((grid.blocks > 0) != gpu_code) return fail(Code::kCorrupt, "mixes code of a CPU and of a GPU");
   if (grid.blocks == 0) return {};
+  if (strings) return fail(Code::kCorrupt, "has code of a GPU, and there are strings");
   if (grid.threads == 0 || grid.threads > 1024 || grid.cluster == 0 || grid.cluster > 16 ||
       grid.blocks % grid.cluster != 0 || grid.blocks > INT32_MAX || grid.shared_bytes > (256u << 10))
     return fail(Code::kCorrupt, "has an impossible grid of {} blocks of {} threads", grid.blocks, grid.threads);
@@ -93,6 +102,7 @@ base::Result<void> check(const Plan& plan, std::uint64_t code_bytes, std::uint64
     XI_TRY(std::uint64_t bytes, capacity(plan, info, "output"));
     extents.outputs.push_back(bytes);
   }
+  const bool strings = std::ranges::any_of(plan.inputs, is_string) || std::ranges::any_of(plan.outputs, is_string);
   for (const auto& kernel : plan.kernels)
     if (kernel.code_offset >= code_bytes || kernel.code_bytes > code_bytes - kernel.code_offset)
       return fail(Code::kCorrupt, "kernel {} lies outside of the code section", kernel.symbol);
@@ -101,7 +111,7 @@ base::Result<void> check(const Plan& plan, std::uint64_t code_bytes, std::uint64
     std::string where = fmt::format("launch {} ({})", i, launch.name);
     if (launch.kernel >= plan.kernels.size())
       return std::unexpected(base::Error{Code::kCorrupt, "calls a kernel that does not exist", where});
-    if (auto ok = check_grid(launch.grid, plan.kernels[launch.kernel].code_bytes > 0); !ok)
+    if (auto ok = check_grid(launch.grid, plan.kernels[launch.kernel].code_bytes > 0, strings || takes_text(launch)); !ok)
       return std::unexpected(std::move(ok).error().in(where));
     if (launch.num_tasks < 0 || launch.num_tasks > std::numeric_limits<std::uint32_t>::max())
       return std::unexpected(base::Error{Code::kCorrupt, "has an impossible number of tasks", where});

@@ -16,9 +16,22 @@ namespace xinfer::engine {
 extern "C" typedef void (*CpuKernel)(void* const* buffers, std::int64_t* symbols, void* scratch,
                                      std::int64_t task_begin, std::int64_t task_end);
 
+/// What CPU kernels that touch strings have for texts that they make. String tensors hold tensor::Text, views.
+struct TextMemory {
+  char* data = nullptr;
+  std::int64_t capacity = 0;
+  /// A kernel adds what it takes, also what has no room any more: then the session enlarges the memory and runs again.
+  std::int64_t used = 0;
+  std::int64_t failure = 0;  // TextFailure
+  /// tensor::format_real and parse_real.
+  std::int64_t (*format)(double value, bool single, char* to) = nullptr;
+  bool (*parse)(const char* text, std::int64_t size, double* value) = nullptr;
+};
+enum class TextFailure : std::int64_t { kNone, kTooManyParts, kNoNumber };
+
 /// Where an argument lives.
 struct BufferRef {
-  enum class Space : std::uint8_t { kArena, kWeights, kInput, kOutput };
+  enum class Space : std::uint8_t { kArena, kWeights, kInput, kOutput, kText };
   Space space = Space::kArena;
   std::uint32_t index = 0;   // of the input or output; 0 otherwise
   std::uint64_t offset = 0;  // bytes from the start of the space (or of that input or output)

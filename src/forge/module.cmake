@@ -1,7 +1,7 @@
 # Kernel templates are C++ text for Clang, embedded from files of their own.
 set(kernels ${CMAKE_CURRENT_LIST_DIR}/cpu)
 embed_files(forge xinfer::forge::cpu prelude_text.h ${kernels}/prelude/types.inc ${kernels}/prelude/math.inc
-            ${kernels}/prelude/small_floats.inc)
+            ${kernels}/prelude/small_floats.inc ${kernels}/prelude/text.inc)
 set(cuda_templates ${CMAKE_CURRENT_LIST_DIR}/cuda/templates)
 embed_files(forge xinfer::forge::cuda cuda_prelude_text.h ${CMAKE_CURRENT_LIST_DIR}/cuda/prelude/types.cuh
             ${CMAKE_CURRENT_LIST_DIR}/cuda/prelude/math.cuh ${kernels}/prelude/small_floats.inc)

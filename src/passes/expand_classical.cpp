@@ -149,13 +149,22 @@ Result<bool> expand_imputer(Rewriter& rewriter, Node& node) {
 }
 
 Result<bool> expand_one_hot_encoder(Rewriter& rewriter, Node& node) {
-  const auto categories = node.attributes.integers("cats_int64s");
   const auto dims = rewriter.type(node.inputs[0]).dims;
-  if (rewriter.type(node.inputs[0]).dtype == DType::kString || !dims) return false;
+  const bool text = rewriter.type(node.inputs[0]).dtype == DType::kString;
+  const auto* words = node.attributes.get<std::vector<std::string>>("cats_strings");
+  if (!dims || (text && words == nullptr)) return false;
   if (node.attributes.integer("zeros", 1) == 0) return fail(Code::kUnsupported, "OneHotEncoder with zeros = 0: an engine cannot fail because of a value");
   Formula f(rewriter);
-  const ValueId x = f.unsqueeze(f.cast(node.inputs[0], DType::kInt64), {static_cast<std::int64_t>(dims->size())});
-  f.call_into(node.outputs[0], "Cast", {f.call("Equal", {x, f.integers(categories)})}, with("to", static_cast<std::int64_t>(DType::kFloat32)));
+  ValueId categories;
+  if (text) {
+    Tensor table(DType::kString, {static_cast<std::int64_t>(words->size())});
+    table.strings() = *words;
+    categories = f.constant(std::move(table));
+  } else {
+    categories = f.integers(node.attributes.integers("cats_int64s"));
+  }
+  const ValueId x = f.unsqueeze(text ? node.inputs[0] : f.cast(node.inputs[0], DType::kInt64), {static_cast<std::int64_t>(dims->size())});
+  f.call_into(node.outputs[0], "Cast", {f.call("Equal", {x, categories})}, with("to", static_cast<std::int64_t>(DType::kFloat32)));
   return f.finish();
 }
 

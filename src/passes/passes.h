@@ -17,5 +17,6 @@ base::Result<bool> merge_projections(ir::Graph& graph);
 base::Result<bool> remove_dead_code(ir::Graph& graph);
 base::Result<bool> remove_identities(ir::Graph& graph);
 base::Result<bool> simplify_algebra(ir::Graph& graph);
+base::Result<bool> string_constants(ir::Graph& graph);
 
 }  // namespace xinfer::passes

@@ -42,6 +42,7 @@ constexpr Pass kPipeline[] = {
     {"remove_dead_code", "drops what no output depends on", remove_dead_code, true},
     {"merge_projections", "makes queries, keys and values in one product", merge_projections, true},
     {"remove_dead_code", "drops what no output depends on", remove_dead_code, true},
+    {"string_constants", "makes constants of strings nodes, whose kernels hold the text", string_constants},
 };
 
 Result<void> check_names(const PipelineOptions& options) {

@@ -263,7 +263,11 @@ std::vector<Tensor> InferenceEngine::infer(const std::vector<Tensor>& inputs) co
     value_or_raise(state->session.bind_output(i, outputs.back().data(), capacity));
   }
   value_or_raise(state->session.run());
-  for (std::size_t i = 0; i < outputs.size(); ++i) TensorFactory::shrink(outputs[i], state->session.output_shape(i));
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    TensorFactory::shrink(outputs[i], state->session.output_shape(i));
+    // Their texts lie in the session and in the inputs.
+    if (outputs[i].dtype() == DataType::kString) outputs[i] = Tensor(outputs[i]);
+  }
   state_->give_back(std::move(state));
   return outputs;
 }

@@ -8,6 +8,7 @@
 #include "runtime/raise.h"
 #include "tensor/dtype.h"
 #include "tensor/tensor.h"
+#include "tensor/text.h"
 #include "xinfer/core/tensor.h"
 
 namespace xinfer::core {
@@ -35,7 +36,9 @@ std::size_t count_elements(const Shape& shape) {
 
 }  // namespace
 
-std::size_t size_of(DataType dtype) noexcept { return tensor::size_of(static_cast<tensor::DType>(dtype)); }
+static_assert(sizeof(Text) == sizeof(tensor::Text) && offsetof(Text, size) == offsetof(tensor::Text, size));
+
+std::size_t size_of(DataType dtype) noexcept { return tensor::stored_bytes(static_cast<tensor::DType>(dtype)); }
 std::string_view name(DataType dtype) noexcept { return tensor::name(static_cast<tensor::DType>(dtype)); }
 
 void Tensor::Free::operator()(void* memory) const noexcept { std::free(memory); }
@@ -45,14 +48,40 @@ Tensor::Tensor(Shape shape, DataType dtype) {
   std::memset(data_, 0, size_bytes());
 }
 
-Tensor TensorFactory::uninitialised(Shape shape, DataType dtype) {
+Tensor::Tensor(Shape shape, const std::vector<std::string>& values) {
+  if (count_elements(shape) != values.size()) invalid(fmt::format("{} strings for a tensor of shape {}", values.size(), tensor::to_string(shape)));
+  std::vector<Text> texts;
+  for (const std::string& text : values) texts.push_back({text.data(), static_cast<std::int64_t>(text.size())});
+  *this = TensorFactory::of_texts(std::move(shape), texts.data());
+}
+
+Tensor TensorFactory::of_texts(Shape shape, const Text* texts) {
+  const std::size_t count = count_elements(shape);
+  if (auto sound = tensor::check_texts({reinterpret_cast<const tensor::Text*>(texts), count}); !sound) runtime::raise(sound.error());
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < count; ++i) bytes += static_cast<std::size_t>(texts[i].size);
+  Tensor tensor = allocated(std::move(shape), DataType::kString, bytes);
+  auto* to = static_cast<Text*>(tensor.data_);
+  char* text = reinterpret_cast<char*>(to + count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto size = static_cast<std::size_t>(texts[i].size);
+    if (size) std::memcpy(text, texts[i].data, size);
+    to[i] = {text, texts[i].size};
+    text += size;
+  }
+  return tensor;
+}
+
+Tensor TensorFactory::uninitialised(Shape shape, DataType dtype) { return allocated(std::move(shape), dtype, 0); }
+
+Tensor TensorFactory::allocated(Shape shape, DataType dtype, std::size_t text_bytes) {
   if (size_of(dtype) == 0) invalid(fmt::format("{} is no element type", static_cast<int>(dtype)));
   Tensor tensor;
   tensor.count_ = count_elements(shape);
   tensor.shape_ = std::move(shape);
   tensor.dtype_ = dtype;
   // Whole cache lines: kernels may read the last one to its end.
-  std::size_t bytes = (tensor.size_bytes() + kAlignment) / kAlignment * kAlignment;
+  std::size_t bytes = (tensor.size_bytes() + text_bytes + kAlignment) / kAlignment * kAlignment;
   tensor.memory_.reset(std::aligned_alloc(kAlignment, bytes));
   if (!tensor.memory_) throw std::bad_alloc();
   tensor.data_ = tensor.memory_.get();
@@ -76,6 +105,10 @@ Tensor Tensor::view(void* data, Shape shape, DataType dtype) {
 
 Tensor::Tensor(const Tensor& other) {
   if (other.empty()) return;
+  if (other.dtype_ == DataType::kString) {
+    *this = TensorFactory::of_texts(other.shape_, static_cast<const Text*>(other.data_));
+    return;
+  }
   *this = TensorFactory::uninitialised(other.shape_, other.dtype_);
   std::memcpy(data_, other.data_, size_bytes());
 }
@@ -98,13 +131,22 @@ Tensor& Tensor::operator=(Tensor&& other) noexcept {
 }
 
 void Tensor::copy_from_host(const void* source, std::size_t bytes) {
+  if (dtype_ == DataType::kString) invalid("strings are copied with Tensor(shape, strings)");
   if (bytes != size_bytes()) invalid(fmt::format("a tensor of {} bytes cannot take {} bytes", size_bytes(), bytes));
   if (bytes) std::memcpy(data_, source, bytes);
 }
 
 void Tensor::copy_to_host(void* destination, std::size_t bytes) const {
+  if (dtype_ == DataType::kString) invalid("strings are copied with to_strings()");
   if (bytes != size_bytes()) invalid(fmt::format("a tensor of {} bytes cannot fill {} bytes", size_bytes(), bytes));
   if (bytes) std::memcpy(destination, data_, bytes);
+}
+
+std::vector<std::string> Tensor::to_strings() const {
+  const Text* first = data<Text>();
+  std::vector<std::string> strings;
+  for (std::size_t i = 0; i < count_; ++i) strings.emplace_back(first[i].view());
+  return strings;
 }
 
 void Tensor::reshape(Shape shape) {

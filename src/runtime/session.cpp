@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "tensor/text.h"
+
 namespace xinfer::runtime {
 
 using base::Code;
@@ -17,6 +19,8 @@ using Clock = std::chrono::steady_clock;
 namespace {
 
 constexpr std::uint64_t kHugePageBytes = std::uint64_t{2} << 20;
+// Texts that kernels make: what there is room for at first, and at most.
+constexpr std::int64_t kFirstTextBytes = 64 << 10, kMaxTextBytes = std::int64_t{4} << 30;
 
 double microseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
@@ -44,6 +48,20 @@ base::Result<Memory> Memory::allocate(std::uint64_t bytes) {
   return memory;
 }
 
+namespace {
+
+bool takes_text(const engine::Launch& launch) {
+  return std::ranges::any_of(launch.arguments, [](const BufferRef& ref) { return ref.space == BufferRef::Space::kText; });
+}
+
+// What kernels call; they have no libraries of their own.
+std::int64_t format_number(double value, bool single, char* to) { return tensor::format_real(value, single, to); }
+bool parse_number(const char* text, std::int64_t size, double* value) {
+  return tensor::parse_real({text, static_cast<std::size_t>(size)}, *value);
+}
+
+}  // namespace
+
 base::Result<Session> Session::create(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool) {
   Session session(std::move(program), std::move(pool));
   const engine::Plan& plan = session.program_->plan();
@@ -66,6 +84,12 @@ base::Result<Session> Session::create(std::shared_ptr<const Program> program, st
   session.outputs_.resize(plan.outputs.size());
   session.own_outputs_.resize(plan.outputs.size());
   session.tasks_.resize(plan.launches.size());
+  session.staged_texts_.resize(plan.inputs.size());
+  if (std::ranges::any_of(plan.launches, takes_text)) {
+    session.text_memory_ = std::make_unique<engine::TextMemory>();
+    session.text_memory_->format = format_number, session.text_memory_->parse = parse_number;
+    XI_TRY(session.texts_, Memory::allocate(kFirstTextBytes));
+  }
 
   const std::byte* weights = session.program_->engine().weights().data();
   for (const auto& launch : plan.launches) {
@@ -75,6 +99,7 @@ base::Result<Session> Session::create(std::shared_ptr<const Program> program, st
       // Kernels only read their weights; the C signature has no const.
       if (ref.space == BufferRef::Space::kWeights) address = const_cast<std::byte*>(weights) + ref.offset;
       if (ref.space == BufferRef::Space::kArena) address = session.arena_.data() + ref.offset;
+      if (ref.space == BufferRef::Space::kText) address = session.text_memory_.get();
       if (!address)
         session.patches_.push_back({static_cast<std::uint32_t>(session.arguments_.size()), ref.index, ref.offset,
                                     ref.space == BufferRef::Space::kOutput});
@@ -153,10 +178,28 @@ base::Result<void> Session::bind_input(std::size_t index, const void* data, std:
   }
   if (!data || reinterpret_cast<std::uintptr_t>(data) % kAlignment != 0) return copy_input(index, data, shape);
   XI_CHECK(bind_shape(index, shape));
+  if (program_->plan().inputs[index].dtype == tensor::DType::kString)
+    if (auto sound = tensor::check_texts({static_cast<const tensor::Text*>(data), static_cast<std::size_t>(tensor::num_elements(shape))}); !sound)
+      return std::unexpected(std::move(sound).error().in(fmt::format("input '{}'", program_->plan().inputs[index].name)));
   dirty_ |= inputs_[index] != data;
   inputs_[index] = data;
   return {};
 }
+
+namespace {
+
+void copy_texts(std::span<const tensor::Text> from, tensor::Text* to, std::string& text) {
+  std::string copy;
+  for (const tensor::Text& one : from) copy += one.view();
+  text = std::move(copy);
+  const char* at = text.data();
+  for (const tensor::Text& one : from) {
+    *to++ = {at, one.size};
+    at += one.size;
+  }
+}
+
+}  // namespace
 
 base::Result<void> Session::copy_input(std::size_t index, const void* data, std::span<const std::int64_t> shape) {
   XI_CHECK(bind_shape(index, shape));
@@ -164,9 +207,15 @@ base::Result<void> Session::copy_input(std::size_t index, const void* data, std:
   if (!staged_[index].data()) {
     XI_TRY(staged_[index], Memory::allocate(program_->input_capacity(index)));
   }
-  auto bytes =
-      static_cast<std::size_t>(tensor::num_elements(shape)) * tensor::size_of(program_->plan().inputs[index].dtype);
-  if (bytes) std::memcpy(staged_[index].data(), data, bytes);
+  const auto count = static_cast<std::size_t>(tensor::num_elements(shape));
+  const engine::TensorInfo& info = program_->plan().inputs[index];
+  if (info.dtype == tensor::DType::kString) {
+    std::span texts(static_cast<const tensor::Text*>(data), count);
+    if (auto sound = tensor::check_texts(texts); !sound) return std::unexpected(std::move(sound).error().in(fmt::format("input '{}'", info.name)));
+    copy_texts(texts, reinterpret_cast<tensor::Text*>(staged_[index].data()), staged_texts_[index]);
+  } else if (count > 0) {
+    std::memcpy(staged_[index].data(), data, count * tensor::size_of(info.dtype));
+  }
   dirty_ |= inputs_[index] != staged_[index].data();
   inputs_[index] = staged_[index].data();
   return {};
@@ -286,18 +335,46 @@ struct Session::Walk {
 base::Result<void> Session::run(std::vector<double>* microseconds) {
   if (on_device_) return on_device_->run(microseconds);
   XI_CHECK(prepare());
+  for (;;) {
+    run_launches(microseconds);
+    if (!text_memory_) return {};
+    XI_TRY(const bool made, has_made_texts());
+    if (made) return {};
+  }
+}
+
+// False: there was no room for all texts; now there is more, and kernels must run again.
+base::Result<bool> Session::has_made_texts() {
+  const engine::TextMemory& memory = *text_memory_;
+  if (memory.used > memory.capacity) {
+    if (memory.used > kMaxTextBytes) return fail(Code::kLimit, "the texts that this run makes exceed {} GiB", kMaxTextBytes >> 30);
+    XI_TRY(texts_, Memory::allocate(static_cast<std::uint64_t>(memory.used) * 2));
+    return false;
+  }
+  switch (static_cast<engine::TextFailure>(memory.failure)) {
+    case engine::TextFailure::kNone: return true;
+    case engine::TextFailure::kTooManyParts: return fail(Code::kLimit, "a string has more parts than the engine has room for: give StringSplit a maxsplit");
+    case engine::TextFailure::kNoNumber: return fail(Code::kInvalidArgument, "a string that is cast to a number is none");
+  }
+  return fail(Code::kInternal, "a kernel failed with {}", memory.failure);
+}
+
+void Session::run_launches(std::vector<double>* microseconds) {
   if (microseconds) microseconds->clear();
+  if (text_memory_) {
+    text_memory_->data = reinterpret_cast<char*>(texts_.data()), text_memory_->capacity = static_cast<std::int64_t>(texts_.size());
+    text_memory_->used = text_memory_->failure = 0;
+  }
   if (pool_->num_threads() > 1 && program_->worth_sharing()) {
     if (auto lock = pool_->try_lock()) {
       Walk walk{*this, microseconds};
       walk.reset_claims(0);
       pool_->run([](void* context, ThreadPool::Thread& thread) { (*static_cast<Walk*>(context))(thread); }, &walk);
       if (microseconds) walk.note_shared_phase(program_->phases().size());
-      return {};
+      return;
     }
   }
   run_alone(microseconds);
-  return {};
 }
 
 tensor::Shape Session::output_shape(std::size_t index) const {
@@ -318,11 +395,17 @@ base::Result<std::vector<tensor::Tensor>> run_once(std::shared_ptr<const engine:
     if (inputs[i]->dtype() != plan.inputs[i].dtype)
       return fail(Code::kInvalidArgument, "input '{}' needs {}, got {}", plan.inputs[i].name,
                   name(plan.inputs[i].dtype), name(inputs[i]->dtype()));
-    XI_CHECK(session.bind_input(i, inputs[i]->bytes().data(), inputs[i]->shape()));
+    const std::vector<tensor::Text> texts = tensor::texts_of(*inputs[i]);  // empty of numbers
+    const void* data = inputs[i]->dtype() == tensor::DType::kString ? static_cast<const void*>(texts.data()) : inputs[i]->bytes().data();
+    XI_CHECK(inputs[i]->dtype() == tensor::DType::kString ? session.copy_input(i, data, inputs[i]->shape()) : session.bind_input(i, data, inputs[i]->shape()));
   }
   XI_CHECK(session.run());
   std::vector<tensor::Tensor> outputs;
   for (std::size_t i = 0; i < plan.outputs.size(); ++i) {
+    if (plan.outputs[i].dtype == tensor::DType::kString) {
+      outputs.push_back(tensor::from_texts(session.output_shape(i), reinterpret_cast<const tensor::Text*>(session.output(i))));
+      continue;
+    }
     tensor::Tensor output(plan.outputs[i].dtype, session.output_shape(i));
     if (output.size_bytes()) std::memcpy(output.bytes().data(), session.output(i), output.size_bytes());
     outputs.push_back(std::move(output));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/error.h"
@@ -42,7 +43,8 @@ class Session {
 
   const Program& program() const { return *program_; }
   /// Reads the input from `data` while run() runs. Copied first unless 64-byte aligned. `shape` must match the plan's; -1
-  /// there takes any size in the symbol's range. Errors name the input, the expected and the given shape.
+  /// there takes any size in the symbol's range. Strings are tensor::Text, whose text is read where it is. Errors name the
+  /// input, the expected and the given shape.
   [[nodiscard]] base::Result<void> bind_input(std::size_t index, const void* data, std::span<const std::int64_t> shape);
   /// Copies the input into the session.
   [[nodiscard]] base::Result<void> copy_input(std::size_t index, const void* data, std::span<const std::int64_t> shape);
@@ -53,7 +55,7 @@ class Session {
   /// never bound, or two whose sizes do not go together.
   [[nodiscard]] base::Result<void> run(std::vector<double>* microseconds = nullptr);
 
-  /// Of the last run.
+  /// Of the last run. Strings are tensor::Text: views of text that lies in the session, the engine or the inputs.
   const std::byte* output(std::size_t index) const {
     return on_device_ ? on_device_->host_output(index) : outputs_[index];
   }
@@ -78,19 +80,23 @@ class Session {
   base::Result<void> resolve_symbols();
   std::int64_t value_of(const std::string& symbol) const;
   base::Result<void> prepare();
+  void run_launches(std::vector<double>* microseconds);
+  base::Result<bool> has_made_texts();
   void call(std::size_t launch, void* scratch, std::int64_t begin, std::int64_t end);
   void run_alone(std::vector<double>* microseconds);
 
   std::shared_ptr<const Program> program_;
   std::shared_ptr<ThreadPool> pool_;
   std::unique_ptr<cuda::Session> on_device_;  // of a GPU engine: then nothing below is used
-  Memory arena_, scratch_;
+  Memory arena_, scratch_, texts_;
+  std::unique_ptr<engine::TextMemory> text_memory_;  // where it is must not change; null: no kernel makes texts
   std::uint64_t scratch_stride_ = 0;
   std::vector<void*> arguments_;               // of all launches, one after the other
   std::vector<std::uint32_t> first_argument_;  // per launch
   std::vector<Patch> patches_;                 // arguments that lie in inputs and outputs
   std::vector<const void*> inputs_;            // as bound
   std::vector<Memory> staged_, own_outputs_;
+  std::vector<std::string> staged_texts_;      // per input: of copied strings
   std::vector<std::byte*> outputs_;
   std::vector<tensor::Shape> shapes_;  // of the inputs, as bound
   std::vector<std::int64_t> symbols_;

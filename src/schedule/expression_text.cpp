@@ -20,6 +20,7 @@ std::string_view c_type(DType dtype) {
     case DType::kUint32: return "uint32_t";
     case DType::kUint64: return "uint64_t";
     case DType::kBool: return "bool";
+    case DType::kString: return "Text";
     default: return "int64_t";
   }
 }
@@ -67,6 +68,7 @@ std::string real_literal(double value, DType dtype) {
 
 std::string int_literal(std::int64_t value, DType dtype) {
   if (dtype == DType::kBool) return value ? "true" : "false";
+  if (dtype == DType::kString) return "Text{}";  // what is filled in around strings
   if (value == INT64_MIN) return "(-9223372036854775807ll - 1)";
   std::string text =
       dtype == DType::kUint64 ? fmt::format("{}ull", static_cast<std::uint64_t>(value)) : fmt::format("{}ll", value);

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "schedule/partition.h"
+#include "tensor/text.h"
 
 namespace xinfer::schedule {
 
@@ -71,7 +72,7 @@ std::int64_t NestBuilder::slot_of(Operand operand) {
 
 std::int64_t storage_capacity(const std::vector<Size>& shape, Layout layout, DType dtype, Blocking blocking) {
   auto dims = physical_shape(shape, layout, blocking);
-  std::int64_t size = static_cast<std::int64_t>(tensor::size_of(dtype));
+  std::int64_t size = static_cast<std::int64_t>(tensor::stored_bytes(dtype));
   return (tensor::num_elements(dims).max() * size + 63) / 64 * 64 / size;
 }
 

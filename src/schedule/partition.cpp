@@ -39,11 +39,18 @@ Class class_of(const Node& node, const LoweringRow* row) {
   return is_in(resampling_lowerings(), row) ? Class::kResampling : Class::kReduction;
 }
 
+// Casts from and to strings make or read text, which loop nests cannot.
+bool is_text_cast(const Graph& graph, const Node& node) {
+  if (node.op != "Cast") return false;
+  const bool from = graph.value(node.inputs[0]).type.dtype == tensor::DType::kString, to = graph.value(node.outputs[0]).type.dtype == tensor::DType::kString;
+  return from != to;
+}
+
 class Partitioner {
  public:
   explicit Partitioner(const Graph& graph) : graph_(graph), users_(graph.users()), producers_(graph.producers()) {
     for (const Node& node : graph.nodes)
-      rows_.push_back(find_lowering(node.op)), classes_.push_back(class_of(node, rows_.back()));
+      rows_.push_back(is_text_cast(graph, node) ? nullptr : find_lowering(node.op)), classes_.push_back(class_of(node, rows_.back()));
   }
 
   Partition run() {

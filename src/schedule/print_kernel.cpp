@@ -11,6 +11,7 @@
 #include "schedule/expression_text.h"
 #include "schedule/loop_nest.h"
 #include "schedule/loops_text.h"
+#include "tensor/text.h"
 
 namespace xinfer::schedule {
 
@@ -239,7 +240,7 @@ std::string Printer::emit_arg_reduce(E e, Block& block) {
 std::string Printer::emit_row(E e, Block& block) {
   E var = e->vars[0];
   std::string made = fresh('m'), k = name_of(var);
-  std::uint64_t bytes = static_cast<std::uint64_t>(var->max + 1) * tensor::size_of(e->dtype);
+  std::uint64_t bytes = static_cast<std::uint64_t>(var->max + 1) * tensor::stored_bytes(e->dtype);
   Block at{.parent = &block, .var = var};
   std::string x = emit(e->args[0], at);
   block.text += fmt::format(
@@ -326,6 +327,7 @@ std::string Printer::loop_pragma(E value, E var, std::int64_t trips) {
   auto visit = [&](auto& self, E e) -> void {
     if (!seen.insert(e).second) return;
     bool loads = e->op == Op::kLoad || e->op == Op::kRowLoad;
+    contiguous &= e->dtype != DType::kString;
     if (loads && e->depends_on(var)) {
       auto stride = stride_of(e->args.back(), var);
       contiguous &= stride && (*stride == 0 || *stride == 1);
@@ -400,7 +402,7 @@ void Printer::print_tiled(const Nest& nest, Block& block, E var, std::string_vie
     std::string x = emit(stage->args[0], body), text;
     if (stage->op == Op::kRow) {
       std::uint64_t bytes =
-          static_cast<std::uint64_t>((stage->vars[0]->max + 1) * kTile) * tensor::size_of(stage->dtype);
+          static_cast<std::uint64_t>((stage->vars[0]->max + 1) * kTile) * tensor::stored_bytes(stage->dtype);
       tile.text += fmt::format("{0}* __restrict {1} = ({0}*)((char*)scratch + {2});\n", type, array, reserve(bytes));
       text = tile_loop(body.text + fmt::format("{}[{} * {} + {} - {}] = {};\n", array, name_of(stage->vars[0]), kTile,
                                                v, tile_begin_, x));
@@ -642,11 +644,12 @@ PrintedKernel Printer::print(const std::vector<Nest>& nests) {
     arguments += fmt::format("const {0}* __restrict b{1} = (const {0}*)buffers[{1}];\n", type, i);
     // A gather reads no more of its table than it takes.
     bytes += std::min(static_cast<double>(operands[i].storage.capacity), reads[i]) *
-             static_cast<double>(tensor::size_of(operands[i].storage.dtype));
+             static_cast<double>(tensor::stored_bytes(operands[i].storage.dtype));
   }
   arguments += fmt::format("{0}* __restrict out = ({0}*)buffers[{1}];\n", memory_type(output_.dtype), operands.size());
-  bytes += static_cast<double>(output_.capacity) * static_cast<double>(tensor::size_of(output_.dtype));
-  std::string source = forge::cpu::prelude(isa_) + std::string(kLoopsInc) + std::string(kTransposeInc) +
+  bytes += static_cast<double>(output_.capacity) * static_cast<double>(tensor::stored_bytes(output_.dtype));
+  const bool strings = output_.dtype == DType::kString || std::ranges::any_of(operands, [](const Operand& operand) { return operand.storage.dtype == DType::kString; });
+  std::string source = forge::cpu::prelude(isa_) + std::string(strings ? forge::cpu::text_prelude() : "") + std::string(kLoopsInc) + std::string(kTransposeInc) +
                        fmt::format(
                            "XI_KERNEL void {}(void* const* buffers, int64_t* symbols, void* scratch, int64_t "
                            "task_begin, int64_t task_end) {{\n{}{}}}\n",

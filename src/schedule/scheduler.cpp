@@ -8,6 +8,7 @@
 #include "base/digest.h"
 #include "forge/cpu/counted.h"
 #include "forge/cpu/irregular.h"
+#include "tensor/text.h"
 
 namespace xinfer::schedule {
 
@@ -99,7 +100,7 @@ Result<void> Scheduler::check() const {
     for (ValueId v : node.inputs) look(v);
     for (ValueId v : node.outputs) look(v);
     if (!known) report(node, "its shape is not known at build time: give the sizes of all symbolic input dimensions");
-    else if (strings) report(node, "strings have no native code");
+    else if (strings && backend_.nest_style() == NestStyle::kWhole) report(node, "GPU engines have no strings");
     else if (!fixed && backend_.nest_style() == NestStyle::kWhole) report(node, "GPU engines need fixed sizes");
     else if (partition_.roles[i] == Role::kIrregular && !fixed && !forge::cpu::is_counted(node.op)) report(node, "it needs fixed sizes, not " + types_of(graph_, node));
     else if (partition_.roles[i] == Role::kIrregular && !forge::cpu::is_irregular(node.op) && !forge::cpu::is_counted(node.op)) report(node, "the operator has no native code yet");
@@ -159,7 +160,7 @@ Place Scheduler::allocate(ValueId value, Layout layout, DType dtype) {
   auto shape = graph_.value(value).type.sizes();
   place.storage = {layout, dtype, storage_capacity(shape, layout, dtype, blocking_)};
   Buffer buffer;
-  buffer.bytes = static_cast<std::uint64_t>(place.storage.capacity) * tensor::size_of(dtype);
+  buffer.bytes = static_cast<std::uint64_t>(place.storage.capacity) * tensor::stored_bytes(dtype);
   buffers_.push_back(buffer);
   place.buffer = static_cast<int>(buffers_.size() - 1);
   return place;
@@ -175,7 +176,7 @@ Place Scheduler::allocate_result(ValueId value, Layout layout, DType dtype) {
     Buffer& buffer = buffers_.back();
     buffer.space = Space::kOutput, buffer.index = static_cast<std::uint32_t>(output - graph_.outputs.begin());
     place.storage.capacity = num_elements(value);
-    buffer.bytes = static_cast<std::uint64_t>(place.storage.capacity) * tensor::size_of(dtype);
+    buffer.bytes = static_cast<std::uint64_t>(place.storage.capacity) * tensor::stored_bytes(dtype);
     return place;
   }
   return allocate(value, layout, dtype);
@@ -183,7 +184,7 @@ Place Scheduler::allocate_result(ValueId value, Layout layout, DType dtype) {
 
 Argument Scheduler::argument(const Place& place, ValueId value) const {
   return {place.buffer, place.offset,
-          static_cast<std::uint64_t>(place.storage.capacity) * tensor::size_of(place.storage.dtype), value};
+          static_cast<std::uint64_t>(place.storage.capacity) * tensor::stored_bytes(place.storage.dtype), value};
 }
 
 std::string Scheduler::names_of(const std::set<const Node*>& nodes) const {
@@ -342,7 +343,7 @@ std::optional<Place> Scheduler::view_of_part(ValueId value, const Node& node, st
   for (std::size_t d = axis + 1; d < in.size(); ++d) inner *= in[d];
   if (part.storage.layout == Layout::kBlocked && (blocking_.whole || axis != 1 || start % lanes != 0))
     return std::nullopt;
-  part.offset += static_cast<std::uint64_t>(start * inner) * tensor::size_of(part.storage.dtype);
+  part.offset += static_cast<std::uint64_t>(start * inner) * tensor::stored_bytes(part.storage.dtype);
   if (part.offset % 64 != 0) return std::nullopt;
   part.storage.capacity = tensor::num_elements(physical_shape({out.begin(), out.end()}, part.storage.layout, blocking_)).number();
   part.whole = false;
@@ -418,7 +419,7 @@ void Scheduler::reserve_parts(const Node& node) {
   for (ValueId v : node.inputs) {
     auto dims = graph_.value(v).type.shape();
     Place part = whole;
-    part.offset += static_cast<std::uint64_t>(start * inner) * tensor::size_of(dtype);
+    part.offset += static_cast<std::uint64_t>(start * inner) * tensor::stored_bytes(dtype);
     part.storage.capacity = tensor::num_elements(physical_shape({dims.begin(), dims.end()}, layout, blocking_)).number();
     part.whole = false;
     start += dims[axis];
@@ -538,6 +539,7 @@ Result<void> Scheduler::schedule_irregular(const Node& node) {
     XI_TRY(Place place, materialize(v, Layout::kPlain, backend_.irregular_dtype(graph_, node, v)));
     arguments.push_back(argument(place, v));
   }
+  if (forge::cpu::touches_strings(node, graph_)) arguments.push_back(text_memory());
   for (ValueId v : node.outputs) {
     if (v == kNoValue) continue;
     Place place = allocate_result(v, Layout::kPlain, backend_.irregular_dtype(graph_, node, v));
@@ -548,6 +550,13 @@ Result<void> Scheduler::schedule_irregular(const Node& node) {
       std::ranges::count_if(node.outputs, [](ValueId v) { return v != kNoValue; }));
   add_launch(std::move(*kernel), std::move(arguments), node.name.empty() ? node.op : node.name, 1, outputs);
   return {};
+}
+
+Argument Scheduler::text_memory() {
+  Buffer buffer;
+  buffer.space = Space::kText;
+  buffers_.push_back(buffer);
+  return {static_cast<int>(buffers_.size() - 1), 0, 0};
 }
 
 Result<void> Scheduler::schedule_node(std::size_t i) {
@@ -577,7 +586,7 @@ Result<void> Scheduler::finish_outputs() {
     bool exact =
         place.storage.layout == Layout::kPlain && place.storage.dtype == dtype && place.whole && place.offset == 0;
     std::uint64_t bytes =
-        static_cast<std::uint64_t>(num_elements(value)) * tensor::size_of(dtype);
+        static_cast<std::uint64_t>(num_elements(value)) * tensor::stored_bytes(dtype);
     if (exact && buffer.space == Space::kArena && buffer.parent < 0 && buffer.bytes == (bytes + 63) / 64 * 64) {
       // A reshape of a stored value: the caller's memory takes the place of ours, if no kernel counts on padding there.
       bool padded = false;
@@ -636,7 +645,7 @@ Result<Schedule> Scheduler::run() {
     DType dtype = graph_.value(value).type.dtype;
     Buffer buffer;
     buffer.space = Space::kInput, buffer.index = static_cast<std::uint32_t>(k);
-    buffer.bytes = static_cast<std::uint64_t>(num_elements(value)) * tensor::size_of(dtype);
+    buffer.bytes = static_cast<std::uint64_t>(num_elements(value)) * tensor::stored_bytes(dtype);
     buffers_.push_back(buffer);
     Place place;
     place.buffer = static_cast<int>(buffers_.size() - 1);

@@ -65,6 +65,7 @@ class Scheduler : public Surroundings {
   void collect_symbols();
   std::int64_t num_elements(ir::ValueId value) const;  // at most
   Argument argument(const Place& place, ir::ValueId value) const;
+  Argument text_memory();
   std::string names_of(const std::set<const ir::Node*>& nodes) const;
   Schedule finish();
 

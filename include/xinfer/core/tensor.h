@@ -20,6 +20,7 @@ enum class DataType : std::uint8_t {
   kInt16 = 5,
   kInt32 = 6,
   kInt64 = 7,
+  kString = 8,
   kBool = 9,
   kFloat16 = 10,
   kFloat64 = 11,
@@ -35,7 +36,15 @@ enum class DataType : std::uint8_t {
   kUINT8 = kUint8,
 };
 
-/// Bytes of one element; 0 for a number that is no DataType.
+/// An element of a string tensor: text that lies elsewhere and has no zero byte at its end. What the bytes mean is the model's
+/// business; mostly they are UTF-8.
+struct Text {
+  const char* data = nullptr;
+  std::int64_t size = 0;
+  std::string_view view() const noexcept { return std::string_view(data, static_cast<std::size_t>(size)); }
+};
+
+/// Bytes of one element, of a Text for strings; 0 for a number that is no DataType.
 std::size_t size_of(DataType dtype) noexcept;
 /// "float32", "int64", …
 std::string_view name(DataType dtype) noexcept;
@@ -88,9 +97,15 @@ struct data_type_of<bool> {
   static constexpr DataType value = DataType::kBool;
 };
 
+template <>
+struct data_type_of<Text> {
+  static constexpr DataType value = DataType::kString;
+};
+
 using Shape = std::vector<std::int64_t>;  // sizes; empty for a scalar
 
-/// A tensor that owns its elements (64-byte aligned) or, from view(), borrows the caller's. Copying copies the elements.
+/// A tensor that owns its elements (64-byte aligned) or, from view(), borrows the caller's. Copying copies the elements, of
+/// strings the texts too.
 /// Different tensors may be used from different threads; one tensor from one thread at a time.
 class Tensor {
  public:
@@ -103,7 +118,9 @@ class Tensor {
   Tensor(Shape shape, const std::vector<T>& values) : Tensor(std::move(shape), data_type_of<T>::value) {
     copy_from_host(values.data(), values.size() * sizeof(T));
   }
-  /// Borrows `data`, which must outlive the tensor and hold the shape's elements.
+  /// A copy of strings.
+  Tensor(Shape shape, const std::vector<std::string>& values);
+  /// Borrows `data`, which must outlive the tensor and hold the shape's elements: for strings an array of Text.
   static Tensor view(void* data, Shape shape, DataType dtype = DataType::kFloat32);
 
   Tensor(const Tensor& other);
@@ -135,7 +152,8 @@ class Tensor {
     return static_cast<const T*>(data_);
   }
 
-  /// Copies all elements from or to host memory; `bytes` must be size_bytes(). Throws Error("invalid_argument").
+  /// Copies all elements from or to host memory; `bytes` must be size_bytes(). Throws Error("invalid_argument"), also for
+  /// strings: their texts lie elsewhere.
   void copy_from_host(const void* source, std::size_t bytes);
   void copy_to_host(void* destination, std::size_t bytes) const;
   /// The same, the caller vouching for the sizes.
@@ -147,6 +165,9 @@ class Tensor {
     const T* first = data<T>();
     return std::vector<T>(first, first + count_);
   }
+
+  /// Copies of a string tensor's elements. Throws Error("invalid_argument") for a tensor of numbers.
+  std::vector<std::string> to_strings() const;
 
   /// Changes the shape, keeping the elements. Throws Error("invalid_argument") if the count differs.
   void reshape(Shape shape);

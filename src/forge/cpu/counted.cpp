@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "forge/counted_text.h"
+#include "forge/cpu/irregular.h"
 #include "forge/cpu/irregular/builder.h"
 #include "forge/cpu/prelude.h"
 #include "ir/operator.h"
@@ -20,12 +22,15 @@ using tensor::Size;
 
 struct Row {
   std::string_view op, text;
+  bool takes_strings = false;
 };
-const std::array<Row, 4>& rows() {
-  static const std::array<Row, 4> kRows = {{{"NonZero", kCountedNonZeroInc},
-                                            {"Compress", kCountedCompressInc},
-                                            {"Unique", kCountedUniqueInc},
-                                            {"NonMaxSuppression", kCountedNonMaxSuppressionInc}}};
+const std::array<Row, 6>& rows() {
+  static const std::array<Row, 6> kRows = {{{"NonZero", kCountedNonZeroInc},
+                                            {"Compress", kCountedCompressInc, true},
+                                            {"Unique", kCountedUniqueInc, true},
+                                            {"NonMaxSuppression", kCountedNonMaxSuppressionInc},
+                                            {"StringNormalizer", kCountedStringNormalizerInc, true},
+                                            {"StringSplit", kCountedStringSplitInc, true}}};
   return kRows;
 }
 
@@ -34,19 +39,25 @@ class Counted {
   Counted(const ir::Node& node, const ir::Graph& graph, const std::function<std::size_t(const std::string&)>& place)
       : node_(node), graph_(graph), place_(place) {}
 
-  Result<KernelSource> run(const target::CpuIsa& isa, std::string_view text) {
+  Result<KernelSource> run(const target::CpuIsa& isa, const Row& row) {
+    const bool strings = touches_strings(node_, graph_);
+    if (strings && !row.takes_strings) return fail(Code::kUnsupported, "{} of strings", node_.op);
+    if (strings) types_ = text_prelude();
     XI_CHECK(declare("In", node_.inputs, 5));
+    if (strings) types_ += fmt::format("#define XI_TEXT_MEMORY ((TextMemory*)buffers[{}])\n", slot_++);
     XI_CHECK(declare("Out", node_.outputs, 4));
+    if (node_.op == "StringNormalizer") XI_CHECK(add_stop_words());
+    if (node_.op == "StringSplit") add_delimiter();
     XI_CHECK(add_sizes());
     KernelSource kernel;
     kernel.scratch_bytes = scratch_elements_ * sizeof(std::int64_t);
     kernel.flops = 4 * static_cast<double>(shape(0).empty() ? 1 : tensor::num_elements(shape(0)).opt());
     kernel.choice = fmt::format("{}, counted while running", node_.op);
-    std::string source = prelude(isa) + types_ + std::string(kCountedCommonInc) + std::string(text) +
+    std::string source = prelude(isa) + types_ + std::string(kCountedCommonInc) + std::string(row.text) +
                          fmt::format("XI_KERNEL void {}(void* const* buffers, int64_t* symbols, void* scratch, int64_t, int64_t) {{\n"
-                                     "{}  symbols[{}] = count(buffers, (int64_t*)scratch, sizes);\n"
-                                     "  fill(buffers, (int64_t*)scratch, sizes, symbols[{}]);\n}}\n",
-                                     kSymbolMark, sizes_, symbol_, symbol_);
+                                     "{}  const int64_t found = count(buffers, (int64_t*)scratch, sizes);\n"
+                                     "{}  fill(buffers, (int64_t*)scratch, sizes, found);\n}}\n",
+                                     kSymbolMark, sizes_, keep_found());
     NamedSource named = with_symbol(std::move(source));
     kernel.symbol = std::move(named.symbol), kernel.source = std::move(named.source);
     return kernel;
@@ -67,6 +78,43 @@ class Counted {
       }
       types_ += fmt::format("typedef {} {}{};\nconstexpr int k{}{} = {};\n", type, prefix, i, prefix, i, present ? slot_++ : -1);
     }
+    return {};
+  }
+
+  Result<void> add_stop_words() {
+    const ir::Attributes& a = node_.attributes;
+    const bool sensitive = a.integer("is_case_sensitive", 0) != 0;
+    const std::string action = a.string("case_change_action", "NONE");
+    if (action != "NONE" && action != "LOWER" && action != "UPPER") return fail(Code::kInvalidArgument, "case_change_action '{}'", action);
+    std::set<std::string> stop;
+    if (const auto* words = a.get<std::vector<std::string>>("stopwords"))
+      for (std::string word : *words) {
+        if (!sensitive)
+          for (char& c : word) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+        stop.insert(std::move(word));
+      }
+    types_ += word_table("kStop", std::vector<std::string>(stop.begin(), stop.end()));
+    types_ += fmt::format("constexpr int64_t kStopCount = {};\nconstexpr bool kSensitive = {};\nconstexpr int kCase = {};\n", stop.size(), sensitive,
+                          action == "LOWER" ? 1 : action == "UPPER" ? 2 : 0);
+    return {};
+  }
+
+  void add_delimiter() {
+    const std::string delimiter = node_.attributes.string("delimiter", "");
+    types_ += word_table("kDelimiter", std::vector<std::string>{delimiter});
+    std::int64_t limit = 0;
+    if (!node_.outputs.empty() && node_.outputs[0] != ir::kNoValue) limit = graph_.value(node_.outputs[0]).type.sizes().back().max();
+    types_ += fmt::format("constexpr int64_t kDelimiterSize = {}, kMost = {}, kLimit = {};\n", delimiter.size(), node_.attributes.integer("maxsplit", -1),
+                          limit == 0 ? INT64_MAX : limit);
+  }
+
+  // Nothing where the size was known before: there is no symbol then.
+  std::string keep_found() const {
+    const std::string name = ir::counted_symbol(graph_, node_);
+    for (ir::ValueId id : node_.outputs)
+      for (const Size& size : id == ir::kNoValue ? std::vector<Size>{} : graph_.value(id).type.sizes())
+        for (const tensor::Symbol& symbol : size.symbols())
+          if (symbol.name == name) return fmt::format("  symbols[{}] = found;\n", place_(name));
     return {};
   }
 
@@ -94,7 +142,6 @@ class Counted {
     types_ += fmt::format("constexpr int kRank = {};\nconstexpr bool kSorted = {}, kCentred = {};\n", in.size(),
                           node_.attributes.integer("sorted", 1) != 0, node_.attributes.integer("center_point_box", 0) != 0);
     scratch_elements_ = 4 * static_cast<std::uint64_t>(std::max<std::int64_t>(size.max(), 1));
-    symbol_ = place_(ir::counted_symbol(graph_, node_));
     return {};
   }
 
@@ -107,7 +154,6 @@ class Counted {
   const std::function<std::size_t(const std::string&)>& place_;
   std::string types_, sizes_;
   int slot_ = 0;
-  std::size_t symbol_ = 0;
   std::uint64_t scratch_elements_ = 0;
 };
 
@@ -121,7 +167,7 @@ Result<KernelSource> counted_kernel(const ir::Node& node, const ir::Graph& graph
                                     const std::function<std::size_t(const std::string&)>& place) {
   const auto row = std::ranges::find(rows(), std::string_view(node.op), &Row::op);
   if (row == rows().end()) return fail(Code::kInternal, "{} has no counted kernel (our bug)", node.op);
-  return Counted(node, graph, place).run(isa, row->text);
+  return Counted(node, graph, place).run(isa, *row);
 }
 
 }  // namespace xinfer::forge::cpu

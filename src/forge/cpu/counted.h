@@ -1,4 +1,5 @@
-// Kernels of operators that find out how large their outputs are: NonZero, Compress, Unique, NonMaxSuppression.
+// Kernels of operators that find out how large their outputs are: NonZero, Compress, Unique, NonMaxSuppression, StringSplit,
+// StringNormalizer.
 #pragma once
 #include <functional>
 #include <string>

@@ -8,6 +8,9 @@
 
 namespace xinfer::forge::cpu {
 
+/// Whether an input or output is a string tensor: then irregular and counted kernels take the session's text memory
+/// (engine::TextMemory) between inputs and outputs.
+bool touches_strings(const ir::Node& node, const ir::Graph& graph);
 /// Operators that irregular_kernel knows.
 bool is_irregular(std::string_view op);
 

@@ -1,9 +1,9 @@
 // Pointwise operators.
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include "forge/reference/call.h"
+#include "tensor/text.h"
 
 namespace xinfer::forge::reference {
 
@@ -255,14 +255,8 @@ std::string to_text(const Tensor& tensor, std::int64_t i) {
   if (tensor.dtype() == DType::kBool) return tensor.as_int64(i) ? "True" : "False";
   if (tensor.dtype() == DType::kUint64) return std::to_string(tensor.data<std::uint64_t>()[index_of(i)]);
   if (!is_real(tensor.dtype())) return std::to_string(tensor.as_int64(i));
-  const double value = tensor.as_double(i);
-  if (std::isnan(value)) return "NaN";
-  if (std::isinf(value)) return value < 0 ? "-INF" : "INF";
-  char buffer[64];  // the shortest text that reads back as the same number
-  auto end = tensor.dtype() == DType::kFloat64 ? std::to_chars(buffer, buffer + 64, value)
-                                               : std::to_chars(buffer, buffer + 64, static_cast<float>(value));
-  std::string text(buffer, end.ptr);
-  return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+  char text[tensor::kMaxNumberBytes];
+  return std::string(text, index_of(tensor::format_real(tensor.as_double(i), tensor.dtype() != DType::kFloat64, text)));
 }
 
 Values cast_strings(const Call& call, Tensor out) {

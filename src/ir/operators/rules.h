@@ -99,6 +99,8 @@ Dim multiply(const Dim& a, std::int64_t factor);
 /// Rounded down; the divisor is positive.
 Dim divide(const Dim& a, std::int64_t divisor);
 Dims to_dims(const std::vector<tensor::Size>& sizes);
+/// A size that the node finds out while running, at most `bound`: a symbol named after the output.
+Dim counted(const ShapeContext& context, const Dim& bound);
 
 // Common rules.
 Types same_as_first(const ShapeContext& context);

@@ -13,6 +13,13 @@ std::string counted_symbol(const Graph& graph, const Node& node) {
 
 namespace rules {
 
+Dim counted(const ShapeContext& context, const Dim& bound) {
+  if (!bound.is_known()) return Dim{};
+  const std::int64_t most = bound.size().max();
+  if (most == 0) return Dim(0);
+  return tensor::Size(tensor::Symbol{.name = counted_symbol(context.graph, context.node), .min = 0, .opt = most, .max = most});
+}
+
 namespace {
 
 Types top_k(const ShapeContext& context) {
@@ -28,14 +35,6 @@ Types top_k(const ShapeContext& context) {
     return fail(Code::kInvalidArgument, "k is {}, the axis has {} elements", (*k)[0], size.value);
   size = k ? Dim((*k)[0]) : Dim{};
   return outputs(context, {tensor_type(dtype, out), tensor_type(DType::kInt64, out)});
-}
-
-// A size that the node finds out while running, at most `bound`: a symbol named after the output.
-Dim counted(const ShapeContext& context, const Dim& bound) {
-  if (!bound.is_known()) return Dim{};
-  const std::int64_t most = bound.size().max();
-  if (most == 0) return Dim(0);
-  return tensor::Size(tensor::Symbol{.name = counted_symbol(context.graph, context.node), .min = 0, .opt = most, .max = most});
 }
 
 Types non_zero(const ShapeContext& context) {

@@ -126,6 +126,7 @@ Result<void> Session::prepare_arguments() {
         case BufferRef::Space::kWeights: base = program_->weights(); break;
         case BufferRef::Space::kInput: base = inputs_[ref.index].device; break;
         case BufferRef::Space::kOutput: base = outputs_[ref.index].device; break;
+        case BufferRef::Space::kText: break;  // of CPU kernels only: engine::check() has seen to it
       }
       arguments_.push_back(base + ref.offset);
     }

@@ -127,8 +127,10 @@ TEST(Engine, PlanThatLeavesItsBuffersIsRefused) {
             "has an impossible number of tasks (at launch 0 (Conv_1))");
   EXPECT_EQ(error([](Plan& p) { p.symbols.clear(); }), "output 'y': the size of dimension 0 is not defined");
   EXPECT_EQ(error([](Plan& p) { p.inputs[0].shape = {1LL << 39, 1LL << 39}; }), "input 'x' is too large");
-  EXPECT_EQ(error([](Plan& p) { p.inputs[0].dtype = tensor::DType::kString; }),
+  EXPECT_EQ(error([](Plan& p) { p.inputs[0].dtype = tensor::DType::kUndefined; }),
             "input 'x' has an unknown element type");
+  EXPECT_EQ(error([](Plan& p) { p.launches[0].arguments[0] = {BufferRef::Space::kText, 0, 0, 8}; }),
+            "bytes 0 to 8 are outside of their 0-byte buffer (at launch 0 (Conv_1), argument 0)");
 }
 
 // A GPU engine: cubins and grids instead of machine code and tasks.
@@ -174,6 +176,10 @@ TEST(Engine, ImpossibleGridIsRefused) {
             "has an impossible grid of 132 blocks of 2048 threads (at launch 0 (Conv_1))");
   EXPECT_EQ(error([](Plan& p) { p.launches[0].grid.cluster = 5; }),
             "has an impossible grid of 132 blocks of 256 threads (at launch 0 (Conv_1))");
+  EXPECT_EQ(error([](Plan& p) { p.inputs[0].dtype = tensor::DType::kString; }),
+            "has code of a GPU, and there are strings (at launch 0 (Conv_1))");
+  EXPECT_EQ(error([](Plan& p) { p.launches[1].arguments[0] = {BufferRef::Space::kText, 0, 0, 0}; }),
+            "has code of a GPU, and there are strings (at launch 1 (NonZero))");
 }
 
 TEST(Trust, KeysAreKeptInAFolder) {

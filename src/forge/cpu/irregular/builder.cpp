@@ -7,7 +7,9 @@
 #include <cmath>
 
 #include "forge/cpu/contraction.h"
+#include "forge/cpu/prelude.h"
 #include "forge/irregular_text.h"
+#include "tensor/text.h"
 
 namespace xinfer::forge::cpu {
 
@@ -30,6 +32,7 @@ std::string_view element_type(DType dtype) {
     case DType::kUint16: return "uint16_t";
     case DType::kUint32: return "uint32_t";
     case DType::kUint64: return "uint64_t";
+    case DType::kString: return "Text";
     default: return {};
   }
 }
@@ -54,11 +57,14 @@ Builder::Builder(const ir::Node& node, const ir::Graph& graph) : node(node), gra
                                 present ? slot++ : -1);
     }
   };
+  const bool strings = touches_strings(node, graph);
+  if (strings) constants_ = text_prelude();
   declare("In", node.inputs, 9);
+  if (strings) constants_ += fmt::format("#define XI_TEXT_MEMORY ((TextMemory*)buffers[{}])\n", slot++);
   declare("Out", node.outputs, 4);
 }
 
-Result<void> Builder::check() const {
+Result<void> Builder::check(bool takes_strings) const {
   for (const auto* values : {&node.inputs, &node.outputs})
     for (ir::ValueId id : *values) {
       if (id == ir::kNoValue) continue;
@@ -66,7 +72,7 @@ Result<void> Builder::check() const {
       if (!type.is_static())
         return fail(Code::kUnsupported, "the size of '{}' is not known when building: {}", graph.value(id).name,
                     to_string(type));
-      if (element_type(type.dtype).empty())
+      if (element_type(type.dtype).empty() || (type.dtype == DType::kString && !takes_strings))
         return fail(Code::kUnsupported, "{} has no kernel for {}", node.op, tensor::name(type.dtype));
     }
   return {};
@@ -94,6 +100,10 @@ Builder& Builder::reals(std::string_view name, std::span<const double> values) {
                                 : fmt::format("{:.17e}, ", value);
   return line(fmt::format("constexpr double {}[] = {{{}0}};", name, text));
 }
+Builder& Builder::words(std::string_view name, std::span<const std::string> words) {
+  constants_ += word_table(name, words);
+  return *this;
+}
 Builder& Builder::line(std::string_view text) {
   constants_ += text;
   constants_ += '\n';
@@ -112,7 +122,7 @@ Kernel Builder::finish(std::int64_t items, double flops, std::uint64_t scratch_b
     for (ir::ValueId id : *values)
       if (id != ir::kNoValue)
         made.bytes += static_cast<double>(tensor::num_elements(graph.value(id).type.shape()) *
-                                          static_cast<std::int64_t>(tensor::size_of(graph.value(id).type.dtype)));
+                                          static_cast<std::int64_t>(tensor::stored_bytes(graph.value(id).type.dtype)));
   add("kItems", items);
   line(
       "#define XI_ITEMS(item) for (int64_t item = task_begin * kItems / kTasks, item##_end = task_end * kItems / "
@@ -126,7 +136,7 @@ namespace {
 
 const Row* find_row(std::string_view op) {
   for (auto part : {selection_kernels(), recurrent_kernels(), attention_kernels(), sampling_kernels(), quantized_kernels(),
-                    random_kernels(), region_kernels(), classical_kernels()})
+                    random_kernels(), region_kernels(), classical_kernels(), text_kernels()})
     for (const Row& row : part)
       if (row.op == op) return &row;
   return nullptr;
@@ -138,11 +148,16 @@ Result<std::optional<Irregular>> make_irregular(const ir::Node& node, const ir::
   const Row* row = find_row(node.op);
   if (!row) return std::nullopt;
   Builder builder(node, graph);
-  XI_CHECK(builder.check());
+  XI_CHECK(builder.check(row->takes_strings));
   return row->build(builder);
 }
 
 }  // namespace irregular
+
+bool touches_strings(const ir::Node& node, const ir::Graph& graph) {
+  auto is_string = [&](ir::ValueId id) { return id != ir::kNoValue && graph.value(id).type.dtype == tensor::DType::kString; };
+  return std::ranges::any_of(node.inputs, is_string) || std::ranges::any_of(node.outputs, is_string);
+}
 
 bool is_irregular(std::string_view op) { return irregular::find_row(op) != nullptr; }
 

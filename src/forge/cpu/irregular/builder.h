@@ -30,12 +30,13 @@ using Kernel = Result<Irregular>;
 [[nodiscard]] Result<std::optional<Irregular>> make_irregular(const ir::Node& node, const ir::Graph& graph);
 
 /// One node and the text that grows in front of its template. It declares, for every input i and output o of the node,
-/// `typedef … In<i>; constexpr int kIn<i> = slot;` (-1 when absent) and the same with Out.
+/// `typedef … In<i>; constexpr int kIn<i> = slot;` (-1 when absent) and the same with Out. Where any of them are strings, the
+/// session's text memory is XI_TEXT_MEMORY.
 class Builder {
  public:
   Builder(const ir::Node& node, const ir::Graph& graph);
-  /// An error unless all types are static and of dtypes that kernels have.
-  [[nodiscard]] Result<void> check() const;
+  /// An error unless all types are static and of dtypes that kernels have; strings only where the template takes them.
+  [[nodiscard]] Result<void> check(bool takes_strings) const;
 
   const ir::Node& node;
   const ir::Graph& graph;
@@ -64,6 +65,8 @@ class Builder {
   Builder& flag(std::string_view name, bool value);
   Builder& list(std::string_view name, std::span<const std::int64_t> values);
   Builder& reals(std::string_view name, std::span<const double> values);
+  /// A table of words (word_table).
+  Builder& words(std::string_view name, std::span<const std::string> words);
   Builder& line(std::string_view text);
 
   /// Threads of a GPU block that the text's XI_SHARE loops keep busy.
@@ -77,7 +80,7 @@ class Builder {
   int threads_ = 1;
 };
 
-/// "float", "int64_t", … of elements in memory; empty when kernels do not have the dtype.
+/// "float", "int64_t", "Text", … of elements in memory; empty when kernels do not have the dtype.
 std::string_view element_type(DType dtype);
 
 /// Sizes of a shape seen as [outer, axis, inner].
@@ -90,6 +93,7 @@ using Build = Kernel (*)(Builder&);
 struct Row {
   std::string_view op;
   Build build;
+  bool takes_strings = false;
 };
 // The table's parts, one file each.
 std::span<const Row> selection_kernels();
@@ -100,5 +104,6 @@ std::span<const Row> quantized_kernels();
 std::span<const Row> random_kernels();
 std::span<const Row> region_kernels();
 std::span<const Row> classical_kernels();
+std::span<const Row> text_kernels();
 
 }  // namespace xinfer::forge::cpu::irregular

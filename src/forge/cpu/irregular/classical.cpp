@@ -1,4 +1,4 @@
-// Trees, label tables, n-grams: data of the model that the text itself holds.
+// Trees: data of the model that the text itself holds.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -76,71 +76,8 @@ Kernel trees(Builder& b) {
   return b.finish(rows, 28 * walks * depth, static_cast<std::uint64_t>(targets) * 8, fmt::format("{} trees", forest.roots.size()), {kIrregularTreesInc});
 }
 
-Kernel label_encoder(Builder& b) {
-  const ir::Attributes& a = b.node.attributes;
-  auto numbers = [&](const std::string& stem) {
-    for (const char* kind : {"_tensor", "_floats", "_int64s"})
-      if (a.has(stem + kind)) return reference::attribute_numbers(b.node, stem + kind);
-    return Reals{};
-  };
-  if (a.has("keys_strings") || a.has("values_strings")) return fail(Code::kUnsupported, "LabelEncoder of strings");
-  const Reals keys = numbers("keys"), values = numbers("values");
-  if (keys.size() != values.size() || keys.empty())
-    return fail(Code::kInvalidArgument, "{} keys for {} values", keys.size(), values.size());
-  const bool real = tensor::is_float(b.out_dtype());
-  double fallback = real ? a.real("default_float", -0.0f) : static_cast<double>(a.integer("default_int64", -1));
-  if (const auto* given = a.get<std::shared_ptr<const tensor::Tensor>>("default_tensor")) fallback = (*given)->as_double(0);
-  std::map<double, double> sorted;
-  double of_nan = fallback;
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    if (std::isnan(keys[i])) of_nan = values[i];
-    else sorted.try_emplace(keys[i], values[i]);
-  }
-  Reals ordered, results;
-  for (auto [key, value] : sorted) {
-    ordered.push_back(key);
-    results.push_back(value);
-  }
-  const auto count = static_cast<std::int64_t>(ordered.size());
-  results.push_back(fallback);
-  results.push_back(of_nan);
-  b.add("kKeyCount", count).add("kDefault", count).add("kNanKey", count + 1).reals("kKeys", ordered).reals("kValues", results);
-  return b.finish(b.count(0), 20.0 * static_cast<double>(b.count(0)), 0, fmt::format("{} labels", count), {kIrregularLabelsInc});
-}
-
-Kernel tf_idf(Builder& b) {
-  const Ints pool = b.node.attributes.integers("pool_int64s"), starts = b.node.attributes.integers("ngram_counts"),
-             columns = b.node.attributes.integers("ngram_indexes");
-  if (tensor::is_float(b.dtype(0))) return fail(Code::kUnsupported, "TfIdfVectorizer of {}", tensor::name(b.dtype(0)));
-  // The pool lists all 1-grams, then all 2-grams, …
-  Ints sizes, begins, used;
-  for (std::size_t n = 1; n <= starts.size(); ++n) {
-    const std::int64_t begin = starts[n - 1], end = n < starts.size() ? starts[n] : static_cast<std::int64_t>(pool.size()), size = static_cast<std::int64_t>(n);
-    if (begin < 0 || begin > end || end > static_cast<std::int64_t>(pool.size()) || (end - begin) % size != 0)
-      return fail(Code::kInvalidArgument, "ngram_counts do not fit the pool");
-    for (std::int64_t at = begin; at < end; at += size) {
-      sizes.push_back(size);
-      begins.push_back(at);
-    }
-  }
-  if (sizes.size() > columns.size()) return fail(Code::kInvalidArgument, "{} ngram_indexes for {} n-grams", columns.size(), sizes.size());
-  const std::string mode = b.text("mode", "TF");
-  Reals weights;
-  if (const auto* given = b.node.attributes.get<std::vector<float>>("weights")) weights.assign(given->begin(), given->end());
-  weights.resize(std::max(weights.size(), sizes.size()), 1.0);
-  const Shape in = b.shape(0), out = b.out_shape();
-  b.add("kMode", std::int64_t{mode == "TF" ? 0 : mode == "IDF" ? 1 : 2}).add("kLength", in.back()).add("kWidth", out.back());
-  b.add("kGrams", static_cast<std::int64_t>(sizes.size())).add("kShortest", b.integer("min_gram_length", 1)).add("kLongest", b.integer("max_gram_length", 1));
-  b.add("kSkips", b.integer("max_skip_count", 0)).list("kSizes", sizes).list("kStarts", begins).list("kColumns", columns).list("kPool", pool);
-  b.reals("kWeights", weights);
-  const std::int64_t rows = in.size() == 2 ? in[0] : 1;
-  return b.finish(rows, static_cast<double>(b.count(0)) * static_cast<double>(sizes.size()), 0, fmt::format("{} n-grams", sizes.size()), {kIrregularGramsInc});
-}
-
 constexpr Row kRows[] = {{"ai.onnx.ml.TreeEnsemble", trees},
-                         {"ai.onnx.ml.TreeEnsembleRegressor", trees},
-                         {"ai.onnx.ml.LabelEncoder", label_encoder},
-                         {"TfIdfVectorizer", tf_idf}};
+                         {"ai.onnx.ml.TreeEnsembleRegressor", trees}};
 
 }  // namespace
 
