@@ -57,6 +57,7 @@ void Connection::write_response(Response response, bool head_only) {
   file_left_ = response.file && !head_only ? response.file->length : 0;
   file_offset_ = response.file ? static_cast<off_t>(response.file->offset) : 0;
   sent_bytes_ = out_.size();
+  if (file_left_ > 0) transport_.cork(true);
   deadline(shared_->options.write_timeout_ms);
   asio::async_write(transport_, asio::buffer(out_), [self = shared_from_this()](error_code error, std::size_t) {
     if (error || self->closed_) return self->shut();
@@ -84,6 +85,7 @@ void Connection::send_file() {
     if (turn >= kTurnBytes)
       return asio::post(socket_.get_executor(), [self = shared_from_this()] { self->send_file(); });
   }
+  if (file_fd_ >= 0) transport_.cork(false);
   finish_exchange();
 }
 

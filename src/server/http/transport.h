@@ -1,5 +1,6 @@
 // A connection's bytes, with or without TLS, as one stream for Asio and Beast.
 #pragma once
+#include <netinet/tcp.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
 
@@ -73,6 +74,11 @@ class Transport {
   /// is an error.
   Step send_file(int file, off_t offset, std::size_t size) {
     return tls_ ? send_encrypted(file, offset, size) : send_plain(file, offset, size);
+  }
+  /// While corked, a head waits for the file that follows it, to leave in one packet. With TLS nothing gains by it.
+  void cork(bool on) {
+    const int value = on;
+    if (!tls_) ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_CORK, &value, sizeof value);
   }
   /// Of what send_file() took, nothing is left to be sent.
   bool flushed() const { return !tls_ || tls_->flushed(); }
