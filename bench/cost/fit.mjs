@@ -4,7 +4,7 @@
 const contraction = (kind) => /^(conv|matmul|recurrent|attention)/.test(kind);
 const scalar = (kind) => !contraction(kind) && /gathering|short rows|strides|irregular|^pool$/.test(kind);
 const coreFlops = (machine) => machine.core_flops ?? 32;
-const vectors = (machine) => machine.flops / machine.frequency / 64;
+const flopsPerCycle = (machine) => machine.flops / machine.frequency;
 
 function bandwidth(machine, bytes) {
   if (bytes <= machine.level2_bytes) return machine.level2_bandwidth;
@@ -15,12 +15,13 @@ function bandwidth(machine, bytes) {
 }
 
 function arithmetic(launch, machine, factor) {
-  if (contraction(launch.kind)) return (((launch.cycles > 0 ? launch.cycles * coreFlops(machine) : launch.flops) * factor) / machine.flops) * 1e6;
-  return ((launch.flops * factor) / machine.frequency / (scalar(launch.kind) ? 1 : vectors(machine))) * 1e6;
+  if (launch.cycles > 0) return (launch.cycles / machine.frequency) * Math.sqrt(coreFlops(machine) / flopsPerCycle(machine)) * globals.tiles * factor * 1e6;
+  if (contraction(launch.kind)) return ((launch.flops * factor) / machine.flops) * 1e6;
+  return ((launch.flops * factor) / machine.frequency / (scalar(launch.kind) ? 1 : Math.sqrt(flopsPerCycle(machine) / 64))) * 1e6;
 }
 const memory = (launch, model) => (launch.weight_bytes / bandwidth(model.machine, model.planBytes) + launch.value_bytes / bandwidth(model.machine, 2 * launch.value_bytes)) * 1e6;
 
-export const globals = { hidden: 0.7, operation: 1.2, barrier: 2, efficiency: 1.08 };
+export const globals = { hidden: 0.7, tiles: 0.73, operation: 1.2, barrier: 2, efficiency: 1.08 };
 
 export function microseconds(launch, model, row, threads = 1) {
   const workers = Math.max(1, Math.min(launch.tasks, threads)), share = Math.ceil(launch.tasks / workers) / launch.tasks;

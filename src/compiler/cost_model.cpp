@@ -64,11 +64,12 @@ const Row& row_of(std::string_view choice) {
 struct Spread {
   double low, high;
 };
-constexpr Spread kOneThread{0.65, 1.55}, kThreads{0.60, 1.65}, kOtherMachine{0.5, 2.0}, kBuild{0.5, 1.9};
+constexpr Spread kOneThread{0.65, 1.55}, kThreads{0.60, 1.65}, kOtherMachine{0.5, 2.0}, kBuild{0.6, 2.5};
 
 Interval around(double likely, Spread spread) { return {likely * spread.low, likely, likely * spread.high}; }
 
 constexpr double kHidden = 0.7;               // of the shorter of arithmetic and memory, what the longer hides
+constexpr double kTiles = 0.73;               // of forge's cycles, for a factor of 1
 constexpr double kFusedCycles = 1.2;          // per operation on a vector behind a contraction's sums
 constexpr double kBarrierMicroseconds = 2.0;  // until all threads have begun and ended a launch
 constexpr double kShared = 1.08;              // tasks beside others, by what they take alone
@@ -137,11 +138,14 @@ LaunchCost predict_launch(const schedule::Schedule& schedule, std::size_t index,
     return cost;
   }
   cost.call = row.call_microseconds * 1e-6;
-  const double vectors = machine.flops / machine.frequency / 64;
-  if (row.pace == Pace::kPeak) {
-    cost.arithmetic = (cost.cycles > 0 ? cost.cycles * machine.core_flops : launch.flops) * row.factor / machine.flops;
+  // A core with twice the arithmetic is not twice as fast: its loads are the same. The square root fits AVX2 and AVX-512.
+  const double flops_per_cycle = machine.flops / machine.frequency;
+  if (cost.cycles > 0) {
+    cost.arithmetic = cost.cycles / machine.frequency * std::sqrt(machine.core_flops / flops_per_cycle) * kTiles * row.factor;
+  } else if (row.pace == Pace::kPeak) {
+    cost.arithmetic = launch.flops * row.factor / machine.flops;
   } else {
-    cost.arithmetic = launch.flops * row.factor / machine.frequency / (row.pace == Pace::kVectors ? vectors : 1);
+    cost.arithmetic = launch.flops * row.factor / machine.frequency / (row.pace == Pace::kVectors ? std::sqrt(flops_per_cycle / 64) : 1);
   }
   cost.arithmetic += cost.operations * kFusedCycles / machine.frequency;
   cost.memory = cost.weight_bytes / machine.bandwidth(bytes_of(schedule)) + cost.value_bytes / machine.bandwidth(2 * cost.value_bytes);
@@ -168,8 +172,8 @@ Interval predict_latency(const schedule::Schedule& schedule, const target::Machi
 Interval predict_build(const BuildWork& work) {
   // Seconds of one core per kernel and per kilobyte of its own text; of start and link; per byte of the engine, for reading, packing,
   // hashing and writing; of the reference functions.
-  constexpr double kPerKernel = 0.05, kPerKilobyte = 0.007, kFixed = 0.17, kPerGpuKernel = 0.6, kEngineBytes = 40e6;
-  constexpr double kReferenceFlops = 2.2e9, kReferenceOthers = 1e9;
+  constexpr double kPerKernel = 0.02, kPerKilobyte = 0.0022, kFixed = 0.08, kPerGpuKernel = 0.6, kEngineBytes = 85e6;
+  constexpr double kReferenceFlops = 6e9, kReferenceOthers = 1e9;
   double compile = 0, longest = 0;
   for (const forge::KernelSource* kernel : work.kernels) {
     const double seconds = work.for_gpu ? kPerGpuKernel : kPerKernel + kPerKilobyte * static_cast<double>(kernel->source.size()) / 1024;

@@ -43,6 +43,7 @@ says 'state +succeeded'
 expect 0 hub status
 says "^$build "
 expect 0 hub logs "$build"
+says 'forecast +build [0-9.]+ s .*latency [0-9.]+ ms'
 says '^-- succeeded'
 expect 81 hub cancel "$build"
 expect 66 hub status no-such-build
