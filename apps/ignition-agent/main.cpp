@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <filesystem>
@@ -29,11 +30,20 @@ int report(const base::Error& error) {
   return base::facts(error.code).exit_code;
 }
 
-int work(agent::AgentOptions options, const std::string& token_file, const std::string& sandbox) {
+int work(agent::AgentOptions options, const std::string& token_file, const std::string& sandbox, const std::string& devices) {
   auto token = base::read_file(token_file, 4096);
   if (!token) return report(token.error());
   options.token = token->substr(0, token->find_first_of(" \r\n"));
   options.sandbox = sandbox == "on";
+  options.all_devices = devices == "all";
+  if (devices != "all" && devices != "none")
+    for (std::size_t begin = 0; begin <= devices.size();) {
+      const std::size_t end = std::min(devices.find(',', begin), devices.size());
+      const auto found = target::find(devices.substr(begin, end - begin));
+      if (!found) return report(found.error());
+      options.devices.emplace_back((*found)->name);
+      begin = end + 1;
+    }
   for (std::string& name : options.targets) {
     const auto found = target::find(name);
     if (!found) return report(found.error());
@@ -58,13 +68,14 @@ int main(int argc, char** argv) {
   CLI::App app{"Builds engines for an Ignition Hub"};
   app.set_version_flag("--version", "ignition-agent " XI_VERSION);
   agent::AgentOptions options;
-  std::string token_file, sandbox = "on";
+  std::string token_file, sandbox = "on", devices = "all";
   auto* hub = app.add_option("--hub", options.hub, "Address of the hub");
   auto* token = app.add_option("--token-file", token_file, "File with the agent's token");
   app.add_option("--queue", options.queue, "amqp://… where the hub announces jobs, to wait there")
       ->envname("IGNITION_AGENT_QUEUE");
   app.add_option("--name", options.name, "Name in the hub's logs");
   app.add_option("--targets", options.targets, "Targets to build for (all that this version can)")->delimiter(',');
+  app.add_option("--devices", devices, "What engines are verified on here: all, none, or names with commas, such as host,h100");
   app.add_option("--work", options.work, "Folder for caches of kernels and models, and for jobs");
   app.add_option("--sandbox", sandbox, "on, or off where every model is trusted")->check(CLI::IsMember({"on", "off"}));
   app.add_option("--memory-bytes", options.limits.memory_bytes, "Address space of a build")->check(CLI::PositiveNumber);
@@ -81,13 +92,16 @@ int main(int argc, char** argv) {
   build->add_option("out", out)->required();
   build->add_option("cache", cache)->required();
   build->add_option("--jobs", jobs);
+  CLI::App* verify = app.add_subcommand("verify-job", "One verification inside the sandbox (the agent calls this)");
+  verify->add_option("job", job)->required();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     return report({base::Code::kInvalidArgument, std::string(error.what()) + "; try --help", ""});
   }
+  if (*verify) return agent::run_verify_job(job);
   if (*build) return agent::run_build_job(job, out, cache, jobs);
   if (!*hub || !*token) return report({base::Code::kInvalidArgument, "--hub and --token-file are required", ""});
-  return work(std::move(options), token_file, sandbox);
+  return work(std::move(options), token_file, sandbox, devices);
 }

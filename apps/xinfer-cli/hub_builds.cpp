@@ -215,6 +215,12 @@ void print_build(const api::Build& build, const std::string& url) {
   if (build.error)
     fmt::print("error     {}: {}{}\n", build.error->kind, build.error->message,
                build.error->where.empty() ? "" : " (at " + build.error->where + ")");
+  if (build.report)
+    if (const auto report = api::decode<api::BuildReport>(build.report->text, api::Unknown::kIgnore); report && report->verification) {
+      const api::DeviceVerification& verification = *report->verification;
+      if (verification.ran) fmt::print("{}  on {}\n", verification.passed.value_or(false) ? "verified" : "DIFFERS ", verification.device);
+      else fmt::print("verified  no: {}\n", verification.reason);
+    }
   if (build.engine) fmt::print("engine    {}{} ({})\n", url, build.engine->url, format_bytes(build.engine->size_bytes));
 }
 

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -21,6 +22,7 @@
 #include "base/trace.h"
 #include "codegen/cuda/nvrtc.h"
 #include "engine/layout.h"
+#include "runtime/cuda/device.h"
 #include "target/registry.h"
 
 namespace xinfer::agent {
@@ -42,6 +44,18 @@ std::vector<std::string> buildable_targets() {
   for (const target::TargetInfo& info : target::targets())
     if (info.kind == target::Kind::kCpu || (nvrtc && nvrtc->supports(info.name))) names.emplace_back(info.name);
   return names;
+}
+
+// What engines can be run on here.
+std::vector<api::Device> devices_here() {
+  std::vector<api::Device> devices;
+  if (const auto host = target::host()) devices.push_back({host->architecture(), "this agent's CPU"});
+  for (int index = 0;; ++index) {
+    const auto device = runtime::cuda::Device::open(index);
+    if (!device) break;
+    devices.push_back({(*device)->architecture(), (*device)->name()});
+  }
+  return devices;
 }
 
 api::BuildError to_build_error(const Error& error, std::string_view kind) {
@@ -91,6 +105,7 @@ class Attempt {
   }
 
  private:
+  bool verifies() const { return lease_.kind == "verify"; }
   fs::path input() const { return scratch_.path() / "job"; }
   fs::path output() const { return scratch_.path() / "out"; }
 
@@ -105,6 +120,11 @@ class Attempt {
     XI_TRY(const bool had, models.take(lease_.onnx, input() / "model.onnx",
                                        [&](const fs::path& file) { return link_.fetch_input(lease_, file); }));
     if (had) keeper_.log("the model was here already");
+    if (verifies()) {
+      XI_CHECK(link_.fetch_engine(lease_, input() / "engine"));
+      XI_TRY(const std::string key, link_.public_key());
+      XI_CHECK(base::write_file(input() / "key", key));
+    }
     return base::write_file(input() / "lease.json", api::encode(lease_));
   }
 
@@ -144,6 +164,11 @@ class Attempt {
     job.output = output();
     job.cache = cache();
     job.arguments = {"build-job", "{job}", "{out}", "{cache}", "--jobs", std::to_string(options_.jobs)};
+    if (verifies()) {
+      job.arguments = {"verify-job", "{job}"};
+      const target::TargetInfo* info = target::find_canonical(lease_.target);
+      job.gpu = info && info->gpu;
+    }
     job.sandboxed = options_.sandbox;
     job.limits = options_.limits;
     job.on_line = [this](std::string_view line) { take_line(line); };
@@ -161,6 +186,10 @@ class Attempt {
   }
 
   Result<void> deliver() {
+    if (verifies()) {
+      keeper_.flush();
+      return link_.complete(lease_.job, {lease_.token, lease_.engine, api::RawJson{report_}});
+    }
     const fs::path engine = output() / "engine";
     std::error_code error;
     if (!fs::is_regular_file(fs::symlink_status(engine, error)))
@@ -220,6 +249,9 @@ Result<void> run_agent(const AgentOptions& given, const std::atomic<int>& stop) 
   AgentOptions options = given;
   if (options.sandbox) XI_CHECK(check_sandbox());
   if (options.targets.empty()) options.targets = buildable_targets();
+  std::vector<api::Device> devices = devices_here();
+  if (!options.all_devices)
+    std::erase_if(devices, [&](const api::Device& device) { return std::ranges::find(options.devices, device.architecture) == options.devices.end(); });
   if (const int stale = remove_stale_job_folders(options.work))
     base::log(LogLevel::kInfo, "removed folders of agents that were killed", {{"folders", std::to_string(stale)}});
   // Waiting for a job ends at the first signal; what a job needs of the hub goes on until the second.
@@ -227,7 +259,7 @@ Result<void> run_agent(const AgentOptions& given, const std::atomic<int>& stop) 
   XI_TRY(HubLink working, HubLink::open(options.hub, options.token, {}));
   Announcements announced(options.queue, options.targets, [&stop] { return stop >= kDrain; });
   while (stop == kRun) {
-    api::LeaseRequest request{options.name, options.targets, kWaitMs};
+    api::LeaseRequest request{options.name, options.targets, kWaitMs, devices};
     const bool at_queue = announced.ready();
     if (at_queue) {
       // After a while without a message the hub is asked too: messages may get lost, rows do not.

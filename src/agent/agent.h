@@ -14,6 +14,8 @@ struct AgentOptions {
   std::string hub, token, name;
   std::string queue;                 // where jobs are announced (amqp://…); empty: the hub alone
   std::vector<std::string> targets;  // canonical; empty: every CPU target that this version builds
+  std::vector<std::string> devices;  // that it verifies engines on, canonical: those of this machine that are named here
+  bool all_devices = true;           // all of this machine instead
   std::filesystem::path work;        // kernel caches, and scratch folders of jobs
   std::filesystem::path program;     // with the command build-job: this one
   bool once = false, sandbox = true;

@@ -8,9 +8,12 @@
 
 #include "agent/kernel_exchange.h"
 #include "api/codec.h"
+#include "base/digest.h"
 #include "base/files.h"
 #include "compiler/build.h"
 #include "compiler/preflight.h"
+#include "engine/engine.h"
+#include "engine/trust.h"
 
 namespace xinfer::agent {
 namespace {
@@ -115,13 +118,26 @@ base::Result<void> build_files(const std::filesystem::path& job, const std::file
   return {};
 }
 
-}  // namespace
+base::Result<void> verify_files(const std::filesystem::path& job) {
+  XI_TRY(const std::string key, base::read_file(job / "key", 1000));
+  engine::Trust trust;
+  XI_TRY(trust.public_keys.emplace_back(), base::from_hex(key));
+  XI_TRY(auto engine, engine::open(job / "engine", trust));
+  print(LineKind::kProgress, api::encode(api::Progress{"verify", 0, 1, {}}));
+  compiler::Report report;
+  report.model_digest = engine->manifest().model_digest;
+  report.target = engine->manifest().architecture;
+  XI_TRY(report.verification, compiler::verify(job / "model.onnx", std::move(engine)));
+  print(LineKind::kReport, compiler::to_json(report));
+  return {};
+}
 
-int run_build_job(const std::filesystem::path& job, const std::filesystem::path& out,
-                  const std::filesystem::path& cache, int jobs) {
+// The exit status of what is done here; how it failed is printed.
+template <class Work>
+int end_of(Work work) {
   try {
-    const auto built = build_files(job, out, cache, jobs);
-    return built ? 0 : fail_with(built.error());
+    const base::Result<void> done = work();
+    return done ? 0 : fail_with(done.error());
   } catch (const std::bad_alloc&) {
     // Text made beforehand: there may be no memory to make any.
     static constexpr std::string_view kLine =
@@ -132,6 +148,17 @@ int run_build_job(const std::filesystem::path& job, const std::filesystem::path&
   } catch (const std::exception& error) {
     return fail_with(Error{Code::kInternal, fmt::format("the compiler threw: {}", error.what()), {}});
   }
+}
+
+}  // namespace
+
+int run_verify_job(const std::filesystem::path& job) {
+  return end_of([&] { return verify_files(job); });
+}
+
+int run_build_job(const std::filesystem::path& job, const std::filesystem::path& out,
+                  const std::filesystem::path& cache, int jobs) {
+  return end_of([&] { return build_files(job, out, cache, jobs); });
 }
 
 }  // namespace xinfer::agent

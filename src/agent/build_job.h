@@ -16,6 +16,10 @@ enum class LineKind : char {
   kReport = 'R',    // the compiler's report as JSON: the build succeeded
 };
 
+/// Reads JOB/lease.json, JOB/model.onnx, JOB/engine and JOB/key (the hub's, hexadecimal); runs the engine on this machine's
+/// device and reports how it compares with the reference. Returns the process's exit status.
+int run_verify_job(const std::filesystem::path& job);
+
 /// Reads JOB/lease.json (api::Lease) and JOB/model.onnx, writes OUT/engine (unsigned). `cache`: of compiled kernels.
 /// Returns the process's exit status.
 int run_build_job(const std::filesystem::path& job, const std::filesystem::path& out,

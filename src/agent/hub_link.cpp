@@ -73,6 +73,16 @@ Result<void> HubLink::fetch_input(const api::Lease& lease, const std::filesystem
   return {};
 }
 
+Result<void> HubLink::fetch_engine(const api::Lease& lease, const std::filesystem::path& file) {
+  hub::Request request;
+  request.path = "/v1/agents/jobs/" + lease.job + "/engine";
+  request.headers = {{"X-Lease-Token", lease.token}};
+  XI_TRY(const hub::Response response, http_.send(request));
+  if (base::sha256(response.body) != lease.engine)
+    return base::fail(Code::kCorrupt, "the engine's digest is not the one promised");
+  return base::write_file(file, response.body);
+}
+
 Result<api::HeartbeatReply> HubLink::heartbeat(const std::string& job, const api::Heartbeat& heartbeat) {
   XI_TRY(const std::string body, post("/v1/agents/jobs/" + job + "/heartbeat", api::encode(heartbeat), false));
   return api::decode<api::HeartbeatReply>(body, Unknown::kIgnore);

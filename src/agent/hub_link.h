@@ -24,6 +24,8 @@ class HubLink {
   [[nodiscard]] base::Result<std::optional<api::Lease>> lease(const api::LeaseRequest& request);
   /// The job's ONNX file into `file`, its digest checked.
   [[nodiscard]] base::Result<void> fetch_input(const api::Lease& lease, const std::filesystem::path& file);
+  /// The engine that a job is to verify.
+  [[nodiscard]] base::Result<void> fetch_engine(const api::Lease& lease, const std::filesystem::path& file);
   [[nodiscard]] base::Result<api::HeartbeatReply> heartbeat(const std::string& job, const api::Heartbeat& heartbeat);
   [[nodiscard]] base::Result<std::string> public_key();  // hexadecimal
   [[nodiscard]] base::Result<api::Signature> sign(const std::string& job, const api::SignRequest& request);

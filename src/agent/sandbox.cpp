@@ -45,6 +45,15 @@ std::string replace(std::string text, std::string_view what, const std::string& 
   return text;
 }
 
+// The files that a CUDA program opens.
+void add_gpu(std::vector<std::string>& argv) {
+  std::error_code error;
+  for (fs::directory_iterator entry("/dev", error), end; !error && entry != end; entry.increment(error))
+    if (const std::string name = entry->path().filename().string(); name.starts_with("nvidia"))
+      argv.insert(argv.end(), {"--dev-bind", entry->path().string(), entry->path().string()});
+  argv.insert(argv.end(), {"--ro-bind", "/sys", "/sys"});
+}
+
 std::vector<std::string> command(const SandboxJob& job) {
   std::vector<std::string> argv;
   std::string program = job.program.string(), in = job.input.string(), out = job.output.string(),
@@ -54,10 +63,9 @@ std::vector<std::string> command(const SandboxJob& job) {
             "--setenv", "PATH",          "/usr/bin:/bin",     "--setenv",      "HOME",       "/tmp", "--setenv",
             "TMPDIR",   "/tmp",          "--setenv",          "LANG",          "C.UTF-8"};
     add_system(argv);
-    argv.insert(argv.end(), {"--proc",
-                             "/proc",
-                             "--dev",
-                             "/dev",
+    argv.insert(argv.end(), {"--proc", "/proc", "--dev", "/dev"});
+    if (job.gpu) add_gpu(argv);
+    argv.insert(argv.end(), {
                              "--size",
                              std::to_string(job.limits.temporary_bytes),
                              "--tmpfs",
@@ -91,8 +99,8 @@ void limit(int resource, std::int64_t value) {
 }
 
 // After fork, before exec: system calls only.
-[[noreturn]] void become_child(char* const* argv, const SandboxLimits& limits, std::int64_t cpu_s, int out, int err,
-                               pid_t parent) {
+[[noreturn]] void become_child(char* const* argv, const SandboxLimits& limits, bool bounded_memory, std::int64_t cpu_s,
+                               int out, int err, pid_t parent) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(125);
@@ -104,7 +112,7 @@ void limit(int resource, std::int64_t value) {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  limit(RLIMIT_AS, limits.memory_bytes);
+  if (bounded_memory) limit(RLIMIT_AS, limits.memory_bytes);
   limit(RLIMIT_CPU, cpu_s);
   limit(RLIMIT_FSIZE, limits.file_bytes);
   limit(RLIMIT_NPROC, limits.processes);
@@ -194,7 +202,7 @@ Result<Ending> run_sandboxed(const SandboxJob& job) {
   const std::int64_t cpu_s = std::max<std::int64_t>(1, job.limits.time_ms / 1000 * cores);
   const std::int64_t kills_before = oom_kills();
   const pid_t parent = ::getpid(), pid = ::fork();
-  if (pid == 0) become_child(argv.data(), job.limits, cpu_s, out[1], err[1], parent);
+  if (pid == 0) become_child(argv.data(), job.limits, !job.gpu, cpu_s, out[1], err[1], parent);
   ::close(out[1]), ::close(err[1]);
   if (pid < 0) {
     ::close(out[0]), ::close(err[0]);

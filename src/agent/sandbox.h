@@ -27,6 +27,7 @@ struct SandboxJob {
   std::filesystem::path cache;         // writable folder, /cache
   std::vector<std::string> arguments;  // "{job}", "{out}" and "{cache}" become the folders' places
   bool sandboxed = true;
+  bool gpu = false;  // the driver's device files are there, and address space is not limited: CUDA reserves more than any limit
   SandboxLimits limits;
   std::function<void(std::string_view)> on_line;  // standard output
   std::function<void(std::string_view)> on_error_line;

@@ -104,7 +104,9 @@ XI_API_TYPE(Build, XI_NEED(Build, id), XI_NEED(Build, state, "queued, leased, su
             XI_MAY(Build, progress), XI_MAY(Build, engine), XI_MAY(Build, error), XI_MAY(Build, report),
             XI_NEED(Build, created_ms), XI_MAY(Build, started_ms), XI_MAY(Build, finished_ms));
 XI_API_TYPE(StageTime, XI_NEED(StageTime, name), XI_NEED(StageTime, milliseconds));
-XI_API_TYPE(BuildReport, XI_MAY(BuildReport, stages), XI_MAY(BuildReport, kernels));
+XI_API_TYPE(DeviceVerification, XI_NEED(DeviceVerification, ran), XI_MAY(DeviceVerification, passed),
+            XI_MAY(DeviceVerification, reason), XI_MAY(DeviceVerification, device));
+XI_API_TYPE(BuildReport, XI_MAY(BuildReport, verification), XI_MAY(BuildReport, stages), XI_MAY(BuildReport, kernels));
 XI_API_TYPE(BuildPage, XI_NEED(BuildPage, builds), XI_NEED(BuildPage, total), XI_NEED(BuildPage, offset));
 XI_API_TYPE(Matrix, XI_NEED(Matrix, id),
             XI_NEED(Matrix, state, "failed or cancelled as soon as one build is; succeeded when all have"),
@@ -128,8 +130,14 @@ XI_API_TYPE(Kernel, XI_NEED(Kernel, name, "SHA-256 of source, flags and compiler
 XI_API_TYPE(KernelQuery, XI_MAY(KernelQuery, token), XI_NEED(KernelQuery, names));
 XI_API_TYPE(KernelList, XI_NEED(KernelList, kernels));
 XI_API_TYPE(KernelOffer, XI_MAY(KernelOffer, token), XI_MAY(KernelOffer, bundle), XI_NEED(KernelOffer, kernels));
-XI_API_TYPE(LeaseRequest, XI_NEED(LeaseRequest, agent), XI_NEED(LeaseRequest, targets), XI_MAY(LeaseRequest, wait_ms));
-XI_API_TYPE(Lease, XI_NEED(Lease, job), XI_NEED(Lease, token), XI_NEED(Lease, attempt), XI_NEED(Lease, ttl_ms),
+XI_API_TYPE(Device, XI_NEED(Device, architecture), XI_MAY(Device, name));
+XI_API_TYPE(DeviceList, XI_NEED(DeviceList, devices));
+XI_API_TYPE(Agent, XI_NEED(Agent, name), XI_NEED(Agent, targets, "that it builds for"), XI_MAY(Agent, devices, "that it verifies engines on"),
+            XI_NEED(Agent, seen_ms), XI_NEED(Agent, live, "seen lately"));
+XI_API_TYPE(AgentList, XI_NEED(AgentList, agents));
+XI_API_TYPE(LeaseRequest, XI_NEED(LeaseRequest, agent), XI_NEED(LeaseRequest, targets), XI_MAY(LeaseRequest, wait_ms),
+            XI_MAY(LeaseRequest, devices, "that it verifies engines on"));
+XI_API_TYPE(Lease, XI_NEED(Lease, job), XI_MAY(Lease, kind, "build, or verify: run the engine"), XI_MAY(Lease, engine), XI_NEED(Lease, token), XI_NEED(Lease, attempt), XI_NEED(Lease, ttl_ms),
             XI_NEED(Lease, onnx), XI_NEED(Lease, onnx_bytes), XI_NEED(Lease, target), XI_NEED(Lease, precision),
             XI_MAY(Lease, model), XI_MAY(Lease, licence), XI_NEED(Lease, cache_scope), XI_MAY(Lease, trace), XI_MAY(Lease, shapes),
             XI_MAY(Lease, metadata), XI_MAY(Lease, tuning));
@@ -156,7 +164,7 @@ void for_each_type(F&& f) {
                                   Upload, Blob, BuildRequest, MatrixRequest, Progress, BuildError, Build, StageTime, BuildReport, BuildPage, Matrix,
                                   Event,
                                   PushRequest, TokenRequest, Token, TokenList, TuningRecords, Kernel, KernelQuery, KernelList,
-                                  KernelOffer, LeaseRequest, Lease, Heartbeat,
+                                  KernelOffer, DeviceVerification, Device, DeviceList, Agent, AgentList, LeaseRequest, Lease, Heartbeat,
                                   HeartbeatReply, SignRequest, Signature, Completion, Failure, Health>>{});
 }
 

@@ -212,7 +212,14 @@ struct StageTime {
   std::string name;
   double milliseconds = 0;
 };
+/// Whether the engine has run on a device, and how that went.
+struct DeviceVerification {
+  bool ran = false;
+  std::optional<bool> passed;  // where it ran
+  std::string reason, device;  // why it did not run; where it did
+};
 struct BuildReport {
+  std::optional<DeviceVerification> verification;
   std::vector<StageTime> stages;
   std::optional<std::int64_t> kernels;
 };
@@ -295,13 +302,34 @@ struct KernelOffer {
   std::vector<Kernel> kernels;
 };
 
+/// What an agent can run engines on: "sm_90a", "NVIDIA H100 80GB HBM3".
+struct Device {
+  std::string architecture, name;
+};
+struct DeviceList {
+  std::vector<Device> devices;
+};
+struct Agent {
+  std::string name;
+  std::vector<std::string> targets;  // that it builds for
+  std::vector<Device> devices;
+  std::int64_t seen_ms = 0;
+  bool live = false;  // seen lately
+};
+struct AgentList {
+  std::vector<Agent> agents;
+};
+
 struct LeaseRequest {
   std::string agent;                 // name for logs
   std::vector<std::string> targets;  // architectures that it builds for
   std::int64_t wait_ms = 0;          // long poll
+  std::vector<Device> devices;       // that it verifies engines on
 };
 struct Lease {
   std::string job, token;
+  std::string kind;    // build, or verify: run `engine` on a device
+  std::string engine;  // digest
   std::int64_t attempt = 0, ttl_ms = 0;
   std::string onnx;  // blob to fetch
   std::int64_t onnx_bytes = 0;

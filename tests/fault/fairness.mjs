@@ -9,7 +9,7 @@ import { Ceph, Postgresql, Rabbitmq, freePort, sleep, until } from '../lib/serve
 
 const weights = { amber: 2, birch: 3, cedar: 4, dune: 5, ember: 6 };
 const targets = ['x86-64-v3', 'x86-64-v4'];
-const matrices = Number(process.env.XI_FAIRNESS_MATRICES ?? 70); // of each organisation
+const matrices = Number(process.env.XI_FAIRNESS_MATRICES ?? 40); // of each organisation
 const tolerance = 0.1;
 const patience = 600; // seconds
 

@@ -41,6 +41,7 @@ constexpr Migration kMigrations[] = {
     {3, migrations::k0003StoreSql},
     {4, migrations::k0004TraceSql},
     {5, migrations::k0005SharingSql},
+    {6, migrations::k0006DevicesSql},
 };
 
 // Statements end with ";" at the end of a line; comment lines are dropped.

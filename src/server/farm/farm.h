@@ -135,7 +135,7 @@ class Farm {
   [[nodiscard]] base::Result<std::optional<api::Lease>> lease(const api::LeaseRequest& request);
   [[nodiscard]] base::Result<api::HeartbeatReply> heartbeat(const std::string& job, const api::Heartbeat& heartbeat);
   struct Leased {
-    std::string organisation, onnx, state;
+    std::string organisation, onnx, state, engine;
   };
   [[nodiscard]] base::Result<Leased> check_lease(const std::string& job, const std::string& token);
   [[nodiscard]] base::Result<void> complete(const std::string& job, const api::Completion& completion,
@@ -146,6 +146,8 @@ class Farm {
   /// Requeues jobs whose lease has expired; gives up those without attempts left. How many expired.
   [[nodiscard]] base::Result<std::int64_t> reap();
 
+  /// Agents that were seen within a day.
+  [[nodiscard]] base::Result<api::AgentList> agents();
   [[nodiscard]] base::Result<Totals> totals();
   Notifier& notifier() { return notifier_; }
   std::int64_t now_ms() const { return now_(); }

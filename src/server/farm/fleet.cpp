@@ -1,6 +1,10 @@
 #include "server/farm/fleet.h"
 
 #include <set>
+#include <sstream>
+
+#include "api/codec.h"
+#include "target/registry.h"
 
 namespace xinfer::server::farm {
 namespace {
@@ -30,12 +34,39 @@ bool others_left(soci::session& sql, const std::string& job, const std::string& 
 
 }  // namespace
 
-void agent_seen(soci::session& sql, const std::string& agent, const std::vector<std::string>& targets, long long now) {
+void agent_seen(soci::session& sql, const api::LeaseRequest& request, long long now) {
   std::string text = " ";
-  for (const std::string& target : targets) text += target + " ";
-  sql << "INSERT INTO agents (name, targets, seen_ms) VALUES (:n, :t, :s) ON CONFLICT (name) DO UPDATE SET targets = "
-         "excluded.targets, seen_ms = excluded.seen_ms",
-      soci::use(agent), soci::use(text), soci::use(now);
+  for (const std::string& target : request.targets) text += target + " ";
+  const std::string devices = api::encode(api::DeviceList{request.devices});
+  sql << "INSERT INTO agents (name, targets, devices, seen_ms) VALUES (:n, :t, :d, :s) ON CONFLICT (name) DO UPDATE SET "
+         "targets = excluded.targets, devices = excluded.devices, seen_ms = excluded.seen_ms",
+      soci::use(request.agent), soci::use(text), soci::use(devices), soci::use(now);
+}
+
+std::vector<api::Agent> agents(soci::session& sql, long long since, long long now) {
+  std::vector<api::Agent> all;
+  std::string name, targets, devices;
+  long long seen = 0;
+  soci::statement rows = (sql.prepare << "SELECT name, targets, devices, seen_ms FROM agents WHERE seen_ms >= :s ORDER BY name",
+                          soci::into(name), soci::into(targets), soci::into(devices), soci::into(seen), soci::use(since));
+  rows.execute();
+  while (rows.fetch()) {
+    api::Agent& agent = all.emplace_back();
+    agent.name = name;
+    std::istringstream words(targets);
+    for (std::string word; words >> word;) agent.targets.push_back(word);
+    if (auto list = api::decode<api::DeviceList>(devices, api::Unknown::kIgnore)) agent.devices = std::move(list->devices);
+    agent.seen_ms = seen;
+    agent.live = now - seen < kLiveMs;
+  }
+  return all;
+}
+
+bool has_device_for(soci::session& sql, const std::string& target, long long now) {
+  for (const api::Agent& agent : agents(sql, now - kLiveMs, now))
+    for (const api::Device& device : agent.devices)
+      if (target::runs_on(target, device.architecture)) return true;
+  return false;
 }
 
 void agent_seen(soci::session& sql, const std::string& agent, long long now) {

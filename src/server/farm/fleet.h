@@ -5,16 +5,21 @@
 #include <cstdint>
 #include <string>
 
+#include "api/types.h"
 #include "server/farm/rows.h"
 
 namespace xinfer::server::farm {
 
 inline constexpr long long kLiveMs = 60'000;  // an agent not seen for so long is not there
 
-/// The agent asks for work for these targets, now.
-void agent_seen(soci::session& sql, const std::string& agent, const std::vector<std::string>& targets, long long now);
+/// The agent asks for work, now.
+void agent_seen(soci::session& sql, const api::LeaseRequest& request, long long now);
 /// The agent is busy and alive.
 void agent_seen(soci::session& sql, const std::string& agent, long long now);
+/// All that were seen since, by name.
+std::vector<api::Agent> agents(soci::session& sql, long long since, long long now);
+/// Whether an agent is there with a device that runs engines for the target.
+bool has_device_for(soci::session& sql, const std::string& target, long long now);
 /// The agent has failed at the job: reported an error of its own, or fell silent.
 void note_failure(soci::session& sql, const std::string& job, const std::string& agent);
 /// Whether nobody is to try again: `limit` agents have failed at the job; or as many attempts have, and no agent is left

@@ -9,6 +9,7 @@
 #include "server/farm/farm.h"
 #include "server/farm/fleet.h"
 #include "server/farm/rows.h"
+#include "server/farm/verifications.h"
 
 namespace xinfer::server::farm {
 
@@ -106,7 +107,7 @@ History Farm::history(soci::session& sql, const std::string& target) {
   known = {now_(), {}};
   std::string report;
   soci::statement rows =
-      (sql.prepare << fmt::format("SELECT report FROM jobs WHERE target = :t AND state = 'succeeded' ORDER BY finished_ms DESC LIMIT {}", kBuilds),
+      (sql.prepare << fmt::format("SELECT report FROM jobs WHERE target = :t AND state = 'succeeded' AND kind = 'build' ORDER BY finished_ms DESC LIMIT {}", kBuilds),
        soci::into(report), soci::use(target));
   rows.execute();
   while (rows.fetch())
@@ -124,23 +125,8 @@ std::vector<std::string> Farm::live_targets() const {
 
 namespace {
 
-// `'a', 'b'` for an SQL list. Only names of architectures pass, so nothing needs quoting.
-Result<std::string> target_list(const std::vector<std::string>& names) {
-  std::string targets;
-  for (const std::string& target : names) {
-    if (target.empty() || target.size() > 40 ||
-        target.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") != std::string::npos)
-      return std::unexpected(base::Error{Code::kInvalidArgument,
-                                         fmt::format("\"{}\" is no architecture", target.substr(0, 60)), "targets"});
-    targets += (targets.empty() ? "'" : ", '") + target + "'";
-  }
-  if (targets.empty())
-    return std::unexpected(base::Error{Code::kInvalidArgument, "say which architectures you build for", "targets"});
-  return targets;
-}
-
 // The organisation whose turn it is among those with a job for these targets; empty when there is none.
-std::string next_organisation(soci::session& sql, const std::string& targets, const std::string& spared,
+std::string next_organisation(soci::session& sql, const std::string& doable, const std::string& spared,
                               const FairShare& shares, long long now) {
   std::vector<std::string> organisations;
   std::vector<Claim> claims;
@@ -149,8 +135,8 @@ std::string next_organisation(soci::session& sql, const std::string& targets, co
   soci::statement rows =
       (sql.prepare << "SELECT o.id, o.weight, o.running_quota, o.used_ms, o.used_at_ms, q.priority, q.since, "
                       "COALESCE(r.running, 0) FROM (SELECT organisation, MAX(priority) AS priority, MIN(created_ms) AS "
-                      "since FROM jobs j WHERE state = 'queued' AND ready = 1 AND target IN (" +
-                          targets + ")" + spared +
+                      "since FROM jobs j WHERE state = 'queued' AND ready = 1 AND " +
+                          doable + spared +
                           " GROUP BY organisation) q JOIN organisations o ON o.id = q.organisation LEFT JOIN (SELECT "
                           "organisation, COUNT(*) AS running FROM jobs WHERE state = 'leased' GROUP BY organisation) r "
                           "ON r.organisation = o.id ORDER BY o.id",
@@ -179,20 +165,20 @@ void Farm::learn_build_time(std::int64_t build_ms) {
 }
 
 Result<std::optional<api::Lease>> Farm::lease(const api::LeaseRequest& request) {
-  XI_TRY(const std::string targets, target_list(request.targets));
+  XI_TRY(const std::string doable, doable_jobs(request));
   seen(request);
   const long long now = now_();
   std::optional<api::Lease> lease;
   std::string job;
   XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
     JobRow row;
-    if (write_seen(request.agent)) agent_seen(sql, request.agent, request.targets, now);
+    if (write_seen(request.agent)) agent_seen(sql, request, now);
     const std::string spared = spared_jobs(sql, request.agent, now);
-    const std::string organisation = next_organisation(sql, targets, spared, shares(), now);
+    const std::string organisation = next_organisation(sql, doable, spared, shares(), now);
     if (organisation.empty() ||
         !load_job(sql, row,
-                  "WHERE j.organisation = :a AND j.state = 'queued' AND j.ready = 1 AND j.target IN (" + targets +
-                      ")" + spared + " ORDER BY j.priority DESC, j.created_ms, j.id LIMIT 1",
+                  "WHERE j.organisation = :a AND j.state = 'queued' AND j.ready = 1 AND " + doable + spared +
+                      " ORDER BY j.priority DESC, j.created_ms, j.id LIMIT 1",
                   organisation))
       return {};
     lease.emplace();
@@ -200,6 +186,8 @@ Result<std::optional<api::Lease>> Farm::lease(const api::LeaseRequest& request) 
     lease->token = base::random_hex(16);
     lease->attempt = row.attempts + 1;
     lease->ttl_ms = settings_.farm_lease_ms;
+    lease->kind = row.kind;
+    if (row.kind == "verify") lease->engine = row.engine;
     lease->onnx = row.onnx;
     lease->target = row.target;
     lease->precision = row.precision;
@@ -287,7 +275,7 @@ Result<Farm::Leased> Farm::check_lease(const std::string& job, const std::string
   return database_.read([&](soci::session& sql) -> Result<Leased> {
     JobRow row;
     XI_CHECK(load_leased(sql, row, job, token));
-    return Leased{row.organisation, row.onnx, row.state};
+    return Leased{row.organisation, row.onnx, row.state, row.engine};
   });
 }
 
@@ -303,11 +291,17 @@ bool is_stage_name(const std::string& name) {
 Result<void> Farm::complete(const std::string& job, const api::Completion& completion, std::int64_t engine_bytes) {
   const long long now = now_(), bytes = engine_bytes;
   long long started = 0, leased = 0;
+  bool verify = false;
   XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
     JobRow row;
     XI_CHECK(load_leased(sql, row, job, completion.token));
     started = row.started_ms;
     leased = row.leased_ms;
+    if (row.kind == "verify") {
+      XI_CHECK(record_verification(sql, row, completion.report.text));
+      set_state(sql, job, "succeeded", now, settings_.farm_usage_half_life_ms);
+      return {};
+    }
     sql << "UPDATE jobs SET engine = :e, engine_bytes = :b, report = :r WHERE id = :j", soci::use(completion.engine),
         soci::use(bytes), soci::use(completion.report.text), soci::use(job);
     // The result belongs to the job's organisation, and to each that waits for it.
@@ -317,6 +311,7 @@ Result<void> Farm::complete(const std::string& job, const api::Completion& compl
            "NOTHING",
         soci::use(completion.engine), soci::use(now), soci::use(job), soci::use(job);
     set_state(sql, job, "succeeded", now, settings_.farm_usage_half_life_ms);
+    verify = queue_verification(sql, row, completion, now);
     return {};
   }));
   learn_build_time(now - leased);
@@ -328,6 +323,7 @@ Result<void> Farm::complete(const std::string& job, const api::Completion& compl
                                  stage.milliseconds / 1000);
   metrics_.observe_seconds("xinfer_job_seconds", "", static_cast<double>(now - started) / 1000);
   notifier_.notify(job);
+  if (verify) notifier_.notify("queue");
   return {};
 }
 
@@ -343,6 +339,7 @@ Result<void> Farm::fail_attempt(const std::string& job, const api::Failure& fail
     add_event(sql, job, "log", now,
               fmt::format("attempt {} failed: {}: {}", row.attempts, failure.error.kind,
                           cut_line(failure.error.message, 2000)));
+    if (!requeued && row.kind == "verify") XI_CHECK(record_no_verification(sql, row, failure.error.message));
     // An agent that stops and hands its job back in good order has not tried it.
     if (requeued && handed_back)
       sql << "UPDATE jobs SET attempts = attempts - 1 WHERE id = :j", soci::use(job);
@@ -482,6 +479,12 @@ Result<void> Farm::source_progress(const std::string& onnx, const api::Progress&
   }));
   for (const std::string& job : jobs) notifier_.notify(job);
   return {};
+}
+
+Result<api::AgentList> Farm::agents() {
+  constexpr long long kShownMs = 24 * 3600'000;
+  const long long now = now_();
+  return database_.read([&](soci::session& sql) -> Result<api::AgentList> { return api::AgentList{farm::agents(sql, now - kShownMs, now)}; });
 }
 
 Result<Totals> Farm::totals() {

@@ -84,7 +84,7 @@ class Announcer::State {
       std::vector<Waiting> jobs;
       Waiting job;
       soci::statement rows =
-          (sql.prepare << "SELECT id, target, last_event FROM jobs WHERE state = 'queued' AND ready = 1 AND "
+          (sql.prepare << "SELECT id, target, last_event FROM jobs WHERE state = 'queued' AND ready = 1 AND kind = 'build' AND "
                           "(announced_event <> last_event OR announced_ms < :t) ORDER BY created_ms LIMIT :l",
            soci::into(job.id), soci::into(job.target), soci::into(job.event), soci::use(before), soci::use(kBatch));
       rows.execute();

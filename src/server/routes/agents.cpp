@@ -1,4 +1,6 @@
 // What agents use.
+#include <algorithm>
+
 #include "api/codec.h"
 #include "base/digest.h"
 #include "server/farm/feeds.h"
@@ -32,6 +34,10 @@ void lease_job(Services& services, Call call, std::shared_ptr<http::Exchange> ex
   if (!request) return exchange->respond(Response::error(request.error()));
   if (request->agent.empty() || request->agent.size() > 100)
     return exchange->respond(Response::error({Code::kInvalidArgument, "a name has 1 to 100 bytes", "agent"}));
+  constexpr std::size_t kDevices = 64, kDeviceBytes = 200;
+  if (request->devices.size() > kDevices ||
+      std::ranges::any_of(request->devices, [](const api::Device& device) { return device.architecture.size() + device.name.size() > kDeviceBytes; }))
+    return exchange->respond(Response::error({Code::kInvalidArgument, "too many devices, or too long names", "devices"}));
   const std::int64_t wait = std::clamp<std::int64_t>(request->wait_ms, 0, services.settings.farm_long_poll_ms);
   services.leases.wait(std::move(exchange), std::move(*request), services.now_ms() + wait);
 }
@@ -40,6 +46,18 @@ Reply get_input(Services& services, Call& call) {
   XI_TRY(const farm::Farm::Leased leased,
          services.farm.check_lease(call.path["id"], call.request.header("x-lease-token")));
   return send_object(services, call, leased.onnx, true, "");
+}
+
+Reply get_leased_engine(Services& services, Call& call) {
+  XI_TRY(const farm::Farm::Leased leased,
+         services.farm.check_lease(call.path["id"], call.request.header("x-lease-token")));
+  if (leased.engine.empty()) return base::fail(Code::kNotFound, "this job is to build an engine, not to run one");
+  return send_object(services, call, leased.engine, true, "");
+}
+
+Reply list_agents(Services& services, Call&) {
+  XI_TRY(const api::AgentList agents, services.farm.agents());
+  return Response::json(200, api::encode(agents));
 }
 
 Reply heartbeat(Services& services, Call& call) {

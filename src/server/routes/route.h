@@ -111,6 +111,8 @@ Reply cancel_matrix(Services&, Call&);
 void stream_events(Services&, Call, std::shared_ptr<http::Exchange>);
 void lease_job(Services&, Call, std::shared_ptr<http::Exchange>);
 Reply get_input(Services&, Call&);
+Reply get_leased_engine(Services&, Call&);
+Reply list_agents(Services&, Call&);
 Reply heartbeat(Services&, Call&);
 Reply sign(Services&, Call&);
 Reply find_kernels(Services&, Call&);
