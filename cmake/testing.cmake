@@ -2,6 +2,16 @@
 # so that counts are of cases and a crash fails one case. Cases of one program never run at the same time (RESOURCE_LOCK).
 # tests/<label>/*.sh are scripts with the same label; exit status 77 is SKIP, never a pass.
 include(GoogleTest)
+
+# tests/fuzz/NAME/target.cpp (lib/fuzz.h): in the preset "fuzz" a libFuzzer program fuzz_target_NAME, which is built only when asked
+# for; everywhere a GoogleTest program as above, which replays seeds and corpus.
+function(fuzz_target name module)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/${name}/*.cpp)
+  if(XI_FUZZ)
+    add_executable(fuzz_target_${name} EXCLUDE_FROM_ALL ${sources} ${CMAKE_SOURCE_DIR}/tests/fuzz/lib/fuzzer.cpp)
+    target_link_libraries(fuzz_target_${name} PRIVATE xi_${module} -fsanitize=fuzzer)
+  endif()
+endfunction()
 file(GLOB labels RELATIVE ${CMAKE_SOURCE_DIR}/tests LIST_DIRECTORIES true CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*)
 foreach(label ${labels})
   file(GLOB children LIST_DIRECTORIES true ${CMAKE_SOURCE_DIR}/tests/${label}/*)
@@ -10,11 +20,18 @@ foreach(label ${labels})
     if(IS_DIRECTORY ${child})
       file(GLOB sources CONFIGURE_DEPENDS ${child}/*.cpp)
       string(REGEX REPLACE "-.*" "" module ${name})
+      if(EXISTS ${child}/target.cpp)
+        fuzz_target(${name} ${module})
+        list(APPEND sources ${CMAKE_SOURCE_DIR}/tests/fuzz/lib/replay.cpp ${CMAKE_SOURCE_DIR}/tests/fuzz/lib/bytes.cpp)
+      endif()
       if(sources AND TARGET xi_${module})
         add_executable(${label}_${name} ${sources})
         set_target_properties(${label}_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
         target_link_libraries(${label}_${name} PRIVATE xi_${module} GTest::gtest GTest::gmock GTest::gtest_main)
         compile_fast(${label}_${name})
+        if(EXISTS ${child}/target.cpp)
+          target_compile_definitions(${label}_${name} PRIVATE XI_CORPUS="tests/fuzz/corpus/${name}")
+        endif()
         # Absolute paths only where a test asks for them: other objects are the same in every checkout, and ccache shares them.
         file(GLOB files ${child}/*.cpp ${child}/*.h)
         foreach(file ${files})

@@ -48,6 +48,9 @@ std::string encode(const Header& header);
 /// What Ed25519 signs: a fixed prefix and the header page with zeros in place of the signature.
 std::string signed_message(const Header& header);
 
+/// A file of these sections, with its digests; signed where `secret_key` (64 bytes) is not empty.
+std::string compose(const std::array<std::span<const std::byte>, kNumSections>& sections, std::string_view secret_key);
+
 /// Raw SHA-256.
 std::string digest_bytes(std::span<const std::byte> bytes);
 /// Digests of the consecutive chunks of `bytes`, concatenated; on several threads when that pays.

@@ -34,16 +34,28 @@ void each(const flatbuffers::Vector<flatbuffers::Offset<T>>* items, F&& f) {
   for (const T* item : *items) f(*item);
 }
 
-std::vector<TensorInfo> read_infos(const flatbuffers::Vector<flatbuffers::Offset<format::TensorInfo>>* items) {
-  std::vector<TensorInfo> infos;
+// flatbuffers::Verifier checks where a vector begins, but not that its elements are aligned.
+template <class T>
+bool is_aligned(const flatbuffers::Vector<T>* vector) {
+  return !vector || vector->size() == 0 || reinterpret_cast<std::uintptr_t>(vector->Data()) % 8 == 0;
+}
+
+base::Result<void> malformed(std::string_view section) {
+  return fail(Code::kCorrupt, "the engine's {} section is malformed", section);
+}
+
+// False where an element is not aligned.
+bool read_infos(const flatbuffers::Vector<flatbuffers::Offset<format::TensorInfo>>* items, std::vector<TensorInfo>& infos) {
+  bool sound = true;
   each(items, [&](const format::TensorInfo& item) {
     TensorInfo info{text(item.name()), static_cast<tensor::DType>(item.dtype()), {}, {}};
-    if (item.shape()) info.shape.assign(item.shape()->begin(), item.shape()->end());
+    sound = sound && is_aligned(item.shape());
+    if (sound && item.shape()) info.shape.assign(item.shape()->begin(), item.shape()->end());
     if (item.symbols())
       for (const auto* symbol : *item.symbols()) info.symbols.push_back(symbol->str());
     infos.push_back(std::move(info));
   });
-  return infos;
+  return sound;
 }
 
 template <class T>
@@ -51,7 +63,7 @@ base::Result<const T*> root(std::span<const std::byte> bytes, std::string_view s
   const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
   flatbuffers::Verifier verifier(data, bytes.size(), /*max_depth=*/8, /*max_tables=*/10'000'000);
   if (bytes.size() < 8 || !verifier.VerifyBuffer<T>(nullptr))
-    return fail(Code::kCorrupt, "the engine's {} section is malformed", section);
+    return std::unexpected(malformed(section).error());
   return flatbuffers::GetRoot<T>(data);
 }
 
@@ -107,8 +119,7 @@ base::Result<void> parse_manifest(std::span<const std::byte> bytes, Manifest& ma
   manifest = {text(section->architecture()), text(section->precision()), text(section->model_name()),
               text(section->model_digest()), text(section->toolchain()), text(section->licence()),
               text(section->metadata()),     text(section->report())};
-  plan.inputs = read_infos(section->inputs());
-  plan.outputs = read_infos(section->outputs());
+  if (!read_infos(section->inputs(), plan.inputs) || !read_infos(section->outputs(), plan.outputs)) return malformed("manifest");
   return {};
 }
 
@@ -122,10 +133,12 @@ base::Result<void> parse_plan(std::span<const std::byte> bytes, Plan& plan) {
        [&](const format::Kernel& item) {
     plan.kernels.push_back({text(item.symbol()), item.code_offset(), item.code_bytes()});
   });
+  bool sound = true;
   each(section->launches(), [&](const format::Launch& item) {
     Launch launch;
     launch.kernel = item.kernel();
-    if (item.arguments())
+    sound = sound && is_aligned(item.arguments());
+    if (sound && item.arguments())
       for (const auto* buffer : *item.arguments())
         launch.arguments.push_back(
             {static_cast<BufferRef::Space>(buffer->space()), buffer->index(), buffer->offset(), buffer->bytes()});
@@ -140,6 +153,7 @@ base::Result<void> parse_plan(std::span<const std::byte> bytes, Plan& plan) {
     launch.tasks = text(item.tasks());
     plan.launches.push_back(std::move(launch));
   });
+  if (!sound) return malformed("plan");
   return {};
 }
 

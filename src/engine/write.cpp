@@ -6,11 +6,13 @@
 namespace xinfer::engine {
 
 std::string write(const Contents& contents, std::string_view secret_key) {
-  std::string manifest = serialize_manifest(contents.manifest, contents.plan), plan = serialize_plan(contents.plan);
-  const std::array<std::span<const std::byte>, kNumSections> sections = {
-      std::as_bytes(std::span(manifest)), std::as_bytes(std::span(plan)), std::as_bytes(std::span(contents.code)),
-      std::span(contents.weights)};
+  const std::string manifest = serialize_manifest(contents.manifest, contents.plan), plan = serialize_plan(contents.plan);
+  return compose({std::as_bytes(std::span(manifest)), std::as_bytes(std::span(plan)), std::as_bytes(std::span(contents.code)),
+                  std::span(contents.weights)},
+                 secret_key);
+}
 
+std::string compose(const std::array<std::span<const std::byte>, kNumSections>& sections, std::string_view secret_key) {
   Header header;
   header.version = kFormatVersion;
   std::uint64_t offset = kPageBytes;

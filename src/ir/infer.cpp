@@ -1,6 +1,8 @@
 // Drives the shape rules of the operator table over a graph, subgraphs included.
+#include <algorithm>
 #include <unordered_map>
 
+#include "ir/bounds.h"
 #include "ir/operator.h"
 
 namespace xinfer::ir {
@@ -47,9 +49,12 @@ class Inference {
     if (info == nullptr) return fail(Code::kUnsupported, "unknown operator {}", node.op);
     XI_CHECK(subgraphs(graph, node, depth, by_name));
     if (info->shape_rule == nullptr) return {};
+    XI_CHECK(require_inputs(node, *info));
     XI_TRY(std::vector<ValueType> types, info->shape_rule({graph, node}));
     for (std::size_t i = 0; i < node.outputs.size() && i < types.size(); ++i) {
       if (node.outputs[i] == kNoValue) continue;
+      XI_CHECK(check_size(types[i]));
+      drop_long_formulas(types[i]);
       Value& value = graph.value(node.outputs[i]);
       if (value.constant == nullptr) value.type = std::move(types[i]);
     }
@@ -58,6 +63,25 @@ class Inference {
   }
 
  private:
+  // Optional inputs come last in standard operators; only Loop has two in front. Others may have some in between.
+  static Result<void> require_inputs(const Node& node, const OperatorInfo& info) {
+    if (node.op == "Loop") return {};
+    const bool standard = node.op.find('.') == std::string::npos;
+    const int needed = !standard                      ? std::min(info.min_inputs, 1)
+                       : info.max_inputs >= kVariadic ? static_cast<int>(node.inputs.size())
+                                                      : info.min_inputs;
+    for (int i = 0; i < needed; ++i)
+      if (i >= static_cast<int>(node.inputs.size()) || node.inputs[static_cast<std::size_t>(i)] == kNoValue)
+        return fail(Code::kInvalidArgument, "input {} is missing", i);
+    return {};
+  }
+
+  static void drop_long_formulas(ValueType& type) {
+    if (!type.dims) return;
+    for (Dim& dim : *type.dims)
+      if (!is_short(dim.formula)) dim = Dim();
+  }
+
   Result<void> subgraphs(const Graph& graph, Node& node, int depth, std::unordered_map<std::string, ValueId>* by_name) {
     std::vector<std::pair<std::string, std::shared_ptr<const Graph>>> bodies;
     for (const auto& [name, attribute] : node.attributes)
@@ -138,6 +162,20 @@ class Inference {
 };
 
 }  // namespace
+
+constexpr std::size_t kMaxFormula = 512;  // characters
+
+bool is_short(const tensor::Size& size) { return size.is_number() || size.text().size() <= kMaxFormula; }
+
+Result<void> check_size(const ValueType& type) {
+  std::int64_t count = 1;
+  for (const Dim& dim : type.dims.value_or(std::vector<Dim>())) {
+    if (dim.value <= 0) continue;  // a 0 does not excuse the others: parts of the shape are multiplied too
+    if (dim.value >= tensor::kUnbounded / count) return fail(Code::kLimit, "{} has more than {} elements", to_string(type), tensor::kUnbounded);
+    count *= dim.value;
+  }
+  return {};
+}
 
 Result<void> infer_types(Graph& graph) { return Inference().graph(graph, 0); }
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <unordered_map>
 
+#include "ir/bounds.h"
 #include "ir/operator.h"
 
 namespace xinfer::ir {
@@ -75,7 +76,12 @@ class Elements {
   }
   Known size() const {
     if (!type(0).is_known()) return std::nullopt;
-    return Sizes{tensor::num_elements(type(0).sizes())};
+    Size count(1);
+    for (const Size& size : type(0).sizes()) {
+      count *= size;
+      if (!is_short(count)) return std::nullopt;
+    }
+    return Sizes{count};
   }
   Known same() const { return input(0); }
   Known cast() const {
@@ -136,7 +142,10 @@ class Elements {
   Known fold(F function, Size start) const {
     auto x = input(0);
     if (!x || type(0).dims->size() > 1 || tensor::num_elements(out_.shape()) != 1) return std::nullopt;
-    for (const Size& size : *x) start = function(start, size);
+    for (const Size& size : *x) {
+      start = function(start, size);
+      if (!is_short(start)) return std::nullopt;
+    }
     return Sizes{start};
   }
 
@@ -269,6 +278,7 @@ void infer_elements(Graph& graph, const Node& node) {
   const bool whole = dtype == DType::kInt64 || dtype == DType::kInt32 || dtype == DType::kBool || dtype == DType::kFloat32 || dtype == DType::kFloat64;
   if (value.constant || !is_small(value.type) || !whole) return;
   Known known = Elements(graph, node).run();
+  if (known && !std::ranges::all_of(*known, is_short)) return;
   if (known && static_cast<std::int64_t>(known->size()) == tensor::num_elements(value.type.shape()))
     value.elements = std::make_shared<const Sizes>(*std::move(known));
 }

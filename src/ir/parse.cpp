@@ -13,6 +13,7 @@
 #include <charconv>
 #include <unordered_map>
 
+#include "ir/bounds.h"
 #include "ir/operator.h"
 
 namespace xinfer::ir {
@@ -142,6 +143,7 @@ class Parser {
       }
     }
     if (type.kind != ValueType::Kind::kTensor) XI_CHECK(expect(")"));
+    XI_CHECK(check_size(type));
     return type;
   }
 
@@ -214,6 +216,8 @@ class Parser {
     } else {
       XI_TRY(const double value, number<double>(text));
       tensor.set(i, value);
+      if (!tensor::is_float(tensor.dtype()) && tensor.as_double(i) != value)
+        return fail(Code::kInvalidArgument, "'{}' is no {}", text, tensor::name(tensor.dtype()));
     }
     return {};
   }

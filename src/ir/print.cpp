@@ -9,8 +9,9 @@
 namespace xinfer::ir {
 namespace {
 
+// What the parser reads as a name without quotes; a colon ends one unless something follows it.
 bool is_plain(std::string_view name) {
-  if (name.empty() || name == "_") return false;
+  if (name.empty() || name == "_" || name.back() == ':') return false;
   for (char c : name)
     if (!(std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '/' || c == ':' || c == '-')) return false;
   return true;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "ir/bounds.h"
 #include "ir/elements.h"
 
 namespace xinfer::onnx {
@@ -152,10 +153,16 @@ class Builder {
       XI_TRY(const ValueId id, define(scope, input.name(), std::move(*type)));
       scope.graph.inputs.push_back(id);
     }
-    if (scope.outer != nullptr) return {};
-    XI_CHECK(take_inputs_apart(scope));
-    XI_CHECK(apply_input_shapes(scope));
-    return apply_input_values(scope);
+    if (scope.outer == nullptr) {
+      XI_CHECK(take_inputs_apart(scope));
+      XI_CHECK(apply_input_shapes(scope));
+      XI_CHECK(apply_input_values(scope));
+    }
+    for (ValueId id : scope.graph.inputs) {
+      auto fits = ir::check_size(scope.graph.value(id).type);
+      if (!fits) return std::unexpected(std::move(fits).error().in("input '" + scope.graph.value(id).name + "'"));
+    }
+    return {};
   }
 
   bool is_given(const std::string& name) const {

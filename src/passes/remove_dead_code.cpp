@@ -1,6 +1,8 @@
 // Before: nodes and values that no output depends on. After: none; outputs that nobody reads are omitted.
+#include <algorithm>
 #include <unordered_map>
 
+#include "ir/operator.h"
 #include "passes/passes.h"
 
 namespace xinfer::passes {
@@ -22,7 +24,10 @@ Result<bool> remove_dead_code(Graph& graph) {
     Node& node = graph.nodes[n];
     for (ValueId id : node.outputs) alive[n] = alive[n] || (id != kNoValue && needed[id]);
     if (!alive[n]) continue;
-    while (node.outputs.size() > 1 && (node.outputs.back() == kNoValue || !needed[node.outputs.back()])) {
+    // Some operators have outputs that cannot be left out.
+    const ir::OperatorInfo* info = ir::find_operator(node.op);
+    const auto least = static_cast<std::size_t>(std::max(info ? info->min_outputs : 1, 1));
+    while (node.outputs.size() > least && (node.outputs.back() == kNoValue || !needed[node.outputs.back()])) {
       // The number of outputs is part of what these compute.
       if (node.op == "Split" || node.op == "Loop" || node.op == "If" || node.op == "Scan") break;
       node.outputs.pop_back();

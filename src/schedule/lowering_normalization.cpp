@@ -105,7 +105,9 @@ Result<E> lp_normalization(Context& c) {
     return first ? call(c, Fn::kAbs, x) : call(c, Fn::kMul, x, x);
   });
   if (!first) norm = call(c, Fn::kSqrt, norm);
-  return call(c, Fn::kDiv, g.element(g.own), norm);
+  // A line of zeros stays one.
+  E zero = c.pool.real(0, norm->dtype);
+  return c.pool.select(call(c, Fn::kEq, norm, zero), zero, call(c, Fn::kDiv, g.element(g.own), norm));
 }
 
 E average(Context& c, const Size& count, const std::function<E(E)>& element) {

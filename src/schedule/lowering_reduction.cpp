@@ -1,6 +1,7 @@
 // Reductions over axes, arg reductions and global pools.
 #include <algorithm>
 
+#include "schedule/expression_text.h"
 #include "schedule/lowering.h"
 
 namespace xinfer::schedule {
@@ -71,7 +72,7 @@ E fold(Context& c, const Reduction& r, Fn function, E body) {
 }
 
 E divided(Context& c, E sum, const Size& size) {
-  bool real = sum->dtype == DType::kFloat32 || sum->dtype == DType::kFloat64;
+  const bool real = is_real(sum->dtype);
   if (!size.is_number()) return call(c, Fn::kDiv, sum, c.pool.cast(c.pool.size(size), sum->dtype));
   const std::int64_t count = size.number();
   if (real) return call(c, Fn::kMul, sum, c.pool.real(1.0 / static_cast<double>(count), sum->dtype));
@@ -84,7 +85,12 @@ template <Kind kind>
 Result<E> reduce(Context& c) {
   XI_TRY(auto axes, reduced_axes(c));
   Reduction r = make_reduction(c, std::move(axes), c.node.attributes.integer("keepdims", 1) != 0);
-  E x = c.read(0, r.at);
+  // Roots and logarithms of integers are taken in floating point.
+  const DType given = c.dtype(0);
+  const bool through_real = !is_real(given) && (kind == Kind::kL2 || kind == Kind::kLogSum || kind == Kind::kLogSumExp);
+  const auto read = [&](std::span<const E> at) { return through_real ? c.pool.cast(c.read(0, at), DType::kFloat64) : c.read(0, at); };
+  const auto back = [&](E value) { return through_real ? c.pool.cast(value, given) : value; };
+  E x = read(r.at);
   switch (kind) {
     case Kind::kSum: return fold(c, r, Fn::kAdd, x);
     case Kind::kMean: return divided(c, fold(c, r, Fn::kAdd, x), r.count);
@@ -92,21 +98,16 @@ Result<E> reduce(Context& c) {
     case Kind::kMin: return fold(c, r, Fn::kMin, x);
     case Kind::kProd: return fold(c, r, Fn::kMul, x);
     case Kind::kL1: return fold(c, r, Fn::kAdd, call(c, Fn::kAbs, x));
-    case Kind::kL2: {
-      E sum = fold(c, r, Fn::kAdd, call(c, Fn::kMul, x, x));
-      bool real = sum->dtype == DType::kFloat32 || sum->dtype == DType::kFloat64;
-      return real ? call(c, Fn::kSqrt, sum)
-                  : c.pool.cast(call(c, Fn::kSqrt, c.pool.cast(sum, DType::kFloat64)), sum->dtype);
-    }
-    case Kind::kLogSum: return call(c, Fn::kLog, fold(c, r, Fn::kAdd, x));
+    case Kind::kL2: return back(call(c, Fn::kSqrt, fold(c, r, Fn::kAdd, call(c, Fn::kMul, x, x))));
+    case Kind::kLogSum: return back(call(c, Fn::kLog, fold(c, r, Fn::kAdd, x)));
     case Kind::kSumSquare: return fold(c, r, Fn::kAdd, call(c, Fn::kMul, x, x));
     case Kind::kLogSumExp: {
       // Stable: the maximum is taken out; an infinite maximum must not become NaN by inf - inf.
       E top = fold(c, r, Fn::kMax, x), big = c.pool.real(3.0e38, x->dtype);
       top = call(c, Fn::kMin, call(c, Fn::kMax, top, call(c, Fn::kNeg, big)), big);
       Reduction again = make_reduction(c, r.reduced, c.node.attributes.integer("keepdims", 1) != 0);
-      E sum = fold(c, again, Fn::kAdd, call(c, Fn::kExp, call(c, Fn::kSub, c.read(0, again.at), top)));
-      return call(c, Fn::kAdd, call(c, Fn::kLog, sum), top);
+      E sum = fold(c, again, Fn::kAdd, call(c, Fn::kExp, call(c, Fn::kSub, read(again.at), top)));
+      return back(call(c, Fn::kAdd, call(c, Fn::kLog, sum), top));
     }
   }
   return fail(Code::kInternal, "unknown reduction");

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <limits>
 #include <map>
 #include <numeric>
 
@@ -20,6 +21,11 @@ using Wide = __int128;
 std::int64_t saturated(Wide value) {
   if (value >= kUnbounded) return kUnbounded;
   return value <= -kUnbounded ? -kUnbounded : static_cast<std::int64_t>(value);
+}
+// The nearest number that can be negated.
+std::int64_t clamped(Wide value) {
+  constexpr Wide kLargest = std::numeric_limits<std::int64_t>::max();
+  return static_cast<std::int64_t>(std::clamp(value, -kLargest, kLargest));
 }
 std::int64_t floor_of(std::int64_t a, std::int64_t b) {
   std::int64_t q = a / b;
@@ -48,25 +54,18 @@ struct Size::Atom {
   Size a, b;
   std::string text;
 
-  std::int64_t low() const {
+  std::int64_t low = 0, high = 0;  // found once: atoms nest, and asking each time would double the work at every level
+
+  void find_range() {
     switch (kind) {
-      case kSymbol: return symbol.min;
-      case kQuotient: return a.min() >= 0 ? a.min() / std::max<std::int64_t>(b.max(), 1) : floor_of(a.min(), std::max<std::int64_t>(b.min(), 1));
-      case kSmaller: return std::min(a.min(), b.min());
-      case kLarger: return std::max(a.min(), b.min());
+      case kSymbol: low = symbol.min, high = symbol.max; return;
+      case kSmaller: low = std::min(a.min(), b.min()), high = std::min(a.max(), b.max()); return;
+      case kLarger: low = std::max(a.min(), b.min()), high = std::max(a.max(), b.max()); return;
+      case kQuotient: break;
     }
-    return 0;
-  }
-  std::int64_t high() const {
-    switch (kind) {
-      case kSymbol: return symbol.max;
-      case kQuotient:
-        if (a.max() >= kUnbounded) return kUnbounded;
-        return a.max() >= 0 ? a.max() / std::max<std::int64_t>(b.min(), 1) : floor_of(a.max(), std::max<std::int64_t>(b.max(), 1));
-      case kSmaller: return std::min(a.max(), b.max());
-      case kLarger: return std::max(a.max(), b.max());
-    }
-    return 0;
+    const std::int64_t least = std::max<std::int64_t>(b.min(), 1), most = std::max<std::int64_t>(b.max(), 1);
+    low = a.min() >= 0 ? a.min() / most : floor_of(a.min(), least);
+    high = a.max() >= kUnbounded ? kUnbounded : a.max() >= 0 ? a.max() / least : floor_of(a.max(), most);
   }
 };
 
@@ -95,6 +94,7 @@ Size::Size(Symbol symbol) {
   auto atom = std::make_shared<Atom>();
   atom->text = symbol.name;
   atom->symbol = std::move(symbol);
+  atom->find_range();
   *this = of_atom(std::move(atom));
 }
 
@@ -112,7 +112,7 @@ Size Size::of_terms(Terms terms) {
   Terms joined;
   for (Term& term : terms) {
     if (!joined.empty() && joined.back().key == term.key && joined.back().factors.size() == term.factors.size())
-      joined.back().coefficient += term.coefficient;
+      joined.back().coefficient = clamped(Wide(joined.back().coefficient) + term.coefficient);
     else joined.push_back(std::move(term));
   }
   std::erase_if(joined, [](const Term& term) { return term.coefficient == 0; });
@@ -126,11 +126,11 @@ Size Size::of_terms(Terms terms) {
 Size::Terms Size::terms() const {
   if (terms_) return *terms_;
   if (value_ == 0) return {};
-  return {Term{value_, {}, {}}};
+  return {Term{clamped(value_), {}, {}}};
 }
 
 Size operator+(const Size& a, const Size& b) {
-  if (a.is_number() && b.is_number()) return Size(a.value_ + b.value_);
+  if (a.is_number() && b.is_number()) return Size(clamped(Wide(a.value_) + b.value_));
   auto terms = a.terms(), more = b.terms();
   terms.insert(terms.end(), more.begin(), more.end());
   return Size::of_terms(std::move(terms));
@@ -145,7 +145,7 @@ Size operator*(const Size& a, const Size& b) {
   const auto left = a.terms(), right = b.terms();
   for (const auto& x : left)
     for (const auto& y : right) {
-      Size::Term term{x.coefficient * y.coefficient, x.factors, {}};
+      Size::Term term{clamped(Wide(x.coefficient) * y.coefficient), x.factors, {}};
       term.factors.insert(term.factors.end(), y.factors.begin(), y.factors.end());
       term.finish();
       product.push_back(std::move(term));
@@ -168,7 +168,7 @@ Size::Bounds Size::bounds() const {
   for (const Term& term : *terms_) {
     Wide low = term.coefficient, high = term.coefficient;
     for (const auto& factor : term.factors) {
-      const Wide f[] = {factor->low(), factor->high()};
+      const Wide f[] = {factor->low, factor->high};
       const Wide all[] = {low * f[0], low * f[1], high * f[0], high * f[1]};
       low = saturated(*std::min_element(all, all + 4)), high = saturated(*std::max_element(all, all + 4));
     }
@@ -185,7 +185,7 @@ Size::Bounds Size::bounds() const {
         std::string key;
         for (std::size_t i = 0; i < count; ++i) {
           if ((set >> i & 1) != 0) key += term.factors[i]->text + "*";
-          else value *= term.factors[i]->low();
+          else value *= term.factors[i]->low;
           if (value > kUnbounded || value < -kUnbounded) return std::nullopt;
         }
         expanded[key] += value;
@@ -241,6 +241,7 @@ Size Size::binary(int kind, const Size& a, const Size& b) {
   auto atom = std::make_shared<Atom>();
   atom->kind = static_cast<Atom::Kind>(kind);
   atom->a = a, atom->b = b;
+  atom->find_range();
   auto wrapped = [](const Size& size) {
     const bool simple = size.is_number() ? size.value_ >= 0 : size.terms_->size() == 1 && size.terms_->front().coefficient == 1 && size.terms_->front().factors.size() == 1;
     return simple ? size.text() : "(" + size.text() + ")";
@@ -251,7 +252,7 @@ Size Size::binary(int kind, const Size& a, const Size& b) {
 }
 
 Size floor_div(const Size& a, const Size& b) {
-  if (a.is_number() && b.is_number()) return Size(b.value_ == 0 ? 0 : floor_of(a.value_, b.value_));
+  if (a.is_number() && b.is_number()) return Size(b.value_ == 0 ? 0 : floor_of(clamped(a.value_), b.value_));
   if (b == Size(1)) return a;
   if (auto exact = a.over(b)) return *exact;
   // What the divisor goes into comes out; the rest stays, divided by what it has in common with the divisor.
@@ -296,7 +297,7 @@ Size floor_div(const Size& a, const Size& b) {
     const auto& inner = *term.factors[0];
     if (!inner.b.is_number()) continue;
     const Size others = numerator - Size::of_atom(term.factors[0]);
-    return out + floor_div(inner.a + others * inner.b, Size(inner.b.value_ * divisor));
+    return out + floor_div(inner.a + others * inner.b, Size(clamped(Wide(inner.b.value_) * divisor)));
   }
   return out + Size::binary(Size::Atom::kQuotient, numerator, Size(divisor));
 }
@@ -436,6 +437,8 @@ class Parser {
       if (!times && !accept('/')) break;
       auto right = factor(depth);
       if (!right || (!times && right->min() <= 0)) return std::nullopt;
+      // A product of sums has as many terms as theirs multiplied.
+      if (times && left->text().size() * right->text().size() > kMaxText * 64) return std::nullopt;
       left = times ? *left * *right : floor_div(*left, *right);
       if (left->text().size() > kMaxText) return std::nullopt;
     }

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <new>
+#include <type_traits>
 
 namespace xinfer::tensor {
 
@@ -27,6 +29,18 @@ auto with_type(DType dtype, F&& f) {
   }
 }
 
+// What does not fit wraps around as on all our machines, where C++ leaves it open; NaN is the smallest number.
+template <class T>
+T to_number(double value) {
+  if constexpr (std::is_floating_point_v<T>) {
+    return static_cast<T>(value);
+  } else {
+    constexpr double kEnd = 9223372036854775808.0;  // of int64
+    if (std::is_same_v<T, std::uint64_t> && value >= kEnd) return value < 2 * kEnd ? static_cast<T>(value) : std::numeric_limits<T>::max();
+    return static_cast<T>(value >= -kEnd && value < kEnd ? static_cast<std::int64_t>(value) : std::numeric_limits<std::int64_t>::min());
+  }
+}
+
 bool is_small_float(DType dtype) { return is_float(dtype) && size_of(dtype) < 4; }
 
 float load_small_float(const Tensor& tensor, std::int64_t index) {
@@ -41,9 +55,14 @@ float load_small_float(const Tensor& tensor, std::int64_t index) {
 }  // namespace
 
 std::int64_t num_elements(std::span<const std::int64_t> shape) {
+  // Too many to count are more than any limit.
   std::int64_t count = 1;
-  for (auto size : shape) count *= size;
-  return count;
+  bool overflow = false;
+  for (auto size : shape) {
+    if (size == 0) return 0;
+    overflow = overflow || __builtin_mul_overflow(count, size, &count);
+  }
+  return overflow ? std::numeric_limits<std::int64_t>::max() : count;
 }
 
 Shape strides_of(std::span<const std::int64_t> shape) {
@@ -111,8 +130,12 @@ double Tensor::as_double(std::int64_t index) const {
 }
 
 std::int64_t Tensor::as_int64(std::int64_t index) const {
-  if (is_small_float(dtype_)) return static_cast<std::int64_t>(load_small_float(*this, index));
-  return with_type(dtype_, [&](auto type) { return static_cast<std::int64_t>(data<decltype(type)>()[static_cast<std::size_t>(index)]); });
+  if (is_small_float(dtype_)) return to_number<std::int64_t>(load_small_float(*this, index));
+  return with_type(dtype_, [&](auto type) {
+    const auto value = data<decltype(type)>()[static_cast<std::size_t>(index)];
+    if constexpr (std::is_floating_point_v<decltype(type)>) return to_number<std::int64_t>(value);
+    else return static_cast<std::int64_t>(value);
+  });
 }
 
 std::vector<std::int64_t> Tensor::as_int64s() const {
@@ -134,7 +157,7 @@ void Tensor::set(std::int64_t index, double value) {
     data<std::uint8_t>()[i] = to_float8(dtype_, static_cast<float>(value));
     return;
   }
-  with_type(dtype_, [&](auto type) { data<decltype(type)>()[i] = static_cast<decltype(type)>(value); });
+  with_type(dtype_, [&](auto type) { data<decltype(type)>()[i] = to_number<decltype(type)>(value); });
 }
 
 }  // namespace xinfer::tensor

@@ -26,7 +26,7 @@ function listFiles() {
 }
 
 const files = listFiles();
-const isText = (file) => !/\.(png|jpe?g|engine|onnx|npy|pb|ico|woff2?)$/.test(file);
+const isText = (file) => !/\.(png|jpe?g|engine|onnx|npy|pb|bin|ico|woff2?)$/.test(file);
 
 // ---- includes: src/X may include what CMakeLists.txt says that X links, transitively; base is open to all.
 

@@ -43,7 +43,7 @@ Types attention(const ShapeContext& context) {
   Dims y = dq->size() == 4
                ? Dims{q.batch, q.heads, q.length, v.size}
                : Dims{q.batch, q.length,
-                      q.heads.is_static() && v.size.is_static() ? Dim(q.heads.value * v.size.value) : Dim{}};
+                      q.heads.is_static() ? multiply(v.size, q.heads.value) : Dim{}};
   return outputs(context, {tensor_type(dtype, std::move(y)), tensor_type(dtype, Dims{k.batch, k.heads, total, k.size}),
                            tensor_type(dtype_of(context, 2), Dims{v.batch, v.heads, total, v.size}),
                            tensor_type(dtype, Dims{q.batch, q.heads, q.length, total})});
@@ -76,7 +76,7 @@ Types linear_attention(const ShapeContext& context) {
   const Dim size = per_head((*v)[2], kv_heads);
   const DType state = context.has_input(3) ? dtype_of(context, 3) : dtype;
   return outputs(context,
-                 {tensor_type(dtype, Dims{(*q)[0], (*q)[1], size.is_static() ? Dim(size.value * q_heads) : Dim{}}),
+                 {tensor_type(dtype, Dims{(*q)[0], (*q)[1], multiply(size, q_heads)}),
                   tensor_type(state, Dims{(*q)[0], Dim(kv_heads), per_head((*k)[2], kv_heads), size})});
 }
 

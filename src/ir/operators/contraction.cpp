@@ -41,13 +41,15 @@ std::optional<Shape> kernel_shape(const ShapeContext& context, std::size_t weigh
   return shape;
 }
 
+constexpr std::int64_t kMaxGroups = 1 << 20;
+
 // Checks channels against groups; w is [M, C/group, ...].
 Result<void> check_channels(const ShapeContext& context, const Dims& x, const Dims& w) {
   const std::int64_t group = context.node.attributes.integer("group", 1);
   if (x.size() != w.size())
     return fail(Code::kInvalidArgument, "the input has rank {}, the weights {}", x.size(), w.size());
   if (x.size() < 3) return fail(Code::kInvalidArgument, "the input needs at least rank 3, not {}", x.size());
-  if (group <= 0) return fail(Code::kInvalidArgument, "group is {}", group);
+  if (group <= 0 || group > kMaxGroups) return fail(Code::kInvalidArgument, "group is {}", group);
   if (x[1].is_static() && w[1].is_static() && x[1].value != w[1].value * group)
     return fail(Code::kInvalidArgument, "the input has {} channels, the weights take {} in {} groups", x[1].value,
                 w[1].value, group);
@@ -106,7 +108,7 @@ Types conv_transpose(const ShapeContext& context) {
   const std::int64_t group = context.node.attributes.integer("group", 1);
   if (x->size() != w->size() || x->size() < 3)
     return fail(Code::kInvalidArgument, "the input has rank {}, the weights {}", x->size(), w->size());
-  if (group <= 0) return fail(Code::kInvalidArgument, "group is {}", group);
+  if (group <= 0 || group > kMaxGroups) return fail(Code::kInvalidArgument, "group is {}", group);
   XI_TRY(Dim channels, merge_dim((*x)[1], (*w)[0], "channels of input and weights"));
   if (channels.is_static() && channels.value % group != 0)
     return fail(Code::kInvalidArgument, "{} channels are not divisible into {} groups", channels.value, group);
@@ -157,7 +159,7 @@ Types max_unpool(const ShapeContext& context) {
   Dims out{(*x)[0], (*x)[1]};
   for (std::size_t i = 0; i < kernel.size(); ++i) {
     const Dim& dim = (*x)[i + 2];
-    out.push_back(dim.is_known() ? Dim((dim.size() - 1) * strides[i] + (kernel[i] - pads[i] - pads[i + kernel.size()]))
+    out.push_back(dim.is_known() ? Dim((dim.size() - 1) * strides[i] + tensor::Size(kernel[i]) - pads[i] - pads[i + kernel.size()])
                                  : Dim{});
   }
   return output(context, tensor_type(dtype, std::move(out)));
@@ -291,6 +293,8 @@ Types einsum(const ShapeContext& context) {
   return output(context, tensor_type(dtype, std::move(out)));
 }
 
+constexpr std::int64_t kLargestWindow = std::int64_t{1} << 31;  // elements
+
 // [kernel..., windows] columns back to an image.
 Types col2im(const ShapeContext& context) {
   const Dims* x = dims_of(context, 0);
@@ -298,7 +302,7 @@ Types col2im(const ShapeContext& context) {
   if (!image || !block || !x) return output(context, unknown_rank(dtype_of(context, 0)));
   XI_CHECK(require_rank(context, 0, 3));
   std::int64_t kernel = 1;
-  for (auto size : *block) kernel *= size;
+  for (auto size : *block) kernel = size <= 0 || size > kLargestWindow ? 0 : std::min(kernel * size, kLargestWindow);
   if (kernel <= 0 || ((*x)[1].is_static() && (*x)[1].value % kernel != 0))
     return fail(Code::kInvalidArgument, "the columns do not hold blocks of {}", kernel);
   Dims out{(*x)[0], (*x)[1].is_static() ? Dim((*x)[1].value / kernel) : Dim{}};

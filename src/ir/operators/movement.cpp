@@ -352,22 +352,23 @@ Types gather_nd(const ShapeContext& context) {
   if (!data || !indices || indices->empty() || !indices->back().is_static())
     return output(context, unknown_rank(dtype_of(context, 0)));
   const auto batch = context.node.attributes.integer("batch_dims", 0);
-  const std::int64_t taken = batch + indices->back().value;
   if (batch < 0 || batch >= static_cast<std::int64_t>(indices->size()) ||
-      taken > static_cast<std::int64_t>(data->size()))
+      indices->back().value > static_cast<std::int64_t>(data->size()) - batch)
     return fail(Code::kInvalidArgument, "indices of length {} and batch_dims {} for rank {}", indices->back().value,
                 batch, data->size());
   Dims out(indices->begin(), indices->end() - 1);
-  out.insert(out.end(), data->begin() + taken, data->end());
+  out.insert(out.end(), data->begin() + batch + indices->back().value, data->end());
   return output(context, tensor_type(dtype_of(context, 0), std::move(out)));
 }
+
+constexpr std::int64_t kMaxBlock = 1 << 20;
 
 Types depth_to_space(const ShapeContext& context) {
   XI_CHECK(require_rank(context, 0, 4));
   const std::int64_t block = context.node.attributes.integer("blocksize", 1);
   const Dims* in = dims_of(context, 0);
   if (!in) return output(context, tensor_type(dtype_of(context, 0), unknown_dims(4)));
-  if (block <= 0) return fail(Code::kInvalidArgument, "blocksize is {}", block);
+  if (block <= 0 || block > kMaxBlock) return fail(Code::kInvalidArgument, "blocksize is {}", block);
   if ((*in)[1].is_static() && (*in)[1].value % (block * block) != 0)
     return fail(Code::kInvalidArgument, "{} channels are not divisible by {}", (*in)[1].value, block * block);
   Dim channels = divide((*in)[1], block * block);
@@ -380,7 +381,7 @@ Types space_to_depth(const ShapeContext& context) {
   const std::int64_t block = context.node.attributes.integer("blocksize", 1);
   const Dims* in = dims_of(context, 0);
   if (!in) return output(context, tensor_type(dtype_of(context, 0), unknown_dims(4)));
-  if (block <= 0) return fail(Code::kInvalidArgument, "blocksize is {}", block);
+  if (block <= 0 || block > kMaxBlock) return fail(Code::kInvalidArgument, "blocksize is {}", block);
   Dims out{(*in)[0], multiply((*in)[1], block * block), Dim{}, Dim{}};
   for (std::size_t i = 2; i < 4; ++i) {
     if ((*in)[i].is_static() && (*in)[i].value % block != 0)
@@ -480,9 +481,11 @@ Types range(const ShapeContext& context) {
     if (step == 0) return fail(Code::kInvalidArgument, "delta is 0");
     count = static_cast<std::int64_t>(std::clamp(std::ceil(span / step), 0.0, 9e15));
   } else {
-    const std::int64_t step = delta->as_int64(0), span = limit->as_int64(0) - start->as_int64(0);
+    using Wide = __int128;
+    const Wide step = delta->as_int64(0), span = Wide(limit->as_int64(0)) - start->as_int64(0);
     if (step == 0) return fail(Code::kInvalidArgument, "delta is 0");
-    count = (span > 0) == (step > 0) && span != 0 ? (std::abs(span) - 1) / std::abs(step) + 1 : 0;
+    const Wide steps = (span > 0) == (step > 0) && span != 0 ? ((span < 0 ? -span : span) - 1) / (step < 0 ? -step : step) + 1 : 0;
+    count = static_cast<std::int64_t>(std::min<Wide>(steps, tensor::kUnbounded));
   }
   return output(context, static_type(dtype, {count}));
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ir/bounds.h"
+
 namespace xinfer::ir::rules {
 
 ValueType tensor_type(DType dtype, std::optional<Dims> dims) {
@@ -31,6 +33,13 @@ std::optional<std::vector<std::int64_t>> constant_integers(const ShapeContext& c
   const Tensor* tensor = context.constant(input);
   if (!tensor || tensor->dtype() == DType::kString) return std::nullopt;
   return tensor->as_int64s();
+}
+
+Result<std::optional<std::int64_t>> constant_integer(const ShapeContext& context, std::size_t input) {
+  const auto numbers = constant_integers(context, input);
+  if (!numbers) return std::nullopt;
+  if (numbers->size() != 1) return fail(Code::kInvalidArgument, "input {} must be one number, not {}", input, numbers->size());
+  return numbers->front();
 }
 
 std::optional<std::vector<tensor::Size>> known_sizes(const ShapeContext& context, std::size_t input) {
@@ -132,8 +141,9 @@ Dim product(const Dims& dims, std::size_t begin, std::size_t end) {
   bool known = true;
   for (std::size_t i = begin; i < end; ++i) {
     if (dims[i].is_static() && dims[i].value == 0) return Dim(0);
-    if (dims[i].is_known()) size *= dims[i].size();
+    if (known && dims[i].is_known()) size *= dims[i].size();
     else known = false;
+    known = known && is_short(size);
   }
   return known ? Dim(size) : Dim{};
 }

@@ -75,7 +75,9 @@ DType dtype_of(const ShapeContext& context, std::size_t input);
 const Dims* dims_of(const ShapeContext& context, std::size_t input);
 /// The elements of a constant integer input, or nothing when it is absent or not known yet.
 std::optional<std::vector<std::int64_t>> constant_integers(const ShapeContext& context, std::size_t input);
-/// The same with sizes that follow from shapes, Value::elements.
+/// The only element of a constant integer input, under the same condition. Error when it has none or several.
+[[nodiscard]] Result<std::optional<std::int64_t>> constant_integer(const ShapeContext& context, std::size_t input);
+/// The elements with sizes that follow from shapes, Value::elements.
 std::optional<std::vector<tensor::Size>> known_sizes(const ShapeContext& context, std::size_t input);
 /// Error unless the input is a tensor of that rank; unknown ranks pass.
 [[nodiscard]] Result<void> require_rank(const ShapeContext& context, std::size_t input, std::size_t rank);

@@ -29,7 +29,7 @@ Result<ResizePlan> plan_resize(const Attributes& attributes, const Shape& input,
     const auto axis = static_cast<std::size_t>(axes[static_cast<std::size_t>(i)]);
     const double scale = by_scale ? scales->as_double(i) : 0;
     const std::int64_t size = by_size ? sizes->as_int64(i) : 0;
-    if (by_scale ? !(scale > 0) || scale > 1e6 : size < 0)
+    if (by_scale ? !(scale > 0) || scale > 1e6 : size < 0 || size >= tensor::kUnbounded)
       return fail(Code::kInvalidArgument, "cannot resize axis {} by {} to {}", axis, scale, size);
     plan.scales[axis] =
         by_scale ? scale : static_cast<double>(size) / static_cast<double>(std::max<std::int64_t>(1, input[axis]));
@@ -47,6 +47,7 @@ Result<ResizePlan> plan_resize(const Attributes& attributes, const Shape& input,
     for (auto at : axes) {
       const auto axis = static_cast<std::size_t>(at);
       plan.scales[axis] = common;
+      if (!(common * static_cast<double>(input[axis]) < static_cast<double>(tensor::kUnbounded))) return fail(Code::kLimit, "axis {} is resized by {}", axis, common);
       plan.output[axis] = static_cast<std::int64_t>(std::floor(static_cast<double>(input[axis]) * common + 0.5));
     }
   }

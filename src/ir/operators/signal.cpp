@@ -10,19 +10,19 @@ Types dft(const ShapeContext& context) {
   const DType dtype = dtype_of(context, 0);
   if (!in) return output(context, unknown_rank(dtype));
   XI_CHECK(require_min_rank(context, 0, 2));
-  auto axis_input = constant_integers(context, 2);
+  XI_TRY(const auto axis_input, constant_integer(context, 2));
   Dims out = *in;
   const bool onesided = context.node.attributes.integer("onesided", 0) != 0,
              inverse = context.node.attributes.integer("inverse", 0) != 0;
   out.back() = Dim(onesided && inverse ? 1 : 2);
   if (context.has_input(2) && !axis_input) return output(context, tensor_type(dtype, Dims(in->size())));
-  XI_TRY(auto axis, normalize_axis(axis_input ? (*axis_input)[0] : context.node.attributes.integer("axis", -2),
+  XI_TRY(auto axis, normalize_axis(axis_input ? *axis_input : context.node.attributes.integer("axis", -2),
                                    static_cast<std::int64_t>(in->size())));
   if (axis == static_cast<std::int64_t>(in->size()) - 1)
     return fail(Code::kInvalidArgument, "the last axis holds real and imaginary parts");
   Dim& dim = out[static_cast<std::size_t>(axis)];
-  auto length = constant_integers(context, 1);
-  if (length && !length->empty()) dim = Dim((*length)[0]);
+  XI_TRY(const auto length, constant_integer(context, 1));
+  if (length) dim = Dim(*length);
   else if (context.has_input(1)) dim = Dim{};
   else if (onesided && inverse && dim.is_static()) dim = Dim(2 * (dim.value - 1));
   if (onesided && !inverse) dim = dim.is_static() ? Dim(dim.value / 2 + 1) : Dim{};
@@ -32,34 +32,39 @@ Types dft(const ShapeContext& context) {
 
 Types stft(const ShapeContext& context) {
   const DType dtype = dtype_of(context, 0);
+  XI_CHECK(require_min_rank(context, 0, 2));
+  XI_CHECK(require_rank(context, 2, 1));
   const Dims *signal = dims_of(context, 0), *window = dims_of(context, 2);
-  auto step = constant_integers(context, 1), length = constant_integers(context, 3);
-  Dim frame = length && !length->empty() ? Dim((*length)[0]) : window ? (*window)[0] : Dim{};
+  XI_TRY(const auto step, constant_integer(context, 1));
+  XI_TRY(const auto length, constant_integer(context, 3));
+  if (length && *length < 1) return fail(Code::kInvalidArgument, "a frame has {} samples", *length);
+  Dim frame = length ? Dim(*length) : window ? (*window)[0] : Dim{};
   Dim frames, bins = frame;
   if (context.node.attributes.integer("onesided", 1) != 0 && frame.is_static()) bins = Dim(frame.value / 2 + 1);
-  if (step && ((*step)[0] <= 0)) return fail(Code::kInvalidArgument, "the step is {}", (*step)[0]);
-  if (signal && step && frame.is_static() && signal->size() > 1 && (*signal)[1].is_static()) {
+  if (step && *step <= 0) return fail(Code::kInvalidArgument, "the step is {}", *step);
+  if (signal && step && frame.is_static() && (*signal)[1].is_static()) {
     if ((*signal)[1].value < frame.value)
       return fail(Code::kInvalidArgument, "a frame of {} is longer than the signal of {}", frame.value,
                   (*signal)[1].value);
-    frames = Dim(((*signal)[1].value - frame.value) / (*step)[0] + 1);
+    frames = Dim(((*signal)[1].value - frame.value) / *step + 1);
   }
   return output(context, tensor_type(dtype, Dims{signal ? (*signal)[0] : Dim{}, frames, bins, Dim(2)}));
 }
 
 Types mel_weight_matrix(const ShapeContext& context) {
   XI_TRY(DType dtype, dtype_attribute(context, "output_datatype", DType::kFloat32));
-  auto bins = constant_integers(context, 0), length = constant_integers(context, 1);
-  return output(context,
-                tensor_type(dtype, Dims{length ? Dim((*length)[0] / 2 + 1) : Dim{}, bins ? Dim((*bins)[0]) : Dim{}}));
+  XI_TRY(const auto bins, constant_integer(context, 0));
+  XI_TRY(const auto length, constant_integer(context, 1));
+  if ((bins && *bins < 0) || (length && *length < 0))
+    return fail(Code::kInvalidArgument, "{} bins and a transform of {} samples", bins.value_or(0), length.value_or(0));
+  return output(context, tensor_type(dtype, Dims{length ? Dim(*length / 2 + 1) : Dim{}, bins ? Dim(*bins) : Dim{}}));
 }
 
 Types window(const ShapeContext& context) {
   XI_TRY(DType dtype, dtype_attribute(context, "output_datatype", DType::kFloat32));
-  auto size = constant_integers(context, 0);
-  if (size && (size->size() != 1 || (*size)[0] < 0))
-    return fail(Code::kInvalidArgument, "the window's size must be one number, not negative");
-  return output(context, tensor_type(dtype, Dims{size ? Dim((*size)[0]) : Dim{}}));
+  XI_TRY(const auto size, constant_integer(context, 0));
+  if (size && *size < 0) return fail(Code::kInvalidArgument, "the window has size {}", *size);
+  return output(context, tensor_type(dtype, Dims{size ? Dim(*size) : Dim{}}));
 }
 
 Types det(const ShapeContext& context) {

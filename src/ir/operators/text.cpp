@@ -38,7 +38,10 @@ Types regex_match(const ShapeContext& context) {
 
 Types tf_idf(const ShapeContext& context) {
   std::int64_t width = 0;
-  for (auto index : context.node.attributes.integers("ngram_indexes")) width = std::max(width, index + 1);
+  for (auto index : context.node.attributes.integers("ngram_indexes")) {
+    if (index < 0 || index >= tensor::kUnbounded) return fail(Code::kInvalidArgument, "ngram_indexes holds {}", index);
+    width = std::max(width, index + 1);
+  }
   const Dims* in = dims_of(context, 0);
   if (!in) return output(context, unknown_rank(DType::kFloat32));
   if (in->size() > 2 || in->empty())

@@ -10,6 +10,9 @@ using base::Code;
 using base::fail;
 using base::Result;
 
+// Of sizes, strides and dilations: products of two and their sums stay exact.
+constexpr std::int64_t kLargest = std::int64_t{1} << 31;
+
 Result<std::vector<std::int64_t>> list(const Attributes& attributes, std::string_view name, std::size_t rank,
                                        std::int64_t fallback, std::int64_t least) {
   auto values = attributes.integers(name);
@@ -17,7 +20,7 @@ Result<std::vector<std::int64_t>> list(const Attributes& attributes, std::string
   if (values.size() != rank)
     return fail(Code::kInvalidArgument, "attribute '{}' has {} entries for {} spatial axes", name, values.size(), rank);
   for (auto value : values)
-    if (value < least || value > (std::int64_t{1} << 31))
+    if (value < least || value > kLargest)
       return fail(Code::kInvalidArgument, "attribute '{}' holds {}", name, value);
   return values;
 }
@@ -29,10 +32,12 @@ Result<Window> common(const Attributes& attributes, const Shape& input, const Sh
   Window window;
   window.kernel = kernel;
   for (auto size : kernel)
-    if (size <= 0) return fail(Code::kInvalidArgument, "the kernel has size {}", size);
+    if (size <= 0 || size > kLargest) return fail(Code::kInvalidArgument, "the kernel has size {}", size);
+  for (auto size : input)
+    if (size > kLargest) return fail(Code::kLimit, "a spatial axis has {} elements, more than {}", size, kLargest);
   XI_TRY(window.strides, list(attributes, "strides", rank, 1, 1));
   XI_TRY(window.dilations, list(attributes, "dilations", rank, 1, 1));
-  XI_TRY(auto pads, list(attributes, "pads", 2 * rank, 0, -(std::int64_t{1} << 31)));
+  XI_TRY(auto pads, list(attributes, "pads", 2 * rank, 0, -kLargest));
   window.pads_begin.assign(pads.begin(), pads.begin() + static_cast<std::ptrdiff_t>(rank));
   window.pads_end.assign(pads.begin() + static_cast<std::ptrdiff_t>(rank), pads.end());
   return window;
@@ -88,6 +93,8 @@ Result<Window> resolve_transposed_window(const Attributes& attributes, const Sha
     wanted.erase(wanted.begin(), wanted.end() - static_cast<std::ptrdiff_t>(input.size()));
   if (!wanted.empty() && wanted.size() != input.size())
     return fail(Code::kInvalidArgument, "output_shape has {} entries", wanted.size());
+  for (auto size : wanted)
+    if (size < 0 || size > kLargest) return fail(Code::kInvalidArgument, "output_shape holds {}", size);
   const bool same = mode == "SAME_UPPER" || mode == "SAME_LOWER";
   for (std::size_t i = 0; i < input.size(); ++i) {
     const std::int64_t full = (input[i] - 1) * window.strides[i] + extra[i] + (kernel[i] - 1) * window.dilations[i] + 1;
