@@ -38,6 +38,8 @@ engine::Contents one_launch(const Solution& solution, const std::string& cubin, 
     launch.arguments.push_back({engine::BufferRef::Space::kArena, 0, 0, kernel.scratch_bytes});
   }
   launch.grid = {kernel.grid, kernel.threads, kernel.cluster, kernel.shared_bytes, kernel.overlaps};
+  for (const forge::TiledMatrix& m : kernel.tiled)
+    launch.tiled.push_back({m.argument, static_cast<std::uint64_t>(m.rows), static_cast<std::uint64_t>(m.columns), m.tile_rows});
   launch.name = kernel.choice;
   contents.plan.launches = {std::move(launch)};
   contents.code = cubin;

@@ -75,6 +75,16 @@ base::Result<void> check_grid(const Grid& grid, bool gpu_code, bool strings) {
   return {};
 }
 
+base::Result<void> check_tiled(const TiledMatrix& m, const Launch& launch) {
+  constexpr std::uint64_t kMostRows = std::uint64_t{1} << 32, kMostColumns = std::uint64_t{1} << 28, kElement = 2;
+  if (launch.grid.blocks == 0 || m.argument >= launch.arguments.size())
+    return fail(Code::kCorrupt, "describes argument {}, which is no matrix of a GPU kernel", m.argument);
+  if (m.rows == 0 || m.rows > kMostRows || m.columns == 0 || m.columns > kMostColumns || m.columns % 8 != 0 || m.tile_rows == 0 || m.tile_rows > 256 ||
+      m.rows * m.columns * kElement > launch.arguments[m.argument].bytes)
+    return fail(Code::kCorrupt, "argument {} is no matrix of {} by {} elements", m.argument, m.rows, m.columns);
+  return {};
+}
+
 }  // namespace
 
 std::optional<tensor::Size> find_size(const Plan& plan, std::string_view formula) {
@@ -122,6 +132,8 @@ base::Result<void> check(const Plan& plan, std::uint64_t code_bytes, std::uint64
     for (std::size_t k = 0; k < launch.arguments.size(); ++k)
       if (auto ok = check_argument(launch.arguments[k], extents); !ok)
         return std::unexpected(std::move(ok).error().in(fmt::format("{}, argument {}", where, k)));
+    for (const TiledMatrix& matrix : launch.tiled)
+      if (auto ok = check_tiled(matrix, launch); !ok) return std::unexpected(std::move(ok).error().in(where));
   }
   return {};
 }

@@ -46,6 +46,14 @@ struct Grid {
   bool overlaps = false;                  // may start before the launch in front has finished: it waits itself
 };
 
+/// An argument that a GPU kernel reads in tiles with the copy engine: a dense matrix of 16-bit elements. The kernel's parameter
+/// is a CUtensorMap of it (tiles of `tile_rows` by 64, swizzled over 128 bytes, zeros outside) instead of a pointer.
+struct TiledMatrix {
+  std::uint32_t argument = 0;
+  std::uint64_t rows = 0, columns = 0;
+  std::uint32_t tile_rows = 0;
+};
+
 /// One kernel call.
 struct Launch {
   std::uint32_t kernel = 0;  // index into Plan::kernels
@@ -57,6 +65,7 @@ struct Launch {
   double flops = 0, bytes = 0;      // work and traffic by formula, for reports
   Grid grid;                        // of GPU kernels
   std::string tasks;                // a formula over the symbols (tensor::Size::text) where num_tasks depends on them
+  std::vector<TiledMatrix> tiled;   // of GPU kernels
 };
 
 /// An entry point in the code section.

@@ -100,11 +100,17 @@ std::string serialize_plan(const Plan& plan) {
     auto name = builder.CreateString(launch.name), choice = builder.CreateString(launch.choice);
     flatbuffers::Offset<flatbuffers::String> tasks;
     if (!launch.tasks.empty()) tasks = builder.CreateString(launch.tasks);
+    flatbuffers::Offset<flatbuffers::Vector<const format::TiledMatrix*>> tiled;
+    if (!launch.tiled.empty()) {
+      std::vector<format::TiledMatrix> matrices;
+      for (const auto& m : launch.tiled) matrices.emplace_back(m.argument, m.tile_rows, m.rows, m.columns);
+      tiled = builder.CreateVectorOfStructs(matrices);
+    }
     const Grid& grid = launch.grid;
     const format::Grid stored(grid.blocks, grid.threads, grid.cluster, grid.shared_bytes, grid.overlaps);
     launches.push_back(format::CreateLaunch(builder, launch.kernel, buffers, launch.num_tasks, launch.scratch_bytes,
                                             name, choice, launch.flops, launch.bytes,
-                                            grid.blocks > 0 ? &stored : nullptr, tasks));
+                                            grid.blocks > 0 ? &stored : nullptr, tasks, tiled));
   }
   auto symbol_vector = builder.CreateVector(symbols);
   auto kernel_vector = builder.CreateVector(kernels);
@@ -151,6 +157,8 @@ base::Result<void> parse_plan(std::span<const std::byte> bytes, Plan& plan) {
     if (const auto* grid = item.grid())
       launch.grid = {grid->blocks(), grid->threads(), grid->cluster(), grid->shared_bytes(), grid->overlaps()};
     launch.tasks = text(item.tasks());
+    if (item.tiled())
+      for (const auto* m : *item.tiled()) launch.tiled.push_back({m->argument(), m->rows(), m->columns(), m->tile_rows()});
     plan.launches.push_back(std::move(launch));
   });
   if (!sound) return malformed("plan");

@@ -2,8 +2,17 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace xinfer::forge {
+
+/// An argument that a GPU kernel reads in tiles with the copy engine (sm_90 and later): a dense matrix of 16-bit elements.
+/// Instead of a pointer the kernel gets its description, a CUtensorMap.
+struct TiledMatrix {
+  std::uint32_t argument = 0;
+  std::int64_t rows = 0, columns = 0;  // columns: a multiple of 8
+  std::uint32_t tile_rows = 0;         // at most 256; a tile has 64 columns, swizzled over 128 bytes
+};
 
 /// A kernel's source and what the schedule must know to launch it. The symbol is a digest of the source, so equal kernels
 /// are one; it must not depend on the model's names. What the source defines is said in cpu/kernel.h and cuda/kernel.h.
@@ -22,6 +31,7 @@ struct KernelSource {
   bool overlaps = false;
   /// Of CPU contractions: about how many cycles of one core they take where all data are near, vectors filled up included.
   double cycles = 0;
+  std::vector<TiledMatrix> tiled;
 };
 
 }  // namespace xinfer::forge

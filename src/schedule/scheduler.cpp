@@ -213,6 +213,8 @@ void Scheduler::add_launch(forge::KernelSource kernel, std::vector<Argument> arg
   if (!times.is_number() && known) launch.tasks = (times * kernel.num_tasks).text();
   if (backend_.scratch_is_argument()) {
     launch.grid = {kernel.grid, kernel.threads, kernel.cluster, kernel.shared_bytes, kernel.overlaps};
+    for (const forge::TiledMatrix& m : kernel.tiled)
+      launch.tiled.push_back({m.argument, static_cast<std::uint64_t>(m.rows), static_cast<std::uint64_t>(m.columns), m.tile_rows});
     if (kernel.scratch_bytes > 0) {
       Buffer scratch;
       scratch.bytes = kernel.scratch_bytes;

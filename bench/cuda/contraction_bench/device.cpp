@@ -58,6 +58,7 @@ Kernel Device::load(const std::string& cubin, const char* symbol, std::uint32_t 
 Kernel Device::load(const std::string& cubin, const forge::cuda::KernelSource& source) const {
   Kernel kernel = load(cubin, source.symbol.c_str(), source.threads);
   kernel.grid = source.grid, kernel.cluster = source.cluster, kernel.shared_bytes = source.shared_bytes, kernel.overlaps = source.overlaps;
+  kernel.tiled = source.tiled;
   must(cu_->cuFuncSetAttribute(kernel.function, kFuncMaxDynamicSharedBytes, static_cast<int>(source.shared_bytes)), "cuFuncSetAttribute");
   return kernel;
 }
@@ -79,7 +80,16 @@ void Device::launch(const Kernel& kernel, const std::vector<void*>& arguments) c
     attributes[config.num_attributes++].value.cluster = {kernel.cluster, 1, 1};
   }
   config.attributes = attributes;
-  must(cu_->cuLaunchKernelEx(&config, kernel.function, const_cast<void**>(arguments.data()), nullptr), "cuLaunchKernelEx");
+  std::vector<void*> parameters = arguments;
+  std::vector<TensorMap> maps(kernel.tiled.size());
+  for (std::size_t i = 0; i < maps.size(); ++i) {
+    const forge::TiledMatrix& m = kernel.tiled[i];
+    auto map = describe_matrix(*cu_, *static_cast<const DevicePointer*>(arguments[m.argument]), static_cast<std::uint64_t>(m.rows),
+                               static_cast<std::uint64_t>(m.columns), m.tile_rows);
+    if (!map) std::fprintf(stderr, "%s\n", map.error().message.c_str()), std::exit(1);
+    maps[i] = *map, parameters[m.argument] = &maps[i];
+  }
+  must(cu_->cuLaunchKernelEx(&config, kernel.function, parameters.data(), nullptr), "cuLaunchKernelEx");
 }
 
 bool Device::synchronize() const {

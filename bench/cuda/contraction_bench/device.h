@@ -17,6 +17,7 @@ struct Kernel {
   runtime::cuda::FunctionHandle function = nullptr;
   std::uint32_t grid = 1, threads = 32, cluster = 1, shared_bytes = 0;
   bool overlaps = false;
+  std::vector<forge::TiledMatrix> tiled;
 };
 
 /// Errors end the program: it only measures.

@@ -18,6 +18,7 @@ Candidates collect(const ConvProblem& p, const target::GpuIsa& gpu) {
   add_stem(p, gpu, all);
   add_small_channels(p, gpu, all);
   add_tensor_core(p, gpu, all);
+  add_pipeline(p, gpu, all);
   if (all.empty()) add_simt(p, gpu, all);
   return all;
 }
@@ -25,6 +26,7 @@ Candidates collect(const MatMulProblem& given, const target::GpuIsa& gpu) {
   const MatMulProblem p = fold_batch(given);
   Candidates all;
   add_tensor_core(p, gpu, all);
+  add_pipeline(p, gpu, all);
   if (all.empty()) add_simt(p, gpu, all);
   return all;
 }
@@ -39,12 +41,14 @@ Solved solve(const ConvProblem& p, const std::string& text, const Epilogue& epil
   if (text.starts_with("depthwise")) return solve_depthwise(p, text, epilogue, gpu);
   if (text.starts_with("stem")) return solve_stem(p, text, epilogue, gpu);
   if (text.starts_with("gather")) return solve_small_channels(p, text, epilogue, gpu);
+  if (text.starts_with("pipeline")) return solve_pipeline(p, text, epilogue, gpu);
   if (text.starts_with("simt")) return solve_simt(p, text, epilogue, gpu);
   return solve_tensor_core(p, text, epilogue, gpu);
 }
 Solved solve(const MatMulProblem& given, const std::string& text, const Epilogue& epilogue, const target::GpuIsa& gpu) {
   const MatMulProblem p = fold_batch(given);
   if (text == kGeneral) return general_matmul(p, epilogue);
+  if (text.starts_with("pipeline")) return solve_pipeline(p, text, epilogue, gpu);
   if (text.starts_with("simt")) return solve_simt(p, text, epilogue, gpu);
   return solve_tensor_core(p, text, epilogue, gpu);
 }

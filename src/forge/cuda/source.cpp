@@ -43,12 +43,13 @@ std::string arguments_source(const Epilogue& epilogue) {
 }
 
 std::string entry_source(const KernelSource& kernel, const Signature& signature, std::size_t operands, int min_blocks) {
-  std::string parameters = "const char* input", values = "input";
+  const std::string_view from = signature.tiled ? "const __grid_constant__ TensorMap" : "const char*";
+  std::string parameters = fmt::format("{} input", from), values = signature.tiled ? "(const char*)&input" : "input";
   const auto add = [&](bool present, std::string_view type, std::string_view name) {
     if (present) parameters += fmt::format(", {} {}", type, name);
-    values += present ? fmt::format(", {}", name) : ", nullptr";
+    values += !present ? ", nullptr" : type == from && signature.tiled ? fmt::format(", (const char*)&{}", name) : fmt::format(", {}", name);
   };
-  add(signature.weights, "const char*", "weights");
+  add(signature.weights, from, "weights");
   add(signature.bias, "const char*", "bias");
   std::string others;
   for (std::size_t i = 0; i < operands; ++i) {
@@ -58,9 +59,9 @@ std::string entry_source(const KernelSource& kernel, const Signature& signature,
   add(true, "char*", "output");
   add(signature.indices, "char*", "indices");
   return fmt::format(
-      "extern \"C\" __global__ void __launch_bounds__({}, {})\n{}({}) {{\n  extern __shared__ __align__(1024) char shared[];\n"
+      "{}extern \"C\" __global__ void __launch_bounds__({}, {})\n{}({}) {{\n  extern __shared__ __align__(1024) char shared[];\n"
       "  run(Arguments{{{}, {{{}}}, 0}}, shared);\n}}\n}}  // namespace contraction\n",
-      kernel.threads, min_blocks, kSymbolMark, parameters, values, others);
+      signature.tiled ? "struct __align__(64) TensorMap {\n  char bytes[128];\n};\n" : "", kernel.threads, min_blocks, kSymbolMark, parameters, values, others);
 }
 
 }  // namespace

@@ -39,6 +39,7 @@ struct Signature {
   bool weights = true, bias = false, indices = false;
   DType dtype = DType::kFloat32, bias_dtype = DType::kFloat32;
   std::int64_t channels = 1;  // real ones: kChannels
+  bool tiled = false;         // input and weights are CUtensorMaps (KernelSource::tiled)
 };
 
 /// Whether templates that compute in float32 take the type.
@@ -62,6 +63,8 @@ std::vector<std::byte> bytes_of(const std::vector<float>& values, DType dtype);
 using Candidates = std::vector<Candidate>;
 void add_tensor_core(const ConvProblem& problem, const target::GpuIsa& gpu, Candidates& to);
 void add_tensor_core(const MatMulProblem& problem, const target::GpuIsa& gpu, Candidates& to);
+void add_pipeline(const ConvProblem& problem, const target::GpuIsa& gpu, Candidates& to);
+void add_pipeline(const MatMulProblem& problem, const target::GpuIsa& gpu, Candidates& to);
 void add_small_channels(const ConvProblem& problem, const target::GpuIsa& gpu, Candidates& to);
 void add_stem(const ConvProblem& problem, const target::GpuIsa& gpu, Candidates& to);
 void add_depthwise(const ConvProblem& problem, const target::GpuIsa& gpu, Candidates& to);
@@ -72,6 +75,8 @@ void add_pool(const PoolProblem& problem, const target::GpuIsa& gpu, Candidates&
 using Solved = base::Result<Solution>;
 Solved solve_tensor_core(const ConvProblem& problem, const std::string& text, const Epilogue& epilogue, const target::GpuIsa& gpu);
 Solved solve_tensor_core(const MatMulProblem& problem, const std::string& text, const Epilogue& epilogue, const target::GpuIsa& gpu);
+Solved solve_pipeline(const ConvProblem& problem, const std::string& text, const Epilogue& epilogue, const target::GpuIsa& gpu);
+Solved solve_pipeline(const MatMulProblem& problem, const std::string& text, const Epilogue& epilogue, const target::GpuIsa& gpu);
 Solved solve_small_channels(const ConvProblem& problem, const std::string& text, const Epilogue& epilogue, const target::GpuIsa& gpu);
 Solved solve_stem(const ConvProblem& problem, const std::string& text, const Epilogue& epilogue, const target::GpuIsa& gpu);
 Solved solve_depthwise(const ConvProblem& problem, const std::string& text, const Epilogue& epilogue, const target::GpuIsa& gpu);

@@ -17,6 +17,8 @@ bool has_tensor_cores(DType dtype, const target::GpuIsa& gpu) {
   return dtype == DType::kFloat16 || (dtype == DType::kBfloat16 && gpu.sm >= 80);
 }
 
+}  // namespace
+
 std::optional<Gemm> gemm_of(const ConvProblem& p, const target::GpuIsa& gpu) {
   const std::int64_t c = padded_channels(p.in_channels), n = padded_channels(p.out_channels);
   if (!has_tensor_cores(p.dtype, gpu) || p.groups != 1 || p.transposed || p.spatial_rank > 2 || !p.constant_weights) return std::nullopt;
@@ -37,7 +39,7 @@ std::optional<Gemm> gemm_of(const MatMulProblem& p, const target::GpuIsa& gpu) {
   return g;
 }
 
-// wgmma of 64 rows, bn columns, 16 of depth, both operands in shared memory; as PTX spells it out for each bn.
+// As PTX spells it out for each bn.
 std::string wgmma_source(int bn, DType dtype) {
   std::string registers, operands;
   for (int i = 0; i < bn / 2; ++i) {
@@ -50,6 +52,19 @@ std::string wgmma_source(int bn, DType dtype) {
       "  asm volatile(\"wgmma.mma_async.sync.aligned.m64n{1}k16.f32.{2}.{2} {{{3}}}, %{4}, %{5}, 1, 1, 1, 0, 0;\" : {6} : \"l\"(a), \"l\"(b));\n}}\n",
       bn / 8, bn, type, registers, bn / 2, bn / 2 + 1, operands);
 }
+
+// [k][n] to [n][k].
+std::vector<std::byte> pack_columns(const MatMulProblem& p, const tensor::Tensor& constant) {
+  const std::vector<float> from = floats_of(constant);
+  std::vector<float> to(from.size());
+  for (std::int64_t k = 0; k < p.k; ++k)
+    for (std::int64_t n = 0; n < p.n; ++n) to[static_cast<std::size_t>(n * p.k + k)] = from[static_cast<std::size_t>(k * p.n + n)];
+  return bytes_of(to, p.dtype);
+}
+
+Signature matmul_signature(const MatMulProblem& p) { return {true, p.bias, false, p.dtype, p.constant_b ? DType::kFloat32 : p.dtype, p.n}; }
+
+namespace {
 
 struct Shape {  // what differs between a convolution and a matrix product
   Constants constants;
@@ -87,15 +102,6 @@ void add_tiles(const std::optional<Gemm>& gemm, const target::GpuIsa& gpu, Candi
   for (const Tile& tile : tiles_of(*gemm, gpu)) to.push_back({tile.text(), estimate(*gemm, tile, gpu)});
 }
 
-// [k][n] to [n][k].
-std::vector<std::byte> pack_columns(const MatMulProblem& p, const tensor::Tensor& constant) {
-  const std::vector<float> from = floats_of(constant);
-  std::vector<float> to(from.size());
-  for (std::int64_t k = 0; k < p.k; ++k)
-    for (std::int64_t n = 0; n < p.n; ++n) to[static_cast<std::size_t>(n * p.k + k)] = from[static_cast<std::size_t>(k * p.n + n)];
-  return bytes_of(to, p.dtype);
-}
-
 }  // namespace
 
 std::vector<std::byte> pack_conv(const ConvProblem& p, const tensor::Tensor& constant) {
@@ -127,8 +133,7 @@ Solved solve_tensor_core(const ConvProblem& p, const std::string& text, const Ep
 Solved solve_tensor_core(const MatMulProblem& p, const std::string& text, const Epilogue& epilogue, const target::GpuIsa& gpu) {
   const std::optional<Gemm> gemm = gemm_of(p, gpu);
   XI_TRY(const Tile tile, checked_tile(gemm, text, gpu));
-  const DType bias = p.constant_b ? DType::kFloat32 : p.dtype;
-  Shape shape{{}, matrices_source(p), {true, p.bias, false, p.dtype, bias, p.n}};
+  Shape shape{{}, matrices_source(p), matmul_signature(p)};
   ConvProblem rows;  // of one pixel each
   rows.in[1] = rows.out[1] = p.m;
   add_window(shape.constants, rows);

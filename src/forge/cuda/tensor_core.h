@@ -17,6 +17,16 @@ struct Gemm {
   double flops() const { return 2.0 * double(m) * double(n) * double(k) * double(matrices); }
 };
 
+/// The product that a problem is, if tensor cores take it.
+std::optional<Gemm> gemm_of(const ConvProblem& problem, const target::GpuIsa& gpu);
+std::optional<Gemm> gemm_of(const MatMulProblem& problem, const target::GpuIsa& gpu);
+/// multiply_group(): wgmma of 64 rows, `bn` columns, 16 of depth, both operands in shared memory.
+std::string wgmma_source(int bn, DType dtype);
+/// A matrix product's parameters.
+Signature matmul_signature(const MatMulProblem& problem);
+/// A matrix product's constant B from [k][n] to [n][k].
+std::vector<std::byte> pack_columns(const MatMulProblem& problem, const tensor::Tensor& constant);
+
 /// The tile of a block, its warps, the steps in flight, and how many blocks (one cluster) share the depth of one tile.
 struct Tile {
   bool wgmma = false;

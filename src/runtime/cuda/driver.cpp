@@ -28,7 +28,7 @@ base::Result<Functions> open_driver() {
   XI_GET(cuStreamCreate), XI_GET(cuStreamDestroy_v2), XI_GET(cuStreamSynchronize);
   XI_GET(cuStreamBeginCapture_v2), XI_GET(cuStreamEndCapture);
   XI_GET(cuGraphInstantiateWithFlags), XI_GET(cuGraphLaunch), XI_GET(cuGraphExecDestroy), XI_GET(cuGraphDestroy);
-  XI_GET(cuLaunchKernelEx);
+  XI_GET(cuLaunchKernelEx), XI_GET(cuTensorMapEncodeTiled);
   XI_GET(cuEventCreate), XI_GET(cuEventDestroy_v2), XI_GET(cuEventRecord), XI_GET(cuEventSynchronize),
       XI_GET(cuEventElapsedTime);
 #undef XI_GET
@@ -47,6 +47,19 @@ base::Result<const Functions*> load_driver() {
   static const base::Result<Functions> driver = open_driver();
   if (!driver) return std::unexpected(driver.error());
   return &*driver;
+}
+
+base::Result<TensorMap> describe_matrix(const Functions& driver, DevicePointer data, std::uint64_t rows, std::uint64_t columns,
+                                        std::uint32_t tile_rows) {
+  // Numbers of cuda.h's CUtensorMapDataType and the like.
+  constexpr int kUint16 = 1, kNoInterleave = 0, kSwizzle128 = 3, kPromote256 = 3, kZeros = 0;
+  const std::uint64_t sizes[] = {columns, rows}, stride = columns * 2;
+  const std::uint32_t tile[] = {64, tile_rows}, steps[] = {1, 1};
+  TensorMap map;
+  XI_CHECK(check(driver,
+                 driver.cuTensorMapEncodeTiled(&map, kUint16, 2, data, sizes, &stride, tile, steps, kNoInterleave, kSwizzle128, kPromote256, kZeros),
+                 fmt::format("cuTensorMapEncodeTiled of {} by {} elements", rows, columns)));
+  return map;
 }
 
 base::Result<void> check(const Functions& driver, int status, std::string_view call, std::string_view hint) {

@@ -38,6 +38,11 @@ struct LaunchConfig {
   unsigned num_attributes = 0;
 };
 
+/// cuda.h's CUtensorMap: a matrix in device memory as the copy engine sees it. A kernel's parameter.
+struct alignas(64) TensorMap {
+  std::byte bytes[128];
+};
+
 /// The driver's functions that we use, with the driver's own names. Each returns 0 or an error number; see check().
 struct Functions {
   int (*cuInit)(unsigned);
@@ -74,6 +79,8 @@ struct Functions {
   int (*cuGraphExecDestroy)(GraphExecHandle);
   int (*cuGraphDestroy)(GraphHandle);
   int (*cuLaunchKernelEx)(const LaunchConfig*, FunctionHandle, void**, void**);
+  int (*cuTensorMapEncodeTiled)(TensorMap*, int type, std::uint32_t rank, DevicePointer, const std::uint64_t* sizes, const std::uint64_t* strides,
+                                const std::uint32_t* tile, const std::uint32_t* steps, int interleave, int swizzle, int promotion, int outside);
   int (*cuEventCreate)(EventHandle*, unsigned);
   int (*cuEventDestroy_v2)(EventHandle);
   int (*cuEventRecord)(EventHandle, StreamHandle);
@@ -91,5 +98,10 @@ inline constexpr int kMultiprocessorCount = 16, kComputeCapabilityMajor = 75, kC
 /// An error that names the call, the driver's own name and text of the error, and `hint`.
 [[nodiscard]] base::Result<void> check(const Functions& driver, int status, std::string_view call,
                                        std::string_view hint = {});
+
+/// The description of a dense matrix of 16-bit elements in tiles of `tile_rows` by 64 elements, swizzled over 128 bytes; what is
+/// outside reads as zero.
+[[nodiscard]] base::Result<TensorMap> describe_matrix(const Functions& driver, DevicePointer data, std::uint64_t rows,
+                                                      std::uint64_t columns, std::uint32_t tile_rows);
 
 }  // namespace xinfer::runtime::cuda

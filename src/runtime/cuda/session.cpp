@@ -116,7 +116,7 @@ Result<void> Session::prepare_arguments() {
   if (!bindings_changed_) return {};
   drop_graph();
   runs_with_these_bindings_ = 0;
-  arguments_.clear(), first_argument_.clear();
+  arguments_.clear(), first_argument_.clear(), maps_.clear();
   for (const engine::Launch& launch : plan.launches) {
     first_argument_.push_back(static_cast<std::uint32_t>(arguments_.size()));
     for (const BufferRef& ref : launch.arguments) {
@@ -129,6 +129,12 @@ Result<void> Session::prepare_arguments() {
         case BufferRef::Space::kText: break;  // of CPU kernels only: engine::check() has seen to it
       }
       arguments_.push_back(base + ref.offset);
+    }
+    maps_.emplace_back();
+    for (const engine::TiledMatrix& m : launch.tiled) {
+      XI_TRY(const TensorMap map, describe_matrix(program_->device()->driver(), arguments_[first_argument_.back() + m.argument], m.rows, m.columns,
+                                                  m.tile_rows));
+      maps_.back().push_back(map);
     }
   }
   bindings_changed_ = false;
@@ -162,6 +168,7 @@ Result<void> Session::launch(std::size_t index, StreamHandle stream) {
   const engine::Launch& launch = program_->plan().launches[index];
   std::vector<void*> parameters;
   for (std::size_t i = 0; i < launch.arguments.size(); ++i) parameters.push_back(&arguments_[first_argument_[index] + i]);
+  for (std::size_t i = 0; i < launch.tiled.size(); ++i) parameters[launch.tiled[i].argument] = &maps_[index][i];
   LaunchAttribute attributes[2];
   LaunchConfig config;
   config.grid_x = launch.grid.blocks, config.block_x = launch.grid.threads;

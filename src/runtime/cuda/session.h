@@ -69,6 +69,7 @@ class Session {
   std::vector<Port> inputs_, outputs_;
   std::vector<DevicePointer> arguments_;       // of all launches, one after the other
   std::vector<std::uint32_t> first_argument_;  // per launch
+  std::vector<std::vector<TensorMap>> maps_;   // per launch: of its tiled arguments
   StreamHandle stream_ = nullptr;
   GraphExecHandle graph_ = nullptr;
   EventHandle launched_ = nullptr;  // behind the graph's last launch on a stream of the caller's, which may be gone by now

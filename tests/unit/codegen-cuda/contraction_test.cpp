@@ -61,6 +61,11 @@ std::vector<Problem> problems() {
     pool.layout = forge::Layout::kBlocked, pool.dtype = dtype;
     all.push_back(pool);
   }
+  // Enough tiles for the copy engine's pipelines: odd sizes, padding channels.
+  MatMulProblem large = matmul(4001, 1000, 776, DType::kFloat16);
+  large.constant_b = true;
+  all.push_back(large);
+  all.push_back(conv(72, 510, 100, 1, DType::kBfloat16));
   return all;
 }
 
@@ -73,12 +78,13 @@ DType dtype_of(const Problem& problem) {
   return std::visit([](const auto& p) { return p.dtype; }, problem);
 }
 
-// One candidate of each template, by its first word.
+// One candidate of each template, by its first word; of pipelines each shape.
 std::vector<std::string> one_of_each(const Problem& problem, const target::GpuIsa& gpu) {
   std::set<std::string> seen;
   std::vector<std::string> texts;
   for (const auto& candidate : forge::cuda::candidates(problem, gpu))
-    if (seen.insert(candidate.text.substr(0, candidate.text.find(' '))).second) texts.push_back(candidate.text);
+    if (seen.insert(candidate.text.substr(0, candidate.text.find(candidate.text.starts_with("pipeline") ? " stages" : " "))).second)
+      texts.push_back(candidate.text);
   return texts;
 }
 

@@ -51,6 +51,8 @@ struct Vectors {  // of a 16-bit type
         const uint2 r = *(const uint2*)(p + v);
         unpack2<T>(r.x, x[v], x[v + 1]), unpack2<T>(r.y, x[v + 2], x[v + 3]);
       }
+    } else if constexpr (V == 2) {
+      unpack2<T>(*(const u32*)p, x[0], x[1]);
     } else {
 #pragma unroll
       for (int v = 0; v < V; ++v) x[v] = float(p[v]);
@@ -81,6 +83,9 @@ struct Vectors<float> {
         const float4 r = *(const float4*)(p + v);
         x[v] = r.x, x[v + 1] = r.y, x[v + 2] = r.z, x[v + 3] = r.w;
       }
+    } else if constexpr (V == 2) {
+      const float2 r = *(const float2*)p;
+      x[0] = r.x, x[1] = r.y;
     } else {
 #pragma unroll
       for (int v = 0; v < V; ++v) x[v] = p[v];
