@@ -1,6 +1,8 @@
 // How a nest becomes a kernel: its loops are split in two. A group of threads takes one combination of the outer loops'
 // indices, computes what depends on those alone (reductions together, by shuffles), and shares the inner loops. A nest
 // without reductions has outer loops only, groups of one thread, and packs of neighbouring elements where memory allows.
+// Where all loops of a group go over the same elements (a normalisation: mean, variance, result), each thread reads its share
+// of them once, in packs, and keeps it in registers.
 #include "schedule/print_cuda.h"
 
 #include <fmt/format.h>
@@ -21,6 +23,8 @@ constexpr std::int64_t kThreads = 256;         // of a block, where nothing else
 constexpr std::int64_t kMinFolded = 32;        // elements from which a group of threads folds together
 constexpr std::int64_t kEnoughOutputs = 8192;  // threads from which one for each output is enough to keep a GPU busy
 constexpr std::int64_t kMaxBlocks = 1 << 20;   // a loop takes the rest
+constexpr std::int64_t kMaxKept = 64;          // elements of one tensor that a thread keeps
+constexpr std::int64_t kMaxKeptBytes = 384;    // of all tensors
 
 std::int64_t extent(E var) { return var->max - var->min + 1; }
 std::int64_t product(const std::vector<E>& vars) {
@@ -81,6 +85,11 @@ class CudaPrinter {
   void split_loops();
   std::int64_t choose_group(std::int64_t outputs, std::int64_t folded, bool contiguous) const;
   void choose_pack();
+  void choose_kept(const std::vector<E>& all);
+  void print_kept(Block& block, bool of_outer_loops);
+  std::string kept_store(Block& outer, const std::string& element);
+  bool is_kept_loop(const std::vector<E>& vars) const { return keep_ > 0 && vars.size() == 1 && vars[0]->min == 0 && extent(vars[0]) == kept_extent_; }
+  std::string kept_loop(E var, const std::string& inside, const std::string& before = {}, const std::string& after = {});
   std::string body();
   std::string packed_body(Block& outer);
   void print_store(Block& block);
@@ -92,6 +101,7 @@ class CudaPrinter {
   std::string emit_select(E e, Block& block);
   std::string emit_reduce(E e, Block& block);
   std::string emit_arg_reduce(E e, Block& block);
+  std::string emit_folded(E x, const std::vector<E>& vars, bool together, Block& at);
   std::string emit_calculation(E e, Block& own);
   Block& home(E e, Block& block);
   std::string define(E e, Block& block, std::string_view type, const std::string& text);
@@ -125,6 +135,17 @@ class CudaPrinter {
   E pack_var_ = nullptr, pack_first_ = nullptr;
   Block* pack_block_ = nullptr;
   std::unordered_map<E, std::string> packs_;
+  // What a thread keeps in registers: keep_ packs (0: nothing) of keep_pack_ elements of each kept tensor.
+  std::int64_t keep_ = 0, keep_pack_ = 1, kept_extent_ = 0;
+  bool stores_kept_packs_ = false;
+  E kept_index_ = nullptr, kept_step_ = nullptr;  // of an element, of a pack
+  std::vector<E> kept_loads_;                     // at kept_index_
+  struct Kept {
+    std::size_t array;
+    E var;  // of the loop
+  };
+  std::unordered_map<E, Kept> kept_;  // loads of all loops
+  std::set<E> in_packs_;              // indices of the loops around that are printed by kept_loop
 };
 
 std::string CudaPrinter::name_of(E var) {
@@ -182,7 +203,9 @@ bool CudaPrinter::is_packable(E offset, E var, std::int64_t count) const {
 std::string CudaPrinter::emit_load(E e, Block& block) {
   const Storage& storage = builder_.operands()[static_cast<std::size_t>(e->integer)].storage;
   std::string element;
-  if (pack_var_ && e->depends_on(pack_var_) && is_safe(e) && is_packable(e->args[0], pack_var_, pack_)) {
+  if (const auto kept = kept_.find(e); kept != kept_.end() && in_packs_.contains(kept->second.var)) {
+    element = fmt::format("kept{}[q].at[l]", kept->second.array);
+  } else if (pack_var_ && e->depends_on(pack_var_) && is_safe(e) && is_packable(e->args[0], pack_var_, pack_)) {
     auto [it, fresh_pack] = packs_.try_emplace(e);
     if (fresh_pack) {
       E first = builder_.pool().substitute(e->args[0], {{pack_var_, pack_first_}});
@@ -217,6 +240,7 @@ std::string CudaPrinter::emit_select(E e, Block& block) {
 // The loop over a fold's indices. Together: as one index, of which every thread of the group takes its share, neighbours
 // beside each other; else the loops as they are.
 std::string CudaPrinter::fold_loop(const std::vector<E>& vars, bool together, const std::string& inside) {
+  if (together && is_kept_loop(vars)) return kept_loop(vars[0], inside);
   if (together)
     return fmt::format("#pragma unroll 4\nfor ({0} k = lane; k < {1}; k += {2}) {{\n{3}{4}}}\n",
                        product(vars) > INT32_MAX ? "int64_t" : "int", product(vars), group_, decode(vars, "k"), inside);
@@ -239,13 +263,22 @@ std::vector<E> fold_order(E e) {
   return vars;
 }
 
+// What a fold folds.
+std::string CudaPrinter::emit_folded(E x, const std::vector<E>& vars, bool together, Block& at) {
+  const bool in_packs = together && is_kept_loop(vars);
+  if (in_packs) in_packs_.insert(vars[0]);
+  std::string text = emit(x, at);
+  if (in_packs) in_packs_.erase(vars[0]);
+  return text;
+}
+
 std::string CudaPrinter::emit_reduce(E e, Block& block) {
   const std::string_view type = c_type(e->dtype);
   std::vector<E> vars = fold_order(e);
   const bool together = block.uniform && group_ > 1 && product(vars) >= kMinFolded;
   std::string result = fresh('r'), zero = neutral(e->function, e->dtype);
   Block at{.parent = &block, .vars = vars};
-  std::string x = emit(e->args[0], at);
+  std::string x = emit_folded(e->args[0], vars, together, at);
   std::string step = fmt::format("{}{} = {};\n", at.text, result, combine(e->function, e->dtype, result, x));
   block.text += fmt::format("{} {} = {};\n{}", type, result, zero, fold_loop(vars, together, step));
   if (together)
@@ -261,7 +294,7 @@ std::string CudaPrinter::emit_arg_reduce(E e, Block& block) {
   std::string best = fresh('r'), result = fresh('r');
   const std::string_view type = c_type(e->args[0]->dtype);
   Block at{.parent = &block, .vars = {e->vars[0]}};
-  std::string x = emit(e->args[0], at);
+  std::string x = emit_folded(e->args[0], {e->vars[0]}, together, at);
   std::string step = fmt::format("{}{} = better<{}, {}>({}, Best<{}>{{{}, {}}});\n", at.text, best, maximum, last, best,
                                  type, x, name_of(e->vars[0]));
   block.text += fmt::format("Best<{}> {}{{0, -1}};\n{}", type, best, fold_loop({e->vars[0]}, together, step));
@@ -325,7 +358,7 @@ std::string CudaPrinter::emit_calculation(E e, Block& own) {
 void CudaPrinter::print_store(Block& block) {
   std::string x = emit(nest_.value, block);
   if (auto small = small_float(output_.dtype); !small.to.empty()) x = fmt::format(fmt::runtime(small.to), x);
-  std::string store = pack_ > 1 ? fmt::format("made.at[l] = {};\n", x)
+  std::string store = pack_ > 1 || stores_kept_packs_ ? fmt::format("made.at[l] = {};\n", x)
                                 : fmt::format("out[{}] = {};\n", emit(nest_.offset, block), x);
   if (nest_.guard) store = fmt::format("if ({}) {}", emit(nest_.guard, block), store);
   block.text += store;
@@ -337,7 +370,9 @@ void CudaPrinter::split_loops() {
   std::set<E> needed;
   std::int64_t folded = 0;
   bool contiguous = false;
+  std::vector<E> all;  // in an order that is always the same
   walk(nest_.value, seen, [&](E e) {
+    all.push_back(e);
     if (!is_fold(e)) return;
     for (E var : e->free_vars)
       if (std::ranges::find(nest_.vars, var) != nest_.vars.end()) needed.insert(var);
@@ -354,6 +389,73 @@ void CudaPrinter::split_loops() {
   }
   for (E var : nest_.vars) (needed.contains(var) ? outer_ : inner_).push_back(var);
   group_ = choose_group(product(outer_), std::max(folded, product(inner_)), contiguous);
+  choose_kept(all);
+}
+
+// Loads of neighbouring elements along loops that all go over the same number of elements.
+void CudaPrinter::choose_kept(const std::vector<E>& all) {
+  if (group_ == 1 || nest_.guard || inner_.size() > 1) return;
+  std::vector<E> loops = inner_;
+  for (E e : all)
+    if (is_fold(e) && e->vars.size() == 1 && std::ranges::find(loops, e->vars[0]) == loops.end()) loops.push_back(e->vars[0]);
+  if (loops.empty() || loops[0]->min != 0) return;
+  kept_extent_ = extent(loops[0]);
+  std::erase_if(loops, [&](E var) { return var->min != 0 || extent(var) != kept_extent_; });
+  if (kept_extent_ % group_ != 0 || kept_extent_ / group_ > kMaxKept) return;
+  const std::int64_t each = kept_extent_ / group_;
+  keep_pack_ = 8;
+  while (each % keep_pack_ != 0) keep_pack_ /= 2;
+  kept_index_ = builder_.pool().var(kept_extent_), kept_step_ = builder_.pool().var(kept_extent_ / keep_pack_);
+  std::unordered_map<E, std::size_t> found;  // by the load at any index
+  std::int64_t bytes = 0;
+  for (E load : all)
+    for (E var : loops) {
+      if (load->op != Op::kLoad || !is_safe(load) || !is_packable(load->args[0], var, keep_pack_) || std::ranges::any_of(loops, [&](E other) { return other != var && load->depends_on(other); })) continue;
+      const auto [at, is_new] = found.try_emplace(builder_.pool().substitute(load, {{var, kept_index_}}), kept_loads_.size());
+      if (is_new) {
+        const auto& storage = builder_.operands()[static_cast<std::size_t>(load->integer)].storage;
+        bytes += each * static_cast<std::int64_t>(tensor::size_of(storage.dtype));
+        if (bytes > kMaxKeptBytes) return void(found.erase(at));
+        kept_loads_.push_back(at->first);
+      }
+      kept_.emplace(load, Kept{at->second, var});
+      keep_ = each / keep_pack_;
+    }
+  stores_kept_packs_ = keep_ > 0 && !inner_.empty() && is_packable(nest_.offset, inner_[0], keep_pack_);
+}
+
+// A thread's share: packs that lie a group's packs apart.
+std::string CudaPrinter::kept_loop(E var, const std::string& inside, const std::string& before, const std::string& after) {
+  return fmt::format(
+      "#pragma unroll\nfor (int q = 0; q < {}; ++q) {{\n{}#pragma unroll\nfor (int l = 0; l < {}; ++l) {{\nconst int {} = (q * {} + lane) * {} + l;\n{}}}\n{}}}\n", keep_,
+      before, keep_pack_, name_of(var), group_, keep_pack_, inside, after);
+}
+
+// The nest's elements, in packs where memory allows.
+std::string CudaPrinter::kept_store(Block& outer, const std::string& element) {
+  if (!stores_kept_packs_) return kept_loop(inner_[0], element);
+  ExprPool& pool = builder_.pool();
+  Block pack{.parent = &outer, .vars = {kept_step_}};
+  const std::string at = emit(pool.substitute(nest_.offset, {{inner_[0], pool.scale(kept_step_, keep_pack_)}}), pack);
+  return kept_loop(inner_[0], element, fmt::format("Pack<{}, {}> made;\n", memory_type(output_.dtype), keep_pack_),
+                   fmt::format("const int {} = q * {} + lane;\n{}store_pack(out + {}, made);\n", name_of(kept_step_), group_, pack.text, at));
+}
+
+// The arrays, and their loads: of what depends on the outer loops' indices, or of the rest.
+void CudaPrinter::print_kept(Block& block, bool of_outer_loops) {
+  ExprPool& pool = builder_.pool();
+  Block loop{.parent = &block, .vars = {kept_step_}};
+  std::string loads;
+  for (std::size_t i = 0; i < kept_loads_.size(); ++i) {
+    const E load = kept_loads_[i];
+    if (std::ranges::any_of(outer_, [&](E var) { return load->depends_on(var); }) != of_outer_loops) continue;
+    const std::string at = emit(pool.substitute(load->args[0], {{kept_index_, pool.scale(kept_step_, keep_pack_)}}), loop);
+    const auto& storage = builder_.operands()[static_cast<std::size_t>(load->integer)].storage;
+    block.text += fmt::format("Pack<{}, {}> kept{}[{}];\n", memory_type(storage.dtype), keep_pack_, i, keep_);
+    loads += fmt::format("kept{}[q] = load_pack<{}>(b{} + {});\n", i, keep_pack_, load->integer, at);
+  }
+  if (loads.empty()) return;
+  block.text += fmt::format("#pragma unroll\nfor (int q = 0; q < {}; ++q) {{\nconst int {} = q * {} + lane;\n{}{}}}\n", keep_, name_of(kept_step_), group_, loop.text, loads);
 }
 
 // Threads for one combination of outer indices. One, where there are many and neighbours read neighbouring elements.
@@ -414,6 +516,7 @@ std::string CudaPrinter::packed_body(Block& outer) {
 std::string CudaPrinter::body() {
   Block top{.uniform = true}, outer{.parent = &top, .vars = outer_, .uniform = true};
   std::string inside;
+  if (keep_ > 0) print_kept(top, false), print_kept(outer, true);
   if (pack_ > 1) {
     inside = packed_body(outer);
   } else if (inner_.empty()) {
@@ -423,8 +526,9 @@ std::string CudaPrinter::body() {
     inside = decode(outer_, "g") + outer.text + store.text;
   } else {
     Block element{.parent = &outer, .vars = inner_};
+    if (keep_ > 0) in_packs_.insert(inner_[0]);
     print_store(element);
-    std::string loop = fmt::format("for ({0} j = {1}; j < {2}; j += {3}) {{\n{4}{5}}}\n",
+    std::string loop = keep_ > 0 ? kept_store(outer, element.text) : fmt::format("for ({0} j = {1}; j < {2}; j += {3}) {{\n{4}{5}}}\n",
                                    product(inner_) > INT32_MAX ? "int64_t" : "int", group_ > 1 ? "lane" : "0",
                                    product(inner_), group_, decode(inner_, "j"), element.text);
     inside = decode(outer_, "g") + outer.text + loop;

@@ -71,6 +71,10 @@ std::vector<Work> awkward(DType dtype) {
   add(first);
   add(depthwise(2, 36, 13, 11, 3, 1));
   add(depthwise(1, 96, 28, 28, 5, 2));
+  add(conv(4, 72, 200, 60, 60, 1, 1, 0));
+  add(conv(8, 64, 30, 56, 56, 1, 1, 0));
+  add(matmul(4001, 1000, 776, true));
+  add(matmul(9000, 264, 64, true));
   add(matmul(128, 768, 768, true));
   add(matmul(1, 1000, 1280, true));
   add(matmul(77, 2, 72, true));
@@ -147,7 +151,7 @@ int check(const Device& device) {
   for (DType dtype : {DType::kFloat16, DType::kBfloat16, DType::kFloat32}) {
     const std::vector<Work> works = awkward(dtype);
     Options options;
-    options.top = dtype == DType::kFloat16 ? 64 : 8;
+    options.top = dtype == DType::kFloat16 ? 96 : 8;
     options.time = false, options.tail = true;
     Measurement measurement(device, h100(), options);
     measurement.start(works);

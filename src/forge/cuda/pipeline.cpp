@@ -19,7 +19,7 @@ struct Pipeline {
   int bm = 128, bn = 128, stages = 4, cluster = 1;
   int stage_bytes() const { return (bm + bn) * kDepth * 2; }
   std::uint32_t shared_bytes() const {
-    return static_cast<std::uint32_t>(stages * stage_bytes() + kGroups * 64 * bn * 2 + stages * 16 + 1024);
+    return static_cast<std::uint32_t>(stages * stage_bytes() + kGroups * 64 * bn * 2 + (stages + 1) * 16 + 1024);
   }
   std::string text() const { return fmt::format("pipeline {}x{} {} stages {} cluster {}", bm, bn, alternate ? "alternate" : "together", stages, cluster); }
 };

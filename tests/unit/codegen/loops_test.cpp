@@ -117,6 +117,20 @@ TEST(Loops, Normalizations) {
   check(std::move(b), 1e-4);
 }
 
+// Rows that a GPU's threads keep in registers between their loops, in packs of 8, 4 and 1.
+TEST(Loops, NormalizationsOfWholePacks) {
+  GraphBuilder b;
+  for (std::int64_t size : {768, 128, 96}) {
+    ValueId x = b.op("Add", {b.input({2, 3, size}), b.input({2, 3, size})});
+    b.output(b.op("LayerNormalization", {x, b.random({size}), b.random({size})}));
+    b.output(b.op("Softmax", {x}));
+    b.output(b.op("ReduceMean", {x, b.ints({2})}));
+    b.output(b.op("ArgMax", {x}, {{"axis", std::int64_t{2}}}));
+    b.output(b.op("Softmax", {b.input({1, size})}));  // one row: nothing depends on its index
+  }
+  check(std::move(b), 1e-4);
+}
+
 TEST(Loops, SoftmaxOfMaskedRows) {
   GraphBuilder b;
   ValueId x = b.input({6, 40});

@@ -161,6 +161,33 @@ TEST(Engine, GridsOfGpuKernelsAreKept) {
   EXPECT_EQ(plan.launches[1].grid.cluster, 1U);
 }
 
+TEST(Engine, MatricesOfTheCopyEngineAreKept) {
+  Trust own;
+  own.allow_unsigned = true;
+  Contents contents = gpu_sample();
+  contents.plan.launches[0].tiled = {{1, 2, 8, 64}};
+  auto engine = open_bytes(write(contents, ""), own);
+  ASSERT_TRUE(engine) << engine.error().text();
+  const auto& tiled = (*engine)->plan().launches[0].tiled;
+  ASSERT_EQ(tiled.size(), 1U);
+  EXPECT_EQ(tiled[0].argument, 1U);
+  EXPECT_EQ(tiled[0].rows, 2U);
+  EXPECT_EQ(tiled[0].columns, 8U);
+  EXPECT_EQ(tiled[0].tile_rows, 64U);
+  EXPECT_TRUE((*engine)->plan().launches[1].tiled.empty());
+
+  auto error = [&](const TiledMatrix& matrix) {
+    contents.plan.launches[0].tiled = {matrix};
+    auto result = check(contents.plan, contents.code.size(), contents.weights.size());
+    return result ? std::string("accepted") : result.error().text();
+  };
+  EXPECT_EQ(error({1, 2, 8, 64}), "accepted");
+  EXPECT_EQ(error({9, 2, 8, 64}), "describes argument 9, which is no matrix of a GPU kernel (at launch 0 (Conv_1))");
+  EXPECT_EQ(error({1, 4096, 8, 64}), "argument 1 is no matrix of 4096 by 8 elements (at launch 0 (Conv_1))");
+  EXPECT_EQ(error({1, 2, 7, 64}), "argument 1 is no matrix of 2 by 7 elements (at launch 0 (Conv_1))");
+  EXPECT_EQ(error({1, 2, 8, 257}), "argument 1 is no matrix of 2 by 8 elements (at launch 0 (Conv_1))");
+}
+
 TEST(Engine, ImpossibleGridIsRefused) {
   auto error = [](auto change) {
     Contents contents = gpu_sample();

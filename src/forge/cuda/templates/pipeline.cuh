@@ -57,7 +57,7 @@ __device__ __forceinline__ void fetch_for_all(u32 to, const char* map, int colum
 }
 
 struct Ring {
-  u32 stages, full, empty;  // addresses
+  u32 stages, full, empty, turns;  // addresses; turns: a barrier for each group
   __device__ __forceinline__ u32 stage(int i) const { return stages + i * kStageBytes; }
 };
 struct Place {  // in the ring: stage and how often it was used before
@@ -100,6 +100,14 @@ __device__ __forceinline__ void give_back(const Ring& ring, int stage) {
   const int lane = threadIdx.x % 32;
   if (lane < kCluster) arrive_at(ring.empty + stage * 8, lane);
 }
+// Groups that alternate multiply in turns. That is more than fair: a barrier's parity tells a round from the next only, and
+// nobody may wait for a round while the one before it is still open.
+__device__ __forceinline__ void wait_for_turn(const Ring& ring, int group, int tiles_before) {
+  if (kAlternate && group + tiles_before > 0) wait_for(ring.turns + group * 8, (tiles_before + group + 1) & 1);
+}
+__device__ __forceinline__ void pass_turn(const Ring& ring, int group) {
+  if (kAlternate && threadIdx.x % 32 == 0) asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(ring.turns + (1 - group) * 8) : "memory");
+}
 __device__ __forceinline__ void multiply_tile(float (&acc)[kTilesM][kTilesN][4], const Ring& ring, Place place, int group) {
 #pragma unroll
   for (int i = 0; i < kTilesM; ++i)
@@ -119,6 +127,7 @@ __device__ __forceinline__ void multiply_tile(float (&acc)[kTilesM][kTilesN][4],
     if (k > 0) give_back(ring, before);
     before = place.stage;
   }
+  pass_turn(ring, group);
   wait_for_products<0>();
   give_back(ring, before);
 }
@@ -175,6 +184,7 @@ __device__ __forceinline__ void make_tiles(const Arguments& a, const Ring& ring,
   float acc[kTilesM][kTilesN][4];
   for (int tile = kAlternate ? first + group * step : first, n = kAlternate ? group : 0; tile < kTiles;
        tile += kAlternate ? kGroups * step : step, n += kAlternate ? kGroups : 1) {
+    wait_for_turn(ring, group, n / kGroups);
     multiply_tile(acc, ring, Place(n * kSteps), group);
     if (tile + kGroups * step >= kTiles) ready_for_next();
     const int row0 = first_row(tile, rank) + (kAlternate ? 0 : group * kGroupRows), column0 = first_column(tile);
@@ -190,11 +200,13 @@ __device__ __forceinline__ void make_tiles(const Arguments& a, const Ring& ring,
 
 __device__ __forceinline__ void run(const Arguments& a, char* shared) {
   const u32 base = (shared_address(shared) + 1023) & ~1023u;
-  const Ring ring{base, base + kStages * kStageBytes + kGroups * kFinishedBytes, base + kStages * kStageBytes + kGroups * kFinishedBytes + kStages * 8};
+  const u32 finished = base + kStages * kStageBytes, barriers = finished + kGroups * kFinishedBytes;
+  const Ring ring{base, barriers, barriers + kStages * 8, barriers + kStages * 16};
   const int warpgroup = __shfl_sync(0xffffffffu, threadIdx.x / kGroupThreads, 0), rank = kCluster == 1 ? 0 : blockIdx.x % kCluster;
   const int first = blockIdx.x / kCluster, step = gridDim.x / kCluster;
   if (threadIdx.x == 0) {
     for (int s = 0; s < kStages; ++s) make_barrier(ring.full + s * 8, 1), make_barrier(ring.empty + s * 8, 4 * (kAlternate ? 1 : kGroups) * kCluster);
+    for (int g = 0; g < kGroups; ++g) make_barrier(ring.turns + g * 8, 4);
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   }
   if (kCluster == 1) __syncthreads();
@@ -209,7 +221,7 @@ __device__ __forceinline__ void run(const Arguments& a, char* shared) {
     ready_for_next();
   } else {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
-    make_tiles(a, ring, base + kStages * kStageBytes + (warpgroup - 1) * kFinishedBytes, first, step, rank, warpgroup - 1);
+    make_tiles(a, ring, finished + (warpgroup - 1) * kFinishedBytes, first, step, rank, warpgroup - 1);
   }
   // A block's memory stays until the others have sent what they send there.
   if (kCluster > 1) meet_cluster();
