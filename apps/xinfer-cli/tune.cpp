@@ -37,7 +37,7 @@ base::Result<int> tune(Options options, bool json) {
     if (before.architecture != records.architecture)
       return base::fail(base::Code::kConflict, "{} holds records for {}, these are for {}: write them to another file", options.output,
                         before.architecture, records.architecture);
-    records.choices.insert(before.choices.begin(), before.choices.end());
+    records.add(before);
   }
   XI_CHECK(base::write_file(options.output, records.to_json()));
   if (json) fmt::print("{}", records.to_json());

@@ -154,7 +154,9 @@ class Build {
     }
     XI_CHECK(begin("measure"));
     TuneMeasurement options{max_candidates, compile_options<codegen::cuda::CompileOptions>()};
-    XI_TRY(const auto records, measure_candidates(contractions, *row_->gpu, options));
+    XI_TRY(auto records, measure_candidates(contractions, *row_->gpu, options));
+    records.models = {report_.model_digest};
+    records.toolchain = fmt::format("{}, {}", kVersion, records.toolchain);
     end(fmt::format("{} contractions", contractions.size()));
     return records.to_json();
   }

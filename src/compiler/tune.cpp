@@ -90,6 +90,7 @@ Result<forge::cuda::Records> measure_candidates(const std::vector<TunedContracti
   forge::cuda::Records records;
   records.architecture = gpu.name;
   XI_TRY(records.device, runtime::machine_name(gpu.name));
+  records.toolchain = nvrtc.version();
   std::vector<double> best(contractions.size(), 0);
   for (std::size_t k = 0; k < tries.size(); ++k) {
     const Try& attempt = tries[k];

@@ -41,8 +41,9 @@ std::string literal(double value) {
 // Prints for vectors (CPUs) or for one element (GPUs, whose prelude calls a float a vector of one lane).
 class VectorPrinter {
  public:
-  VectorPrinter(const NestBuilder& builder, ir::ValueId anchor, E offset, E channel, bool scalar)
-      : builder_(builder), anchor_(anchor), offset_(offset), channel_(channel), scalar_(scalar) {}
+  /// `rounded`: the result is stored in 16 bits.
+  VectorPrinter(const NestBuilder& builder, ir::ValueId anchor, E offset, E channel, bool scalar, bool rounded)
+      : builder_(builder), anchor_(anchor), offset_(offset), channel_(channel), scalar_(scalar), rounded_(rounded) {}
 
   std::string emit(E e);
   bool good() const { return good_; }
@@ -66,7 +67,7 @@ class VectorPrinter {
   const NestBuilder& builder_;
   ir::ValueId anchor_;
   E offset_, channel_;
-  bool scalar_, good_ = true;
+  bool scalar_, rounded_, good_ = true;
   std::string text_;
   std::vector<Slot> slots_;
   std::unordered_map<E, std::string> names_;
@@ -111,7 +112,10 @@ std::string VectorPrinter::call(E e) {
     case Fn::kAdd: return infix("+");
     case Fn::kSub: return infix("-");
     case Fn::kMul: return infix("*");
-    case Fn::kDiv: return infix("/");
+    // A division takes as long as the rest of a GELU, and its last bit is lost in 16 bits.
+    case Fn::kDiv:
+      if (rounded_ && right && std::isnormal(e->args[1]->real)) return fmt::format("{} * {}", a[0], literal(1 / e->args[1]->real));
+      return infix("/");
     case Fn::kNeg: return "-" + a[0];
     case Fn::kEq: return infix("==");
     case Fn::kLt: return infix("<");
@@ -180,7 +184,7 @@ std::optional<FusedEpilogue> make_epilogue(const ir::Graph& graph, const Surroun
   }
   E value = builder.element(result, index);
   if (!builder.outcome()) return std::nullopt;
-  VectorPrinter printer(builder, anchor, offset, index[channel_axis], scalar);
+  VectorPrinter printer(builder, anchor, offset, index[channel_axis], scalar, stored.dtype != DType::kFloat32);
   std::string last = printer.emit(value);
   if (!printer.good()) return std::nullopt;
   FusedEpilogue made;

@@ -146,10 +146,11 @@ int check_attention(const Device& device) {
   return wrong;
 }
 
-int check(const Device& device) {
-  int wrong = check_attention(device), checked = 0;
+int check(const Device& device, const char* filter) {
+  int wrong = *filter ? 0 : check_attention(device), checked = 0;
   for (DType dtype : {DType::kFloat16, DType::kBfloat16, DType::kFloat32}) {
-    const std::vector<Work> works = awkward(dtype);
+    std::vector<Work> works = awkward(dtype);
+    std::erase_if(works, [&](const Work& work) { return !forge::cuda::text_of(work.problem).contains(filter); });
     Options options;
     options.top = dtype == DType::kFloat16 ? 96 : 8;
     options.time = false, options.tail = true;
@@ -210,8 +211,10 @@ std::vector<Work> works_of(const char* path, std::int64_t batch) {
 int tune(const Device& device, const char* path, int batch, std::size_t top, const char* records_path, const char* filter) {
   std::vector<Work> works = works_of(path, batch);
   std::erase_if(works, [&](const Work& work) { return !forge::cuda::text_of(work.problem).contains(filter); });
-  forge::cuda::Records records{std::string(h100().name), device.name(), {}};
+  forge::cuda::Records records{std::string(h100().name), device.name(), {}, {}, {}};
   if (auto text = base::read_file(records_path)) records = forge::cuda::Records::parse(*text).value();
+  for (Work& work : works)
+    if (const auto record = records.choices.find(forge::cuda::text_of(work.problem)); record != records.choices.end()) work.also = record->second;
   Options options;
   options.top = top;
   Measurement measurement(device, h100(), options);
@@ -275,19 +278,19 @@ int list(const char* path, int batch) {
 int main(int argc, char** argv) {
   using namespace xinfer::contraction_bench;
   const auto is = [&](const char* word) { return argc > 1 && std::strcmp(argv[1], word) == 0; };
-  if (is("check") && argc == 2) return check(Device());
+  if (is("check") && (argc == 2 || argc == 3)) return check(Device(), argc == 3 ? argv[2] : "");
   if (is("attention") && argc == 2) return check_attention(Device());
   if (is("list") && argc == 4) return list(argv[2], std::atoi(argv[3]));
   if (is("launches") && argc == 3) return launches(argv[2]);
   if (is("tune") && (argc == 6 || argc == 7))
     return tune(Device(), argv[2], std::atoi(argv[3]), static_cast<std::size_t>(std::atoi(argv[4])), argv[5], argc == 7 ? argv[6] : "");
   std::fprintf(stderr,
-               "usage: contraction_bench check | attention | list MODEL.onnx BATCH | launches MODEL.onnx | tune MODEL.onnx BATCH TOP RECORDS.json [FILTER]\n"
+               "usage: contraction_bench check [FILTER] | attention | list MODEL.onnx BATCH | launches MODEL.onnx | tune MODEL.onnx BATCH TOP RECORDS.json [FILTER]\n"
                "  check: every template on awkward shapes against the general one\n"
                "  attention: the same for attention, with times\n"
                "  list:  a network's contractions and what the cost model would take; needs no GPU\n"
                "  launches: every kernel of the network as it is scheduled; needs no GPU\n"
-               "  tune:  measures the TOP best candidates of each and writes the fastest to RECORDS.json;\n"
-               "         FILTER: only contractions whose text contains it\n");
+               "  tune:  measures the TOP best candidates of each, and the recorded one, and writes the fastest to RECORDS.json\n"
+               "  FILTER: only contractions whose text contains it\n");
   return argc == 1 || is("--help") ? 0 : 2;
 }

@@ -1,5 +1,6 @@
 #include "measure.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstdio>
@@ -310,7 +311,11 @@ void Measurement::start(const std::vector<Work>& works) {
   for (std::size_t i = 0; i < works.size(); ++i) {
     const Sizes sizes = std::visit([](const auto& p) { return sizes_of(p); }, works[i].problem);
     auto all = forge::cuda::candidates(works[i].problem, s.gpu);
-    if (all.size() > s.options.top) all.resize(s.options.top);
+    if (all.size() > s.options.top) {
+      const auto also = std::ranges::find(all, works[i].also, &forge::cuda::Candidate::text);
+      if (also != all.end() && also - all.begin() >= static_cast<std::ptrdiff_t>(s.options.top)) std::swap(all[s.options.top - 1], *also);
+      all.resize(s.options.top);
+    }
     for (auto& candidate : all) {
       auto solution = forge::cuda::solve(works[i].problem, candidate.text, epilogue_of(sizes, s.options.tail), s.gpu);
       if (!solution) std::fprintf(stderr, "%s: %s\n", candidate.text.c_str(), solution.error().message.c_str()), std::exit(1);

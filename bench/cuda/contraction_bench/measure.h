@@ -12,7 +12,8 @@ namespace xinfer::contraction_bench {
 
 struct Work {
   forge::cuda::Problem problem;
-  int times = 1;  // how often a network has it
+  int times = 1;     // how often a network has it
+  std::string also;  // a candidate to measure whatever the cost model says of it
 };
 
 struct Measured {

@@ -128,7 +128,7 @@ void add_small_channels(const ConvProblem& p, const target::GpuIsa& gpu, Candida
     const double waves = std::max(1.0, blocks / (gpu.multiprocessors * 2048.0 / g.threads / 2));
     // Without it a plain input would first be copied into channels last.
     const double copy = p.plain_input ? 0 : 2;
-    to.push_back({text_of(g), 1.5 + copy + std::max(waves * each, bytes_of(p) / gpu.bandwidth)});
+    to.push_back({text_of(g), 1.5 + copy + std::max(waves * each, bytes_of(p) / gpu.bandwidth) + 0.0025 * blocks});
   }
 }
 

@@ -56,14 +56,26 @@ base::Result<Records> Records::parse(std::string_view text) {
   Records records;
   records.architecture = json["architecture"].get<std::string>();
   if (json.contains("device") && json["device"].is_string()) records.device = json["device"].get<std::string>();
+  if (json.contains("toolchain") && json["toolchain"].is_string()) records.toolchain = json["toolchain"].get<std::string>();
+  if (json.contains("models") && json["models"].is_array())
+    for (const auto& digest : json["models"])
+      if (digest.is_string()) records.models.insert(digest.get<std::string>());
   for (const auto& [problem, choice] : json["records"].items()) records.choices.emplace(problem, choice.get<std::string>());
   return records;
 }
 
 std::string Records::to_json() const {
-  nlohmann::ordered_json json{{"format", kFormat}, {"architecture", architecture}, {"device", device}, {"records", nlohmann::ordered_json::object()}};
+  nlohmann::ordered_json json{{"format", kFormat}, {"architecture", architecture}, {"device", device}};
+  if (!toolchain.empty()) json["toolchain"] = toolchain;
+  if (!models.empty()) json["models"] = models;
+  json["records"] = nlohmann::ordered_json::object();
   for (const auto& [problem, choice] : choices) json["records"][problem] = choice;
   return json.dump(1) + "\n";
+}
+
+void Records::add(const Records& before) {
+  choices.insert(before.choices.begin(), before.choices.end());
+  models.insert(before.models.begin(), before.models.end());
 }
 
 const Records& Records::builtin(const target::GpuIsa& gpu) {

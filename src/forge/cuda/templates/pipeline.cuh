@@ -31,11 +31,15 @@ __device__ __forceinline__ void wait_for(u32 barrier, int parity) {
                  : "=r"(done) : "r"(barrier), "r"(parity) : "memory");
   } while (!done);
 }
-// At the barrier of block `rank` of the cluster.
+__device__ __forceinline__ void arrive(u32 barrier) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+// At the barrier of block `rank` of the cluster. Nothing is released to it but a stage that was read: a fence for the whole
+// cluster (.release.cluster) would cost each step a thousand cycles.
 __device__ __forceinline__ void arrive_at(u32 barrier, int rank) {
   u32 remote;
   asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(remote) : "r"(barrier), "r"(rank));
-  asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];" ::"r"(remote) : "memory");
+  asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(remote) : "memory");
 }
 __device__ __forceinline__ void meet_cluster() {
   asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
@@ -98,7 +102,8 @@ __device__ __forceinline__ void wait_for_products() {
 // This warp has read the stage, here and in what it was sent to.
 __device__ __forceinline__ void give_back(const Ring& ring, int stage) {
   const int lane = threadIdx.x % 32;
-  if (lane < kCluster) arrive_at(ring.empty + stage * 8, lane);
+  if (kCluster == 1 && lane == 0) arrive(ring.empty + stage * 8);
+  if (kCluster > 1 && lane < kCluster) arrive_at(ring.empty + stage * 8, lane);
 }
 // Groups that alternate multiply in turns. That is more than fair: a barrier's parity tells a round from the next only, and
 // nobody may wait for a round while the one before it is still open.
@@ -106,7 +111,7 @@ __device__ __forceinline__ void wait_for_turn(const Ring& ring, int group, int t
   if (kAlternate && group + tiles_before > 0) wait_for(ring.turns + group * 8, (tiles_before + group + 1) & 1);
 }
 __device__ __forceinline__ void pass_turn(const Ring& ring, int group) {
-  if (kAlternate && threadIdx.x % 32 == 0) asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(ring.turns + (1 - group) * 8) : "memory");
+  if (kAlternate && threadIdx.x % 32 == 0) arrive(ring.turns + (1 - group) * 8);
 }
 __device__ __forceinline__ void multiply_tile(float (&acc)[kTilesM][kTilesN][4], const Ring& ring, Place place, int group) {
 #pragma unroll
@@ -135,7 +140,7 @@ __device__ __forceinline__ void multiply_tile(float (&acc)[kTilesM][kTilesN][4],
 // --- finished tiles --------------------------------------------------------------------------------------------------
 
 // Bias and tail of two neighbouring sums of several rows, whose operands are on their way at once.
-constexpr int kAtOnce = 4;  // pairs of columns
+constexpr int kAtOnce = kElementOperands ? 8 : 4;  // pairs of columns
 
 __device__ __forceinline__ void finish_rows(float (&acc)[kTilesN][4], const Arguments& a, u32 to, int row0, int column0) {
   const int lane = threadIdx.x % 32, own_row = threadIdx.x / 32 % 4 * 16 + lane / 4;
