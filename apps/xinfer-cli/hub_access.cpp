@@ -72,7 +72,7 @@ Result<int> tuning(const TuningArguments& arguments, bool json) {
     XI_TRY(records, client.tuning(target.architecture()));
   } else {
     XI_TRY(const std::string text, base::read_file(arguments.push));
-    auto measured = api::decode<api::TuningRecords>(text);
+    auto measured = api::decode<api::TuningRecords>(text, api::Unknown::kIgnore);  // what measured them stays in the file
     if (!measured) return std::unexpected(std::move(measured).error().in(arguments.push));
     XI_TRY(const HardwareTarget target, target::parse(arguments.target));
     if (target.architecture() != measured->architecture)
