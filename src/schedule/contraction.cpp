@@ -78,11 +78,12 @@ Result<Window> make_window(const ir::Node& node, const Sizes& in, const Sizes& o
     const std::int64_t span = (w.kernel[i] - 1) * w.dilation[i] + 1;
     const Size needed = transposed ? (w.in[i] - 1) * w.stride[i] + (output_padding[i] + span) - w.out[i]
                                    : (w.out[i] - 1) * w.stride[i] + span - w.in[i];
-    const Size total = larger(needed, 0);
+    const Size total = transposed ? needed : larger(needed, 0);  // a transposed window may have to leave a border
     if (!total.is_number())
       return fail(Code::kUnsupported, "auto_pad pads by {}, which depends on the input's size: pads must be numbers", total.text());
     bool upper = mode == "SAME_UPPER";
-    w.pad[i] = upper ? total.number() / 2 : total.number() - total.number() / 2;
+    const std::int64_t half = floor_div(total, 2).number();
+    w.pad[i] = upper ? half : total.number() - half;
     w.pad_end[i] = total.number() - w.pad[i];
   }
   return w;
@@ -98,6 +99,9 @@ void lay_down(Window& w) {
   for (auto* sizes : {&w.kernel, &w.stride, &w.dilation, &w.pad, &w.pad_end}) std::swap((*sizes)[1], (*sizes)[2]);
 }
 
+// What a kernel is made to be fast at. A size that is 0 at the optimum has a kernel for its other values.
+std::int64_t usual(const Size& size) { return size.is_number() ? size.number() : std::max<std::int64_t>(size.opt(), 1); }
+
 // What kernels call a size that is known only while running.
 forge::RunTimeSize run_time(const Size& size, const SymbolPlace& place) {
   if (size.is_number()) return {};
@@ -109,7 +113,7 @@ void set_window(Problem& problem, Window w, const SymbolPlace& place) {
   if constexpr (std::is_same_v<Problem, ConvProblem>)
     if (problem.spatial_rank == 2) lay_down(w);
   for (std::size_t i = 0; i < 3; ++i) {
-    problem.in[i] = w.in[i].opt(), problem.out[i] = w.out[i].opt();
+    problem.in[i] = usual(w.in[i]), problem.out[i] = usual(w.out[i]);
     problem.run_in[i] = run_time(w.in[i], place), problem.run_out[i] = run_time(w.out[i], place);
   }
   problem.kernel = w.kernel;
@@ -200,11 +204,11 @@ Result<Contraction> make_matmul(const ir::Graph& graph, const ir::Node& node, co
     batch_a.clear(), batch_b.clear();
   }
   if (p.constant_b) batch_b.clear();
-  p.m = m.opt(), p.n = n.opt(), p.k = k.opt();
+  p.m = usual(m), p.n = usual(n), p.k = usual(k);
   p.run_m = run_time(m, place), p.run_n = run_time(n, place), p.run_k = run_time(k, place);
   const auto fixed = [](const Size& size) { return size.is_number(); };
-  for (const Size& size : batch_a) p.batch_a.push_back(size.opt());
-  for (const Size& size : batch_b) p.batch_b.push_back(size.opt());
+  for (const Size& size : batch_a) p.batch_a.push_back(usual(size));
+  for (const Size& size : batch_b) p.batch_b.push_back(usual(size));
   Contraction made{p, node.inputs[0], node.inputs[1]};
   if (!std::ranges::all_of(batch_a, fixed) || !std::ranges::all_of(batch_b, fixed)) {
     auto& problem = std::get<MatMulProblem>(made.problem);

@@ -459,9 +459,15 @@ Result<void> Scheduler::schedule_concat(const Node& node) {
 
 Result<void> Scheduler::schedule_contraction(std::size_t i) {
   const Node& node = graph_.nodes[i];
+  const auto& chain = partition_.epilogues[i];
+  if (num_elements(node.outputs[0]) == 0) {  // nothing to compute, and templates divide by their sizes
+    for (ValueId v : node.outputs)
+      if (v != kNoValue) places_[v] = allocate_result(v, Layout::kPlain, backend_.stored_dtype(graph_, v));
+    if (!chain.empty()) XI_CHECK(main_place(graph_.nodes[chain.back()].outputs[0]));
+    return {};
+  }
   XI_TRY(Contraction contraction, make_contraction(graph_, node, [this](const std::string& name) { return symbol_place(name); }));
   ValueId anchor = node.outputs[0];
-  const auto& chain = partition_.epilogues[i];
   ValueId result = chain.empty() ? anchor : graph_.nodes[chain.back()].outputs[0];
   DType dtype = backend_.contraction_dtype(graph_.value(contraction.input).type.dtype);
 

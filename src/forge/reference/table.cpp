@@ -91,6 +91,15 @@ Result<std::vector<Value>> Function::operator()(const ir::Node& node, const ir::
   for (int i = 0; i < info->min_inputs && info->max_inputs < ir::kVariadic; ++i)
     if (!inputs[index_of(i)]) return fail(Code::kInvalidArgument, "{} needs input {}", node.op, i);
   XI_TRY(auto types, info->shape_rule(ir::ShapeContext{around, alone}));
+  // Where nothing comes out there is nothing to compute, and bodies may divide by sizes.
+  const auto is_empty = [](const ir::ValueType& type) {
+    return type.is_static() && type.dtype != tensor::DType::kUndefined && tensor::num_elements(type.shape()) == 0;
+  };
+  if (!types.empty() && std::ranges::all_of(types, is_empty)) {
+    std::vector<Value> values;
+    for (const ir::ValueType& type : types) values.emplace_back(Tensor(type.dtype, type.shape()));
+    return values;
+  }
   return body_(Call{node, inputs, types});
 }
 

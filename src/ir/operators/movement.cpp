@@ -10,10 +10,11 @@ namespace {
 
 Dims unknown_dims(std::size_t rank) { return Dims(rank); }
 
-// The number of elements of a one-dimensional input, or -1.
+// The number of elements of a one-dimensional input that holds a shape or axes, or -1.
 std::int64_t length_of(const ShapeContext& context, std::size_t input) {
+  constexpr std::int64_t kMaxRank = 64;
   const Dims* dims = dims_of(context, input);
-  return dims && dims->size() == 1 ? (*dims)[0].value : -1;
+  return dims && dims->size() == 1 && (*dims)[0].value <= kMaxRank ? (*dims)[0].value : -1;
 }
 
 // What -1 stands for: the elements of `in` over those of `out` without that entry.
