@@ -7,7 +7,7 @@ namespace xinfer::server::farm {
 namespace {
 
 api::BuildReport report(double import_ms, double compile_ms, std::int64_t kernels, double verify_ms) {
-  return {{{"import", import_ms}, {"compile", compile_ms}, {"verify", verify_ms}}, kernels};
+  return {.verification = {}, .stages = {{"import", import_ms}, {"compile", compile_ms}, {"verify", verify_ms}}, .kernels = kernels};
 }
 
 TEST(History, SaysNothingBeforeThereAreEnoughBuilds) {
