@@ -226,10 +226,20 @@ class Flight {
                                        : schedule::make_schedule(graph, *chosen.info->gpu, {chosen.precision});
   }
 
+  static void refuse_strings(const ir::Graph& graph, Forecast& made) {
+    for (const auto* ends : {&graph.inputs, &graph.outputs})
+      for (ir::ValueId id : *ends)
+        if (const ir::Value& value = graph.value(id); value.type.dtype == DType::kString)
+          add_problem(made.problems, "", value.name,
+                      fmt::format("{} '{}' is {}: engines for GPUs take and give numbers only, those for CPUs strings too",
+                                  ends == &graph.inputs ? "input" : "output", value.name, ir::to_string(value.type)));
+  }
+
   void forecast(const ir::Graph& graph, const Chosen& chosen, Forecast& made) {
+    if (chosen.info->gpu != nullptr) refuse_strings(graph, made);
     const auto attempt = [&](const ir::Graph& part) { return make_schedule(part, chosen); };
-    if (!result_.problems.empty()) {
-      made.problems = unsupported_nodes(graph, attempt);
+    if (!result_.problems.empty() || !made.problems.empty()) {
+      for (Problem& problem : unsupported_nodes(graph, attempt)) made.problems.push_back(std::move(problem));
       return;
     }
     auto schedule = make_schedule(graph, chosen);

@@ -61,10 +61,7 @@ TEST(PreflightErrors, UnknownOperatorsDoNotHideTheOthers) {
   onnx::add_input(model, "w", {"4", "4", "1", "1"}, 11);
   onnx::add_node(model, "Conv", {"x", "w"}, {"a"}, "doubles");
   onnx::add_node(model, "Frobnicate", {"a"}, {"b"}, "custom");
-  onnx::add_input(model, "s", {"2"}, 8);
-  onnx::add_node(model, "StringNormalizer", {"s"}, {"t"}, "words");
   onnx::add_output(model, "b");
-  onnx::add_output(model, "t");
   onnx::set_type(*model.mutable_graph()->add_value_info(), "b", {"1", "4", "8", "8"}, 11);
   const auto found = look(model);
   ASSERT_TRUE(found) << found.error().text();
@@ -72,7 +69,6 @@ TEST(PreflightErrors, UnknownOperatorsDoNotHideTheOthers) {
   ASSERT_NE(find(found->problems, "Conv"), nullptr) << found->error().text();
   EXPECT_EQ(find(found->problems, "Conv")->reason, "Conv of float64 is not supported: use float32");
   EXPECT_THAT(find(found->problems, "Conv")->advice, HasSubstr("float32"));
-  ASSERT_NE(find(found->problems, "StringNormalizer"), nullptr) << found->error().text();
 }
 
 TEST(PreflightErrors, GoesOnBehindValuesOfUnknownType) {
@@ -83,14 +79,16 @@ TEST(PreflightErrors, GoesOnBehindValuesOfUnknownType) {
   onnx::add_node(model, "Conv", {"a", "w"}, {"b"}, "conv");
   onnx::add_node(model, "Add", {"b", "x"}, {"c"}, "add");
   onnx::add_node(model, "Sparkle", {"c"}, {"d"}, "last");
-  onnx::add_input(model, "s", {"2"}, 8);
-  onnx::add_node(model, "StringNormalizer", {"s"}, {"t"}, "words");
+  onnx::add_input(model, "s", {"1", "4", "8", "8"}, 11);
+  onnx::add_input(model, "v", {"4", "4", "1", "1"}, 11);
+  onnx::add_node(model, "Conv", {"s", "v"}, {"t"}, "doubles");
   onnx::add_output(model, "d");
   onnx::add_output(model, "t");
   const auto found = look(model);
   ASSERT_TRUE(found) << found.error().text();
-  for (const char* op : {"Frobnicate", "Sparkle", "StringNormalizer"})
-    EXPECT_NE(find(found->problems, op), nullptr) << op << " is not in " << found->error().text() << found->unseen;
+  for (const char* op : {"Frobnicate", "Sparkle", "Conv"})
+    ASSERT_NE(find(found->problems, op), nullptr) << op << " is not in " << found->error().text() << found->unseen;
+  EXPECT_THAT(find(found->problems, "Conv")->nodes, ElementsAre("doubles"));
 }
 
 TEST(PreflightErrors, QuantisedOperatorsAreTakenApartAndNoProblem) {
@@ -159,6 +157,22 @@ TEST(PreflightErrors, TargetsAreToldApart) {
   EXPECT_THAT(found->forecasts[1].problems[0].reason, HasSubstr("precision int8"));
   options.targets = {"rtx_4091"};
   EXPECT_EQ(look(model, options).error().code, Code::kNotFound);
+}
+
+TEST(PreflightErrors, StringsAreForCpus) {
+  auto model = onnx::make_model();
+  onnx::add_input(model, "s", {"2"}, 8);
+  onnx::add_node(model, "StringNormalizer", {"s"}, {"t"}, "words");
+  onnx::add_output(model, "t");
+  const auto found = look(model);
+  ASSERT_TRUE(found) << found.error().text();
+  EXPECT_TRUE(found->supported()) << found->error().text();
+  PreflightOptions options;
+  options.targets = {"sm_80"};
+  const auto gpu = look(model, options);
+  ASSERT_TRUE(gpu) << gpu.error().text();
+  EXPECT_FALSE(gpu->supported());
+  EXPECT_THAT(gpu->error().message, HasSubstr("input 's' is string[2]: engines for GPUs take and give numbers only"));
 }
 
 TEST(Preflight, SizesAreAssumedWhereTheModelLeavesThemOpen) {
