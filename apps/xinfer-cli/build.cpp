@@ -20,7 +20,7 @@ namespace {
 
 struct Options {
   std::string onnx, output, key, cache, report;
-  std::vector<std::string> targets{"host"}, shapes, values, disabled_passes;
+  std::vector<std::string> targets{"host"}, shapes, profiles, values, disabled_passes;
   bool no_verify = false, is_unsigned = false, no_cache = false;
   compiler::BuildOptions build;
 };
@@ -32,6 +32,7 @@ void print_report(const compiler::Report& report, const std::string& path, doubl
       path, report.toolchain, report.target, report.launches, report.kernels,
       static_cast<double>(report.weight_bytes) / 1e6, static_cast<double>(report.arena_bytes) / 1e6, report.flops / 1e9,
       seconds);
+  for (const std::string& note : report.notes) fmt::print("{}\n", note);
   const auto& verification = report.verification;
   if (!verification.ran) {
     fmt::print("{}\n", verification.reason);
@@ -87,7 +88,18 @@ base::Result<nlohmann::ordered_json> build_one(Options& options, const std::stri
 base::Result<int> build(Options options, bool json) {
   options.build.empty_inputs = take_empty_inputs(options.shapes);
   XI_TRY(options.build.input_ranges, parse_range_options(options.shapes));
+  for (const std::string& profile : options.profiles) {
+    std::vector<std::string> inputs;
+    for (std::size_t begin = 0; begin <= profile.size();) {
+      const std::size_t end = std::min(profile.find(';', begin), profile.size());
+      inputs.push_back(profile.substr(begin, end - begin));
+      begin = end + 1;
+    }
+    XI_TRY(auto ranges, parse_range_options(inputs, "--profile"));
+    options.build.profiles.push_back(std::move(ranges));
+  }
   XI_TRY(options.build.input_values, read_named_tensors(options.values));
+  options.build.command = fmt::format("xinfer-cli build --onnx {} -o {}", options.onnx, options.output);
   options.build.verify = !options.no_verify;
   options.build.disabled_passes.insert(options.disabled_passes.begin(), options.disabled_passes.end());
   if (!options.no_cache)
@@ -135,6 +147,12 @@ void add_build_command(CLI::App& app, Invocation& invocation) {
   command->add_option("--precision", build_options.precision, "fp32, fp16, bf16 or int8")->capture_default_str();
   command->add_option("--shape", options->shapes, "Sizes of an input, image=1x3x224x224; minimum:optimum:maximum for one engine of many sizes, "
                       "image=1:1:8x3x224x224. A sequence takes one for each element, x[0]=2x3; x=none: there is nothing in it")
+      ->type_name("NAME=SIZES")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--profile", options->profiles,
+                   "Sizes or narrower ranges inside of --shape that the engine gets kernels of their own for, image=1x3x224x224; "
+                   "several inputs with ';' between them. May be repeated: the first that fits runs")
       ->type_name("NAME=SIZES")
       ->allow_extra_args(false);
   command

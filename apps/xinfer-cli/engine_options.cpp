@@ -82,12 +82,12 @@ std::set<std::string> take_empty_inputs(std::vector<std::string>& texts) {
   return names;
 }
 
-base::Result<std::map<std::string, std::vector<tensor::Symbol>>> parse_range_options(const std::vector<std::string>& texts) {
+base::Result<std::map<std::string, std::vector<tensor::Symbol>>> parse_range_options(const std::vector<std::string>& texts, std::string_view option) {
   std::map<std::string, std::vector<tensor::Symbol>> ranges;
   for (const auto& text : texts) {
     auto equals = text.rfind('=');
     if (equals == std::string::npos || equals == 0)
-      return fail(Code::kInvalidArgument, "--shape {}: NAME=SIZExSIZE is needed, as in image=1x3x224x224 or image=1:1:8x3x224x224", text);
+      return fail(Code::kInvalidArgument, "{} {}: NAME=SIZExSIZE is needed, as in image=1x3x224x224 or image=1:1:8x3x224x224", option, text);
     const std::string_view sizes = std::string_view(text).substr(equals + 1);
     std::vector<std::string_view> parts;
     if (sizes != "scalar" && !sizes.empty())
@@ -100,7 +100,7 @@ base::Result<std::map<std::string, std::vector<tensor::Symbol>>> parse_range_opt
     for (std::size_t i = 0; i < parts.size(); ++i) {
       const auto range = tensor::parse_range(parts[i], i, parts.size());
       if (!range)
-        return fail(Code::kInvalidArgument, "--shape {}: '{}' is no list of sizes like 1x3x224x224, ranges like 1:1:8x3x224x224 or names like Nx3x224x224", text, sizes);
+        return fail(Code::kInvalidArgument, "{} {}: '{}' is no list of sizes like 1x3x224x224, ranges like 1:1:8x3x224x224 or names like Nx3x224x224", option, text, sizes);
       dims.push_back(*range);
     }
   }

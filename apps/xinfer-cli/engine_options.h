@@ -5,6 +5,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -28,9 +29,9 @@ struct TrustOptions {
 /// Takes "x=none" out of the list, for sequences and optionals that hold nothing.
 std::set<std::string> take_empty_inputs(std::vector<std::string>& texts);
 /// "image=1:4:8x3xHxW" to a range of each dimension by input name: a size, minimum:optimum:maximum, or a letter for the
-/// default range under that name.
+/// default range under that name. Errors name the `option`.
 [[nodiscard]] base::Result<std::map<std::string, std::vector<tensor::Symbol>>> parse_range_options(
-    const std::vector<std::string>& texts);
+    const std::vector<std::string>& texts, std::string_view option = "--shape");
 /// "image=1x3x224x224" to a shape by name.
 [[nodiscard]] base::Result<std::map<std::string, tensor::Shape>> parse_shape_options(
     const std::vector<std::string>& texts);

@@ -88,11 +88,26 @@ std::string verification_of(const engine::Engine& engine) {
   return fmt::format("on {}: largest error {:.3g}", verification.value("device", "the build's machine"), largest);
 }
 
+double flops_of(const engine::Plan& plan) {
+  double flops = 0;
+  for (const auto& launch : plan.launches) flops += launch.flops;
+  return flops;
+}
+
+Json profiles_of(const engine::Plan& plan) {
+  Json list = Json::array();
+  for (const auto& profile : plan.profiles)
+    list.push_back({{"inputs", to_json(profile, profile.inputs)},
+                    {"outputs", to_json(profile, profile.outputs)},
+                    {"launches", profile.launches.size()},
+                    {"flops", flops_of(profile)},
+                    {"arena_bytes", profile.arena_bytes}});
+  return list;
+}
+
 Json describe(const engine::Engine& engine) {
   const auto& manifest = engine.manifest();
   const auto& plan = engine.plan();
-  double flops = 0;
-  for (const auto& launch : plan.launches) flops += launch.flops;
   return {{"model", manifest.model_name},
           {"model_digest", manifest.model_digest},
           {"licence", manifest.licence},
@@ -109,9 +124,10 @@ Json describe(const engine::Engine& engine) {
           {"arena_bytes", plan.arena_bytes},
           {"kernels", plan.kernels.size()},
           {"launches", plan.launches.size()},
-          {"flops", flops},
+          {"flops", flops_of(plan)},
           {"inputs", to_json(plan, plan.inputs)},
           {"outputs", to_json(plan, plan.outputs)},
+          {"profiles", profiles_of(plan)},
           {"metadata", embedded(manifest.metadata)},
           {"report", embedded(manifest.report)}};
 }
@@ -172,11 +188,15 @@ void print_launches(const compiler::LaunchGraph& graph, const engine::Plan& plan
   }
 }
 
+// Of a profile: what the report says is of the engine's own plan.
+void print_profile_launches(const engine::Plan& profile) {
+  for (std::size_t i = 0; i < profile.launches.size(); ++i)
+    fmt::print("\n{:4}  {}\n      kernel   {}\n", i, profile.launches[i].name, profile.launches[i].choice);
+}
+
 void print(const engine::Engine& engine, bool launches) {
   const auto& manifest = engine.manifest();
   const auto& plan = engine.plan();
-  double flops = 0;
-  for (const auto& launch : plan.launches) flops += launch.flops;
   auto line = [](std::string_view label, const std::string& value) {
     if (!value.empty()) fmt::print("{:<14}{}\n", label, value);
   };
@@ -194,7 +214,7 @@ void print(const engine::Engine& engine, bool launches) {
   line("file", fmt::format("format {}, {} bytes: code {}, weights {}", engine.format_version(), engine.file_bytes(),
                            engine.code().size(), engine.weights().size()));
   line("plan", fmt::format("{} launches of {} kernels, {:.3f} GFLOP, arena {} bytes", plan.launches.size(),
-                           plan.kernels.size(), flops / 1e9, plan.arena_bytes));
+                           plan.kernels.size(), flops_of(plan) / 1e9, plan.arena_bytes));
   line("kernels", kinds_of(plan));
   const auto graph = compiler::make_launch_graph(plan, manifest.report);
   line("memory plan", fmt::format("values of {} bytes share an arena of {}", unshared_bytes(graph), plan.arena_bytes));
@@ -203,6 +223,12 @@ void print(const engine::Engine& engine, bool launches) {
   for (const auto& output : plan.outputs)
     line("output", fmt::format("{} {} {}", output.name, tensor::name(output.dtype), ranged_shape(plan, output)));
   if (launches) print_launches(graph, plan);
+  for (const auto& profile : plan.profiles) {
+    std::string sizes;
+    for (const auto& input : profile.inputs) sizes += fmt::format("{}{} {}", sizes.empty() ? "" : ", ", input.name, ranged_shape(profile, input));
+    line("profile", fmt::format("{}: {} launches, {:.3f} GFLOP, arena {} bytes", sizes, profile.launches.size(), flops_of(profile) / 1e9, profile.arena_bytes));
+    if (launches) print_profile_launches(profile);
+  }
 }
 
 base::Result<int> inspect(const Options& options, bool json) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "codegen/cpu/compile.h"
 #include "codegen/cuda/compile.h"
 #include "compiler/open_sizes.h"
+#include "compiler/profile.h"
 #include "compiler/report.h"
 #include "compiler/tune.h"
 #include "compiler/verify_engine.h"
@@ -24,6 +26,7 @@
 #include "passes/shape_inputs.h"
 #include "schedule/schedule.h"
 #include "target/registry.h"
+#include "tensor/range.h"
 
 namespace xinfer::compiler {
 namespace {
@@ -49,6 +52,31 @@ Result<void> require_positive_sizes(const ir::Graph& graph) {
   return {};
 }
 
+// Models that are written for one size say so in the shapes that they reshape to.
+Result<void> require_whole_reshapes(const ir::Graph& graph) {
+  std::map<std::string, tensor::Symbol> symbols;  // of the inputs
+  for (ir::ValueId id : graph.inputs)
+    if (const auto& dims = graph.value(id).type.dims)
+      for (const ir::Dim& dim : *dims)
+        for (const tensor::Symbol& symbol : dim.formula.symbols()) symbols.emplace(symbol.name, symbol);
+  for (const ir::Node& node : graph.nodes) {
+    if (node.op != "Reshape") continue;
+    const ir::ValueType &from = graph.value(node.inputs[0]).type, &to = graph.value(node.outputs[0]).type;
+    if (!from.is_known() || !to.is_known()) continue;
+    const tensor::Size missing = tensor::num_elements(from.sizes()) - tensor::num_elements(to.sizes());
+    const auto all = missing.symbols();
+    if (!std::ranges::all_of(all, [&](const tensor::Symbol& symbol) { return symbols.contains(symbol.name); })) continue;
+    for (auto end : {&tensor::Symbol::min, &tensor::Symbol::max}) {
+      if (missing.evaluate([&](const std::string& name) { return symbols.at(name).*end; }) == 0) continue;
+      std::string where;
+      for (const tensor::Symbol& symbol : all) where += fmt::format("{}{}={}", where.empty() ? "" : ", ", symbol.name, symbol.*end);
+      return fail(Code::kUnsupported, "'{}' is reshaped from {} to {}, which is not possible with {}: the model is written for fixed sizes there", graph.value(node.outputs[0]).name,
+                  ir::to_string(from), ir::to_string(to), where);
+    }
+  }
+  return {};
+}
+
 Result<void> refuse_strings(const ir::Graph& graph) {
   for (const auto* list : {&graph.inputs, &graph.outputs})
     for (ir::ValueId id : *list)
@@ -66,7 +94,19 @@ Result<void> refuse_integer_products(const ir::Graph& graph) {
   return {};
 }
 
-Result<void> require_bounded_inputs(const ir::Graph& graph) {
+std::string text_of(const std::vector<tensor::Symbol>& sizes) {
+  std::vector<std::string> texts;
+  for (const tensor::Symbol& size : sizes) texts.push_back(tensor::format_range(size));
+  return fmt::format("{}", fmt::join(texts, "x"));
+}
+
+// As a word of a command line.
+std::string quoted(const std::string& word) {
+  const bool plain = std::ranges::all_of(word, [](unsigned char c) { return std::isalnum(c) || std::string_view("_-./:,").contains(static_cast<char>(c)); });
+  return plain ? word : "'" + word + "'";
+}
+
+Result<void> require_bounded_inputs(const ir::Graph& graph, const std::string& command) {
   std::string problems, options;
   std::string_view lists;
   for (ir::ValueId id : graph.inputs) {
@@ -75,13 +115,30 @@ Result<void> require_bounded_inputs(const ir::Graph& graph) {
     if (tensor && is_bounded(value.type)) continue;
     problems += fmt::format("{}'{}' is {}", problems.empty() ? "" : ", ", value.name, ir::to_string(value.type));
     const bool sequence = value.type.kind == ir::ValueType::Kind::kSequence;
-    options += fmt::format(" --shape {}={}", sequence ? ir::element_name(value.name, 0) : value.name, example_shape(value.type));
+    options += fmt::format(" --shape {}={}", quoted(sequence ? ir::element_name(value.name, 0) : value.name), example_shape(value.type));
     if (!tensor)
       lists = " (a sequence takes one for each of its elements, x[0], x[1], …; an optional one for the tensor that it holds, or as a sequence; "
               "either x=none where there is nothing in it)";
   }
   if (problems.empty()) return {};
-  return fail(Code::kInvalidArgument, "sizes of inputs are not fixed: input {}. Give each a size or a range minimum:optimum:maximum, for example:{}{}", problems, options, lists);
+  return fail(Code::kInvalidArgument, "sizes of inputs are not fixed: input {}. Give each a size or a range minimum:optimum:maximum, for example:{}{}{}", problems,
+              command.empty() ? "" : "\n  " + command, options, lists);
+}
+
+// A range for the batch of every input whose other sizes are numbers; nothing where that leaves sizes open.
+Ranges default_batches(const ir::Graph& graph, std::int64_t most) {
+  Ranges ranges;
+  for (ir::ValueId id : graph.inputs) {
+    const ir::Value& value = graph.value(id);
+    if (value.type.kind != ir::ValueType::Kind::kTensor || !value.type.dims) return {};
+    if (is_bounded(value.type)) continue;
+    const auto& dims = *value.type.dims;
+    if (dims.size() < 2 || !std::ranges::all_of(dims.begin() + 1, dims.end(), &ir::Dim::is_static)) return {};
+    std::vector<tensor::Symbol>& sizes = ranges[value.name];
+    for (const ir::Dim& dim : dims) sizes.push_back({.name = {}, .min = dim.value, .opt = dim.value, .max = dim.value});
+    sizes[0].min = sizes[0].opt = 1, sizes[0].max = most;
+  }
+  return ranges;
 }
 
 Result<void> require_known_shapes(const ir::Graph& graph) {
@@ -106,28 +163,17 @@ Result<void> require_tensor_outputs(const ir::Graph& graph) {
 
 class Build {
  public:
-  Build(const std::filesystem::path& path, const BuildOptions& options) : path_(path), options_(options) {}
+  Build(const std::filesystem::path& path, const BuildOptions& options) : path_(path), options_(options), ranges_(options.input_ranges) {}
 
   Result<BuildOutput> run() {
-    XI_CHECK(choose_target());
-    XI_TRY(ir::Graph original, import());
-    ir::Graph graph = original;
-    XI_CHECK(run_passes(graph));
-    // Sizes that fit together only in certain multiples: the smallest is found by trying.
-    while (has_open_size(graph) && multiple_ < kMaxMultiple) {
-      multiple_ *= 2;
-      XI_TRY(original, import());
-      graph = original;
-      XI_CHECK(run_passes(graph));
-    }
-    XI_TRY(schedule::Schedule schedule, make_schedule(graph));
-    XI_TRY(std::string code, compile(schedule));
-    engine::Contents contents = assemble(std::move(schedule), std::move(code));
-    XI_CHECK(verify(original, contents));
-    BuildOutput output;
-    XI_CHECK(write(contents, output));
-    output.report = std::move(report_);
-    return output;
+    auto output = build();
+    if (output || !batch_assumed_ || output.error().code != Code::kUnsupported) return output;
+    // Some models are written for one batch although they declare it open.
+    max_batch_ = 1, multiple_ = 1;
+    ranges_ = options_.input_ranges;
+    report_ = {};
+    report_.notes.push_back("not built for other batches than 1: " + output.error().text());
+    return build();
   }
 
   // Every contraction of the model's schedule, measured.
@@ -162,6 +208,56 @@ class Build {
   }
 
  private:
+  Result<BuildOutput> build() {
+    XI_CHECK(choose_target());
+    Model model;
+    XI_CHECK(read(model));
+    XI_TRY(schedule::Schedule schedule, make_schedule(model.graph));
+    std::vector<ir::Graph> originals;
+    originals.push_back(std::move(model.original));
+    XI_CHECK(add_profiles(schedule, originals));
+    XI_TRY(std::string code, compile(schedule));
+    engine::Contents contents = assemble(std::move(schedule), std::move(code));
+    XI_CHECK(verify(originals, contents));
+    BuildOutput output;
+    XI_CHECK(write(contents, output));
+    output.report = std::move(report_);
+    return output;
+  }
+
+  // As imported, and as it is to be scheduled.
+  struct Model {
+    ir::Graph original, graph;
+  };
+  Result<void> read(Model& model) {
+    XI_TRY(model.original, import());
+    model.graph = model.original;
+    XI_CHECK(run_passes(model.graph));
+    // Sizes that fit together only in certain multiples: the smallest is found by trying.
+    while (has_open_size(model.graph) && multiple_ < kMaxMultiple) {
+      multiple_ *= 2;
+      XI_TRY(model.original, import());
+      model.graph = model.original;
+      XI_CHECK(run_passes(model.graph));
+    }
+    return {};
+  }
+
+  // `originals`: the model with the engine's ranges, behind which those of the profiles go.
+  Result<void> add_profiles(schedule::Schedule& schedule, std::vector<ir::Graph>& originals) {
+    if (!options_.profiles.empty() && !row_->isa) return fail(Code::kUnsupported, "{}: engines for GPUs have no profiles: build one for each size", row_->name);
+    for (const Ranges& given : options_.profiles) {
+      XI_TRY(ranges_, complete_profile(originals.front(), given));
+      Model model;
+      XI_CHECK(read(model));
+      XI_TRY(schedule::Schedule profile, make_schedule(model.graph));
+      schedule::add_profile(schedule, std::move(profile));
+      originals.push_back(std::move(model.original));
+    }
+    note_schedule(schedule);
+    return {};
+  }
+
   Result<void> begin(std::string_view stage) {
     if (options_.cancelled && options_.cancelled()) return fail(Code::kCancelled, "cancelled before stage {}", stage);
     stage_ = stage;
@@ -203,12 +299,21 @@ class Build {
     XI_TRY(report_.model_digest, base::sha256_file(path_));
     onnx::ImportOptions import_options;
     import_options.input_shapes = options_.input_shapes;
-    import_options.input_ranges = options_.input_ranges;
+    import_options.input_ranges = ranges_;
     import_options.empty_inputs = options_.empty_inputs;
     import_options.multiple = multiple_;
     import_options.input_values = options_.input_values;
     XI_TRY(ir::Graph graph, onnx::import_model(path_, import_options));
-    XI_CHECK(require_bounded_inputs(graph));
+    if (auto batches = row_->isa ? default_batches(graph, max_batch_) : Ranges(); !batches.empty()) {
+      for (auto& [name, sizes] : batches) {
+        batch_assumed_ = true;
+        report_.notes.push_back(fmt::format("'{}' takes what it would with --shape {}={}", name, quoted(name), text_of(sizes)));
+        ranges_[name] = std::move(sizes);
+      }
+      import_options.input_ranges = ranges_;
+      XI_TRY(graph, onnx::import_model(path_, import_options));
+    }
+    XI_CHECK(require_bounded_inputs(graph, options_.command));
     if (row_->gpu) XI_CHECK(refuse_strings(graph));
     if (precision() != tensor::DType::kFloat32) XI_CHECK(refuse_integer_products(graph));
     report_.nodes_imported = graph.nodes.size();
@@ -235,6 +340,7 @@ class Build {
       if (run.changed) slow.push_back(fmt::format("{} {:.0f} ms", run.name, run.milliseconds));
     XI_CHECK(require_known_shapes(graph));
     XI_CHECK(require_positive_sizes(graph));
+    XI_CHECK(require_whole_reshapes(graph));
     XI_CHECK(require_tensor_outputs(graph));
     report_.nodes_scheduled = graph.nodes.size();
     end(fmt::format("{} nodes; {}", graph.nodes.size(), fmt::join(slow, ", ")));
@@ -256,15 +362,19 @@ class Build {
     XI_CHECK(begin("schedule"));
     XI_TRY(schedule::Schedule schedule, row_->isa ? schedule::make_schedule(graph, *row_->isa, {options_.max_threads})
                                                   : schedule::make_schedule(graph, *row_->gpu, gpu_options()));
+    end(fmt::format("{} kernels, {} launches", schedule.kernels.size(), schedule.plan.launches.size()));
+    return schedule;
+  }
+
+  void note_schedule(const schedule::Schedule& schedule) {
     report_.kernels = schedule.kernels.size();
     report_.launches = schedule.plan.launches.size();
     report_.weight_bytes = schedule.weights.size();
     report_.arena_bytes = schedule.plan.arena_bytes;
+    for (const engine::Plan& profile : schedule.plan.profiles) report_.arena_bytes = std::max(report_.arena_bytes, profile.arena_bytes);
     for (const engine::Launch& launch : schedule.plan.launches) report_.flops += launch.flops;
     for (const schedule::LaunchNote& note : schedule.notes) report_.launch_list.push_back({note.outputs, note.values});
     for (const auto& kernel : schedule.kernels) report_.kernel_reasons.push_back(kernel.why);
-    end(fmt::format("{} kernels, {} launches", report_.kernels, report_.launches));
-    return schedule;
   }
 
   schedule::GpuOptions gpu_options() const {
@@ -341,7 +451,7 @@ class Build {
     return contents;
   }
 
-  Result<void> verify(const ir::Graph& original, const engine::Contents& contents) {
+  Result<void> verify(const std::vector<ir::Graph>& originals, const engine::Contents& contents) {
     if (!options_.verify) {
       report_.verification.reason = "not verified: not asked for";
       return {};
@@ -350,7 +460,11 @@ class Build {
     engine::Trust own;
     own.allow_unsigned = true;
     XI_TRY(auto engine, engine::open_bytes(engine::write(contents, {}), own));
-    XI_TRY(report_.verification, verify_engine(original, std::move(engine)));
+    XI_TRY(report_.verification, verify_engine(originals.front(), engine));
+    for (std::size_t i = 1; i < originals.size() && report_.verification.ran; ++i) {
+      XI_TRY(const Verification of_profile, verify_engine(originals[i], engine));
+      for (std::size_t k = 0; k < of_profile.outputs.size(); ++k) merge(report_.verification.outputs[k], of_profile.outputs[k]);
+    }
     const Verification& verification = report_.verification;
     for (const Verification::Output& output : verification.outputs)
       if (!output.matches)
@@ -373,6 +487,9 @@ class Build {
 
   const std::filesystem::path& path_;
   const BuildOptions& options_;
+  Ranges ranges_;  // given, or of batches by default; then those of a profile
+  bool batch_assumed_ = false;
+  std::int64_t max_batch_ = 8;  // of those
   Report report_;
   std::optional<HardwareTarget> target_;
   const target::TargetInfo* row_ = nullptr;

@@ -21,8 +21,14 @@ struct BuildOptions {
   std::string precision = "fp32";  // used when `target` carries none
   std::map<std::string, tensor::Shape> input_shapes;  // sizes for symbolic dimensions, by input name
   /// The same with a range for each dimension (onnx::ImportOptions): one engine serves all sizes in it.
+  /// An input that has neither, and whose first size alone is open, takes 1 to 8 there (on CPUs), which is a batch nearly always.
   std::map<std::string, std::vector<tensor::Symbol>> input_ranges;
   std::set<std::string> empty_inputs;  // sequences without elements and optionals that hold nothing
+  /// Narrower ranges inside of those, which get plans of their own in the engine, the more special ones first. Of CPUs. Inputs
+  /// that one leaves out are as above, save sizes that they share with those that it has.
+  std::vector<std::map<std::string, std::vector<tensor::Symbol>>> profiles;
+  /// How the caller would build again, "xinfer-cli build --onnx a.onnx": errors that give options put it in front of them.
+  std::string command;
   /// Inputs whose value is fixed: they become constants, and the engine does not have them. For inputs that decide shapes
   /// or branches, which an engine of static shapes must know.
   std::map<std::string, tensor::Tensor> input_values;
@@ -84,6 +90,7 @@ struct Report {
   std::size_t kernels_compiled = 0;  // files that the cache did not have
   std::uint64_t weight_bytes = 0, arena_bytes = 0, code_bytes = 0, engine_bytes = 0;
   double flops = 0;
+  std::vector<std::string> notes;  // what was decided for want of an option, and the option
   Verification verification;
 };
 

@@ -62,6 +62,7 @@ std::string to_json(const Report& report) {
   Json json = facts(report);
   json["engine_bytes"] = report.engine_bytes;
   json["kernels_compiled"] = report.kernels_compiled;
+  json["notes"] = report.notes;
   json["stages"] = Json::array();
   for (const Report::Stage& stage : report.stages)
     json["stages"].push_back({{"name", stage.name}, {"milliseconds", stage.milliseconds}, {"detail", stage.detail}});

@@ -198,7 +198,8 @@ std::vector<Point> points_of(const ir::Graph& graph) {
   return points;
 }
 
-// Keeps the worse of two comparisons of one output.
+}  // namespace
+
 void merge(Verification::Output& into, const Verification::Output& other) {
   if (into.matches && !other.matches) into.name = other.name;
   into.matches = into.matches && other.matches;
@@ -206,8 +207,6 @@ void merge(Verification::Output& into, const Verification::Output& other) {
   into.max_rel_error = std::max(into.max_rel_error, other.max_rel_error);
   into.cosine = std::min(into.cosine, other.cosine);
 }
-
-}  // namespace
 
 Result<Verification> verify_engine(const ir::Graph& original, std::shared_ptr<const engine::Engine> engine) {
   const engine::Manifest manifest = engine->manifest();

@@ -26,4 +26,7 @@ enum class Exactness { kFull, kFloat16, kBfloat16, kQuantised };
 Verification::Output compare(std::string name, const tensor::Tensor& actual, const tensor::Tensor& expected,
                              Exactness exactness = Exactness::kFull);
 
+/// Keeps the worse of two comparisons of one output.
+void merge(Verification::Output& into, const Verification::Output& other);
+
 }  // namespace xinfer::compiler

@@ -1,6 +1,7 @@
 // The plan's own consistency: a signed engine from a faulty builder must not make the runtime touch foreign memory.
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "engine/engine.h"
 #include "tensor/text.h"
@@ -99,7 +100,10 @@ base::Result<std::uint64_t> capacity_bytes(const Plan& plan, const TensorInfo& i
   return capacity(plan, info, "tensor");
 }
 
-base::Result<void> check(const Plan& plan, std::uint64_t code_bytes, std::uint64_t weights_bytes) {
+namespace {
+
+// A plan whose launches call `kernels`.
+base::Result<void> check_launches(const Plan& plan, const std::vector<Kernel>& kernels, std::uint64_t weights_bytes) {
   Extents extents{plan.arena_bytes, weights_bytes, {}, {}};
   for (const auto& symbol : plan.symbols)
     if (symbol.name != tensor::symbol_name(symbol.name) || symbol.min < 0 || symbol.min > symbol.max || symbol.max > kMaxElements)
@@ -113,15 +117,12 @@ base::Result<void> check(const Plan& plan, std::uint64_t code_bytes, std::uint64
     extents.outputs.push_back(bytes);
   }
   const bool strings = std::ranges::any_of(plan.inputs, is_string) || std::ranges::any_of(plan.outputs, is_string);
-  for (const auto& kernel : plan.kernels)
-    if (kernel.code_offset >= code_bytes || kernel.code_bytes > code_bytes - kernel.code_offset)
-      return fail(Code::kCorrupt, "kernel {} lies outside of the code section", kernel.symbol);
   for (std::size_t i = 0; i < plan.launches.size(); ++i) {
     const Launch& launch = plan.launches[i];
     std::string where = fmt::format("launch {} ({})", i, launch.name);
-    if (launch.kernel >= plan.kernels.size())
+    if (launch.kernel >= kernels.size())
       return std::unexpected(base::Error{Code::kCorrupt, "calls a kernel that does not exist", where});
-    if (auto ok = check_grid(launch.grid, plan.kernels[launch.kernel].code_bytes > 0, strings || takes_text(launch)); !ok)
+    if (auto ok = check_grid(launch.grid, kernels[launch.kernel].code_bytes > 0, strings || takes_text(launch)); !ok)
       return std::unexpected(std::move(ok).error().in(where));
     if (launch.num_tasks < 0 || launch.num_tasks > std::numeric_limits<std::uint32_t>::max())
       return std::unexpected(base::Error{Code::kCorrupt, "has an impossible number of tasks", where});
@@ -134,6 +135,37 @@ base::Result<void> check(const Plan& plan, std::uint64_t code_bytes, std::uint64
         return std::unexpected(std::move(ok).error().in(fmt::format("{}, argument {}", where, k)));
     for (const TiledMatrix& matrix : launch.tiled)
       if (auto ok = check_tiled(matrix, launch); !ok) return std::unexpected(std::move(ok).error().in(where));
+  }
+  return {};
+}
+
+// A profile takes and gives what its plan does, in buffers made for that one.
+base::Result<void> check_profile(const Plan& plan, const Plan& profile) {
+  if (!profile.kernels.empty() || !profile.profiles.empty()) return fail(Code::kCorrupt, "a profile has kernels or profiles of its own");
+  for (auto [ours, theirs] : {std::pair(&profile.inputs, &plan.inputs), std::pair(&profile.outputs, &plan.outputs)}) {
+    if (ours->size() != theirs->size()) return fail(Code::kCorrupt, "a profile has other inputs or outputs than the engine");
+    for (std::size_t i = 0; i < ours->size(); ++i) {
+      const TensorInfo &a = (*ours)[i], &b = (*theirs)[i];
+      if (a.name != b.name || a.dtype != b.dtype || a.shape.size() != b.shape.size())
+        return fail(Code::kCorrupt, "a profile has '{}' where the engine has '{}'", a.name, b.name);
+      XI_TRY(const std::uint64_t needed, capacity(profile, a, "profile's"));
+      XI_TRY(const std::uint64_t there, capacity(plan, b, "engine's"));
+      if (needed > there) return fail(Code::kCorrupt, "'{}' is larger in a profile than in the engine", a.name);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+base::Result<void> check(const Plan& plan, std::uint64_t code_bytes, std::uint64_t weights_bytes) {
+  for (const auto& kernel : plan.kernels)
+    if (kernel.code_offset >= code_bytes || kernel.code_bytes > code_bytes - kernel.code_offset)
+      return fail(Code::kCorrupt, "kernel {} lies outside of the code section", kernel.symbol);
+  XI_CHECK(check_launches(plan, plan.kernels, weights_bytes));
+  for (const Plan& profile : plan.profiles) {
+    XI_CHECK(check_profile(plan, profile));
+    XI_CHECK(check_launches(profile, plan.kernels, weights_bytes));
   }
   return {};
 }

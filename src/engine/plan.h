@@ -98,6 +98,9 @@ struct Plan {
   std::uint64_t scratch_bytes = 0;  // largest of the launches
   std::vector<Kernel> kernels;
   std::vector<Launch> launches;  // in order; each starts when the one before has finished
+  /// Plans of the same model for narrower ranges, which take over where all inputs lie in them; the first that fits runs. Their
+  /// launches call the kernels above; they have neither kernels nor profiles of their own.
+  std::vector<Plan> profiles;
 };
 
 }  // namespace xinfer::engine

@@ -25,6 +25,38 @@ Offsets<format::TensorInfo> write_infos(flatbuffers::FlatBufferBuilder& builder,
   return offsets;
 }
 
+Offsets<format::Symbol> write_symbols(flatbuffers::FlatBufferBuilder& builder, const Plan& plan) {
+  Offsets<format::Symbol> symbols;
+  for (const auto& symbol : plan.symbols)
+    symbols.push_back(format::CreateSymbol(builder, builder.CreateString(symbol.name), symbol.max, symbol.min, symbol.opt));
+  return symbols;
+}
+
+Offsets<format::Launch> write_launches(flatbuffers::FlatBufferBuilder& builder, const Plan& plan) {
+  Offsets<format::Launch> launches;
+  for (const auto& launch : plan.launches) {
+    std::vector<format::Buffer> arguments;
+    for (const auto& ref : launch.arguments)
+      arguments.emplace_back(static_cast<std::uint8_t>(ref.space), ref.index, ref.offset, ref.bytes);
+    auto buffers = builder.CreateVectorOfStructs(arguments);
+    auto name = builder.CreateString(launch.name), choice = builder.CreateString(launch.choice);
+    flatbuffers::Offset<flatbuffers::String> tasks;
+    if (!launch.tasks.empty()) tasks = builder.CreateString(launch.tasks);
+    flatbuffers::Offset<flatbuffers::Vector<const format::TiledMatrix*>> tiled;
+    if (!launch.tiled.empty()) {
+      std::vector<format::TiledMatrix> matrices;
+      for (const auto& m : launch.tiled) matrices.emplace_back(m.argument, m.tile_rows, m.rows, m.columns);
+      tiled = builder.CreateVectorOfStructs(matrices);
+    }
+    const Grid& grid = launch.grid;
+    const format::Grid stored(grid.blocks, grid.threads, grid.cluster, grid.shared_bytes, grid.overlaps);
+    launches.push_back(format::CreateLaunch(builder, launch.kernel, buffers, launch.num_tasks, launch.scratch_bytes,
+                                            name, choice, launch.flops, launch.bytes,
+                                            grid.blocks > 0 ? &stored : nullptr, tasks, tiled));
+  }
+  return launches;
+}
+
 // Absent fields read as empty: the format only ever gains fields.
 std::string text(const flatbuffers::String* string) { return string ? string->str() : std::string(); }
 
@@ -58,6 +90,38 @@ bool read_infos(const flatbuffers::Vector<flatbuffers::Offset<format::TensorInfo
   return sound;
 }
 
+// What plans and their profiles have alike. False where an element is not aligned.
+template <class T>
+bool read_launches(const T& item, Plan& plan) {
+  plan.arena_bytes = item.arena_bytes();
+  plan.scratch_bytes = item.scratch_bytes();
+  each(item.symbols(),
+       [&](const format::Symbol& symbol) { plan.symbols.push_back({text(symbol.name()), symbol.max(), symbol.min(), symbol.opt()}); });
+  bool sound = true;
+  each(item.launches(), [&](const format::Launch& stored) {
+    Launch launch;
+    launch.kernel = stored.kernel();
+    sound = sound && is_aligned(stored.arguments());
+    if (sound && stored.arguments())
+      for (const auto* buffer : *stored.arguments())
+        launch.arguments.push_back(
+            {static_cast<BufferRef::Space>(buffer->space()), buffer->index(), buffer->offset(), buffer->bytes()});
+    launch.num_tasks = stored.num_tasks();
+    launch.scratch_bytes = stored.scratch_bytes();
+    launch.name = text(stored.name());
+    launch.choice = text(stored.choice());
+    launch.flops = stored.flops();
+    launch.bytes = stored.bytes();
+    if (const auto* grid = stored.grid())
+      launch.grid = {grid->blocks(), grid->threads(), grid->cluster(), grid->shared_bytes(), grid->overlaps()};
+    launch.tasks = text(stored.tasks());
+    if (stored.tiled())
+      for (const auto* m : *stored.tiled()) launch.tiled.push_back({m->argument(), m->rows(), m->columns(), m->tile_rows()});
+    plan.launches.push_back(std::move(launch));
+  });
+  return sound;
+}
+
 template <class T>
 base::Result<const T*> root(std::span<const std::byte> bytes, std::string_view section) {
   const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
@@ -85,38 +149,23 @@ std::string serialize_manifest(const Manifest& manifest, const Plan& plan) {
 
 std::string serialize_plan(const Plan& plan) {
   flatbuffers::FlatBufferBuilder builder;
-  Offsets<format::Symbol> symbols;
-  for (const auto& symbol : plan.symbols)
-    symbols.push_back(format::CreateSymbol(builder, builder.CreateString(symbol.name), symbol.max, symbol.min, symbol.opt));
   Offsets<format::Kernel> kernels;
   for (const auto& kernel : plan.kernels)
     kernels.push_back(format::CreateKernel(builder, builder.CreateString(kernel.symbol), kernel.code_offset, kernel.code_bytes));
-  Offsets<format::Launch> launches;
-  for (const auto& launch : plan.launches) {
-    std::vector<format::Buffer> arguments;
-    for (const auto& ref : launch.arguments)
-      arguments.emplace_back(static_cast<std::uint8_t>(ref.space), ref.index, ref.offset, ref.bytes);
-    auto buffers = builder.CreateVectorOfStructs(arguments);
-    auto name = builder.CreateString(launch.name), choice = builder.CreateString(launch.choice);
-    flatbuffers::Offset<flatbuffers::String> tasks;
-    if (!launch.tasks.empty()) tasks = builder.CreateString(launch.tasks);
-    flatbuffers::Offset<flatbuffers::Vector<const format::TiledMatrix*>> tiled;
-    if (!launch.tiled.empty()) {
-      std::vector<format::TiledMatrix> matrices;
-      for (const auto& m : launch.tiled) matrices.emplace_back(m.argument, m.tile_rows, m.rows, m.columns);
-      tiled = builder.CreateVectorOfStructs(matrices);
-    }
-    const Grid& grid = launch.grid;
-    const format::Grid stored(grid.blocks, grid.threads, grid.cluster, grid.shared_bytes, grid.overlaps);
-    launches.push_back(format::CreateLaunch(builder, launch.kernel, buffers, launch.num_tasks, launch.scratch_bytes,
-                                            name, choice, launch.flops, launch.bytes,
-                                            grid.blocks > 0 ? &stored : nullptr, tasks, tiled));
+  Offsets<format::Profile> profiles;
+  for (const Plan& profile : plan.profiles) {
+    auto inputs = builder.CreateVector(write_infos(builder, profile.inputs));
+    auto outputs = builder.CreateVector(write_infos(builder, profile.outputs));
+    auto symbols = builder.CreateVector(write_symbols(builder, profile));
+    auto launches = builder.CreateVector(write_launches(builder, profile));
+    profiles.push_back(format::CreateProfile(builder, inputs, outputs, profile.arena_bytes, profile.scratch_bytes, symbols, launches));
   }
-  auto symbol_vector = builder.CreateVector(symbols);
+  auto symbols = builder.CreateVector(write_symbols(builder, plan));
   auto kernel_vector = builder.CreateVector(kernels);
-  auto launch_vector = builder.CreateVector(launches);
-  builder.Finish(
-      format::CreatePlan(builder, plan.arena_bytes, plan.scratch_bytes, symbol_vector, kernel_vector, launch_vector));
+  auto launches = builder.CreateVector(write_launches(builder, plan));
+  flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<format::Profile>>> profile_vector;
+  if (!profiles.empty()) profile_vector = builder.CreateVector(profiles);
+  builder.Finish(format::CreatePlan(builder, plan.arena_bytes, plan.scratch_bytes, symbols, kernel_vector, launches, profile_vector));
   return take(builder);
 }
 
@@ -131,35 +180,15 @@ base::Result<void> parse_manifest(std::span<const std::byte> bytes, Manifest& ma
 
 base::Result<void> parse_plan(std::span<const std::byte> bytes, Plan& plan) {
   XI_TRY(const auto* section, root<format::Plan>(bytes, "plan"));
-  plan.arena_bytes = section->arena_bytes();
-  plan.scratch_bytes = section->scratch_bytes();
-  each(section->symbols(),
-       [&](const format::Symbol& item) { plan.symbols.push_back({text(item.name()), item.max(), item.min(), item.opt()}); });
   each(section->kernels(),
        [&](const format::Kernel& item) {
     plan.kernels.push_back({text(item.symbol()), item.code_offset(), item.code_bytes()});
   });
-  bool sound = true;
-  each(section->launches(), [&](const format::Launch& item) {
-    Launch launch;
-    launch.kernel = item.kernel();
-    sound = sound && is_aligned(item.arguments());
-    if (sound && item.arguments())
-      for (const auto* buffer : *item.arguments())
-        launch.arguments.push_back(
-            {static_cast<BufferRef::Space>(buffer->space()), buffer->index(), buffer->offset(), buffer->bytes()});
-    launch.num_tasks = item.num_tasks();
-    launch.scratch_bytes = item.scratch_bytes();
-    launch.name = text(item.name());
-    launch.choice = text(item.choice());
-    launch.flops = item.flops();
-    launch.bytes = item.bytes();
-    if (const auto* grid = item.grid())
-      launch.grid = {grid->blocks(), grid->threads(), grid->cluster(), grid->shared_bytes(), grid->overlaps()};
-    launch.tasks = text(item.tasks());
-    if (item.tiled())
-      for (const auto* m : *item.tiled()) launch.tiled.push_back({m->argument(), m->rows(), m->columns(), m->tile_rows()});
-    plan.launches.push_back(std::move(launch));
+  bool sound = read_launches(*section, plan);
+  each(section->profiles(), [&](const format::Profile& item) {
+    Plan& profile = plan.profiles.emplace_back();
+    const bool infos = read_infos(item.inputs(), profile.inputs) && read_infos(item.outputs(), profile.outputs);
+    sound = read_launches(item, profile) && infos && sound;
   });
   if (!sound) return malformed("plan");
   return {};

@@ -1,10 +1,14 @@
 // A kernel as text: what a template of forge or a loop nest hands to codegen.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 namespace xinfer::forge {
+
+/// The place of a symbol among the plan's: kernels read symbols[place].
+using SymbolPlace = std::function<std::size_t(const std::string& name)>;
 
 /// An argument that a GPU kernel reads in tiles with the copy engine (sm_90 and later): a dense matrix of 16-bit elements.
 /// Instead of a pointer the kernel gets its description, a CUtensorMap.

@@ -1,6 +1,6 @@
 // Before: If, Loop, Scan, sequences and optionals. After: If over a constant is its branch, If over data is both branches and
-// a Where, loops of known length are unrolled, sequences of known length are the values in them, also as graph outputs. What
-// stays is left to be refused by the back end.
+// a Where, loops of known length are unrolled, a loop that data may end earlier keeps its values from there on by Wheres,
+// sequences of known length are the values in them, also as graph outputs. What stays is left to be refused by the back end.
 #include <algorithm>
 
 #include "passes/fold_constants.h"
@@ -21,6 +21,7 @@ using tensor::Tensor;
 
 constexpr std::int64_t kMaxIterations = 4096;
 constexpr std::size_t kMaxUnrolledNodes = 50'000;
+constexpr std::size_t kMaxSelectedNodes = 5'000;  // of loops that data may end: what comes after their end is computed too
 constexpr int kMaxDepth = 16;
 
 class ControlFlow {
@@ -106,9 +107,17 @@ class ControlFlow {
       rewriter.rewind(mark);
       return false;
     }
+    XI_TRY(const ValueId condition, as_scalar(rewriter, node.inputs[0]));
     for (std::size_t i = 0; i < node.outputs.size() && i < a->size(); ++i)
-      if (node.outputs[i] != kNoValue) XI_CHECK(sequences_.select(rewriter, node.outputs[i], node.inputs[0], (*a)[i], (*b)[i]));
+      if (node.outputs[i] != kNoValue) XI_CHECK(sequences_.select(rewriter, node.outputs[i], condition, (*a)[i], (*b)[i]));
     return true;
+  }
+
+  // A condition may come as a tensor of one element, which would give its rank to what it chooses.
+  static Result<ValueId> as_scalar(Rewriter& rewriter, ValueId condition) {
+    const auto& dims = rewriter.type(condition).dims;
+    if (dims && dims->empty()) return condition;
+    return rewriter.add("Reshape", {condition, rewriter.add_int64s({})});
   }
 
   Result<bool> unroll_loop(Rewriter& rewriter, Node& node, const Visit& again) {
@@ -130,16 +139,35 @@ class ControlFlow {
     ValueId condition = node.inputs[1] == kNoValue ? rewriter.add_constant(std::move(yes)) : node.inputs[1];
     std::vector<ValueId> state(node.inputs.begin() + 2, node.inputs.end());
     std::vector<std::vector<ValueId>> scans(graph->outputs.size() - carried - 1);
+    ValueId running = kNoValue;  // whether the loop goes on, once data decides
     const std::size_t before = rewriter.mark();
     for (std::int64_t i = 0; i < trips; ++i) {
-      const Tensor* goes_on = rewriter.constant(condition);
-      if (goes_on == nullptr || i >= kMaxIterations || rewriter.mark() - before > kMaxUnrolledNodes) return false;
-      if (goes_on->as_int64(0) == 0) break;
+      if (i >= kMaxIterations || rewriter.mark() - before > (running == kNoValue ? kMaxUnrolledNodes : kMaxSelectedNodes)) return false;
+      if (const Tensor* goes_on = rewriter.constant(condition)) {
+        if (goes_on->as_int64(0) == 0) break;
+      } else {
+        // How many results a loop has collected would be a size that nothing counts.
+        if (!scans.empty() || node.inputs[0] == kNoValue) return false;
+        XI_TRY(condition, as_scalar(rewriter, condition));
+        if (running != kNoValue) {
+          XI_TRY(condition, rewriter.add("And", {running, condition}));
+        }
+        running = condition;
+      }
       std::vector<ValueId> arguments{rewriter.add_constant(Tensor::scalar(i)), condition};
       arguments.insert(arguments.end(), state.begin(), state.end());
       XI_TRY(const auto results, inline_graph(rewriter, outer_, *graph, arguments, again));
       condition = results[0];
-      std::copy_n(results.begin() + 1, carried, state.begin());
+      for (std::size_t k = 0; k < carried; ++k) {
+        if (running != kNoValue) {
+          if (!sequences_.is_selectable(rewriter, results[1 + k], state[k])) return false;
+          const ValueId kept = rewriter.add_value("loop");
+          XI_CHECK(sequences_.select(rewriter, kept, running, results[1 + k], state[k]));
+          state[k] = kept;
+        } else {
+          state[k] = results[1 + k];
+        }
+      }
       for (std::size_t s = 0; s < scans.size(); ++s) scans[s].push_back(results[1 + carried + s]);
     }
     for (std::size_t s = 0; s < scans.size(); ++s) {

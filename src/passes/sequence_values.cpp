@@ -96,7 +96,7 @@ Result<void> SequenceValues::take_apart(Rewriter& rewriter, ValueId output, Item
 
 bool SequenceValues::is_selectable(const Rewriter& rewriter, ValueId a, ValueId b) const {
   const Items *of_a = find(rewriter, a), *of_b = find(rewriter, b);
-  if (of_a == nullptr && of_b == nullptr) return rewriter.type(a).is_static() && rewriter.type(a) == rewriter.type(b);
+  if (of_a == nullptr && of_b == nullptr) return rewriter.type(a).is_known() && rewriter.type(a) == rewriter.type(b);
   if (of_a == nullptr || of_b == nullptr || of_a->size() != of_b->size()) return false;
   for (std::size_t i = 0; i < of_a->size(); ++i)
     if (!is_selectable(rewriter, (*of_a)[i], (*of_b)[i])) return false;

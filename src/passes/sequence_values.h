@@ -19,7 +19,7 @@ class SequenceValues {
   [[nodiscard]] base::Result<void> take_apart(Rewriter& rewriter, ir::ValueId output, std::vector<ir::ValueId>& tensors);
   /// Makes `output` the sequence or tensor that `condition` chooses, which is data. Both must be selectable.
   [[nodiscard]] base::Result<void> select(Rewriter& rewriter, ir::ValueId output, ir::ValueId condition, ir::ValueId a, ir::ValueId b);
-  /// Tensors of one static type, or sequences of such, of one length.
+  /// Tensors of one known type, or sequences of such, of one length.
   bool is_selectable(const Rewriter& rewriter, ir::ValueId a, ir::ValueId b) const;
 
  private:

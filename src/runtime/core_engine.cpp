@@ -193,7 +193,7 @@ std::vector<LaunchTime> Session::run_timed() {
   std::vector<double> microseconds;
   value_or_raise(state_->session.run(&microseconds));
   std::vector<LaunchTime> times;
-  const auto& launches = state_->session.program().plan().launches;
+  const auto& launches = state_->session.plan().launches;
   for (std::size_t i = 0; i < launches.size(); ++i)
     times.push_back({launches[i].name, launches[i].choice, microseconds[i], launches[i].flops, launches[i].bytes});
   return times;

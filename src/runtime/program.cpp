@@ -55,7 +55,8 @@ base::Result<std::string> machine_name(std::string_view architecture) {
   return host.architecture();
 }
 
-base::Result<void> Program::read_sizes(const engine::Plan& plan) {
+base::Result<void> Program::read_sizes() {
+  const engine::Plan& plan = *plan_;
   for (const auto& info : plan.inputs) {
     XI_TRY(std::uint64_t bytes, engine::capacity_bytes(plan, info));
     input_bytes_.push_back(bytes);
@@ -83,33 +84,58 @@ base::Result<void> Program::read_sizes(const engine::Plan& plan) {
   return {};
 }
 
-base::Result<std::shared_ptr<const Program>> Program::load(std::shared_ptr<const engine::Engine> engine,
-                                                           int device_index) {
-  std::shared_ptr<Program> program(new Program);
-  const engine::Plan& plan = engine->plan();
-  XI_CHECK(program->read_sizes(plan));
-  const std::string& architecture = engine->manifest().architecture;
-  if (const auto* row = target::find_canonical(architecture); row && row->kind == target::Kind::kNvidia) {
-    XI_TRY(program->on_device_, cuda::Program::load(engine, device_index));
-    program->engine_ = std::move(engine);
-    return program;
-  }
-  XI_TRY(HardwareTarget host, target::host());
-  XI_CHECK(check_architecture(architecture, host.architecture()));
-  XI_CHECK(engine->make_code_executable());
+bool Program::takes(std::size_t input, std::span<const std::int64_t> shape) const {
+  const tensor::Shape& wanted = plan_->inputs[input].shape;
+  if (shape.size() != wanted.size()) return false;
+  for (std::size_t i = 0; i < shape.size(); ++i)
+    if (wanted[i] >= 0 && shape[i] != wanted[i]) return false;
+  return std::ranges::all_of(sources_[input], [&](const Source& source) {
+    const std::int64_t size = shape[source.dimension];
+    return size >= source.min && size <= source.max && size % source.factor == 0;
+  });
+}
+
+base::Result<std::unique_ptr<Program>> Program::of_plan(const engine::Plan& plan) {
+  std::unique_ptr<Program> program(new Program);
+  program->plan_ = &plan;
+  XI_CHECK(program->read_sizes());
+  return program;
+}
+
+// Where launches begin, and which threads share.
+void Program::read_launches(const engine::Engine& engine) {
   double shareable = 0;
-  for (std::uint32_t i = 0; i < plan.launches.size(); ++i) {
-    const Launch& launch = plan.launches[i];
-    const std::byte* entry = engine->code().data() + plan.kernels[launch.kernel].code_offset;
-    program->kernels_.push_back(reinterpret_cast<engine::CpuKernel>(reinterpret_cast<std::uintptr_t>(entry)));
-    program->tasks_.push_back(launch.tasks.empty() ? tensor::Size(launch.num_tasks) : engine::find_size(plan, launch.tasks).value());
+  for (std::uint32_t i = 0; i < plan_->launches.size(); ++i) {
+    const Launch& launch = plan_->launches[i];
+    const std::byte* entry = engine.code().data() + engine.plan().kernels[launch.kernel].code_offset;
+    kernels_.push_back(reinterpret_cast<engine::CpuKernel>(reinterpret_cast<std::uintptr_t>(entry)));
+    tasks_.push_back(launch.tasks.empty() ? tensor::Size(launch.num_tasks) : engine::find_size(*plan_, launch.tasks).value());
     double microseconds = estimate_microseconds(launch);
     bool shared = launch.num_tasks > 1 && microseconds >= kShareMicroseconds;
     if (shared) shareable += microseconds;
-    if (!shared && !program->phases_.empty() && !program->phases_.back().shared) program->phases_.back().end = i + 1;
-    else program->phases_.push_back({i, i + 1, shared});
+    if (!shared && !phases_.empty() && !phases_.back().shared) phases_.back().end = i + 1;
+    else phases_.push_back({i, i + 1, shared});
   }
-  program->worth_sharing_ = shareable >= kWakeMicroseconds;
+  worth_sharing_ = shareable >= kWakeMicroseconds;
+}
+
+base::Result<std::shared_ptr<const Program>> Program::load(std::shared_ptr<const engine::Engine> engine,
+                                                           int device_index) {
+  XI_TRY(std::unique_ptr<Program> program, of_plan(engine->plan()));
+  const std::string& architecture = engine->manifest().architecture;
+  if (const auto* row = target::find_canonical(architecture); row && row->kind == target::Kind::kNvidia) {
+    XI_TRY(program->on_device_, cuda::Program::load(engine, device_index));
+  } else {
+    XI_TRY(HardwareTarget host, target::host());
+    XI_CHECK(check_architecture(architecture, host.architecture()));
+    XI_CHECK(engine->make_code_executable());
+    program->read_launches(*engine);
+    for (const engine::Plan& plan : engine->plan().profiles) {
+      XI_TRY(std::unique_ptr<Program> profile, of_plan(plan));
+      profile->read_launches(*engine);
+      program->profiles_.push_back(std::move(profile));
+    }
+  }
   program->engine_ = std::move(engine);
   return program;
 }

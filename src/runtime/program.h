@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/error.h"
@@ -27,7 +28,11 @@ class Program {
                                                                          int device_index = 0);
 
   const engine::Engine& engine() const { return *engine_; }
-  const engine::Plan& plan() const { return engine_->plan(); }
+  const engine::Plan& plan() const { return *plan_; }
+  /// The engine's plans for narrower ranges, in order. Of a CPU's engine.
+  const std::vector<std::unique_ptr<const Program>>& profiles() const { return profiles_; }
+  /// Whether the input may have this shape.
+  bool takes(std::size_t input, std::span<const std::int64_t> shape) const;
   engine::CpuKernel kernel(std::size_t launch) const { return kernels_[launch]; }
   /// Tasks of a launch, and sizes of an output: numbers, or formulas over the plan's symbols.
   const tensor::Size& tasks(std::size_t launch) const { return tasks_[launch]; }
@@ -49,8 +54,13 @@ class Program {
 
  private:
   Program() = default;
-  base::Result<void> read_sizes(const engine::Plan& plan);
-  std::shared_ptr<const engine::Engine> engine_;
+  [[nodiscard]] static base::Result<std::unique_ptr<Program>> of_plan(const engine::Plan& plan);
+  base::Result<void> read_sizes();
+  void read_launches(const engine::Engine& engine);
+
+  std::shared_ptr<const engine::Engine> engine_;  // null for a profile: its program is part of the engine's
+  const engine::Plan* plan_ = nullptr;
+  std::vector<std::unique_ptr<const Program>> profiles_;
   std::vector<engine::CpuKernel> kernels_;  // per launch
   std::vector<tensor::Size> tasks_;
   std::vector<std::vector<tensor::Size>> output_sizes_;

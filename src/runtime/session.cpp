@@ -65,48 +65,64 @@ bool parse_number(const char* text, std::int64_t size, double* value) {
 base::Result<Session> Session::create(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool) {
   Session session(std::move(program), std::move(pool));
   const engine::Plan& plan = session.program_->plan();
-  session.symbols_.resize(std::max<std::size_t>(1, plan.symbols.size()));
   session.shapes_.assign(plan.inputs.size(), {-1});  // of no tensor
   if (const auto& on_device = session.program_->on_device()) {
     std::vector<std::uint64_t> inputs, outputs;
     for (std::size_t i = 0; i < plan.inputs.size(); ++i) inputs.push_back(session.program_->input_capacity(i));
     for (std::size_t i = 0; i < plan.outputs.size(); ++i) outputs.push_back(session.program_->output_capacity(i));
     XI_TRY(session.on_device_, cuda::Session::create(on_device, inputs, outputs));
+    Placed& placed = session.plans_.emplace_back();
+    placed.program = session.program_.get();
+    placed.symbols.resize(plan.symbols.size());
     return session;
   }
   int threads = session.pool_->num_threads();
-  XI_TRY(session.arena_, Memory::allocate(plan.arena_bytes));
-  session.scratch_stride_ = round_up(plan.scratch_bytes, kAlignment);
+  std::uint64_t arena = plan.arena_bytes, scratch = plan.scratch_bytes;
+  for (const auto& profile : session.program_->profiles())
+    arena = std::max(arena, profile->plan().arena_bytes), scratch = std::max(scratch, profile->plan().scratch_bytes);
+  XI_TRY(session.arena_, Memory::allocate(arena));
+  session.scratch_stride_ = round_up(scratch, kAlignment);
   XI_TRY(session.scratch_, Memory::allocate(session.scratch_stride_ * static_cast<std::uint64_t>(threads)));
   session.claims_ = std::make_unique<Claim[]>(static_cast<std::size_t>(threads));
   session.inputs_.resize(plan.inputs.size());
   session.staged_.resize(plan.inputs.size());
   session.outputs_.resize(plan.outputs.size());
   session.own_outputs_.resize(plan.outputs.size());
-  session.tasks_.resize(plan.launches.size());
   session.staged_texts_.resize(plan.inputs.size());
-  if (std::ranges::any_of(plan.launches, takes_text)) {
+  bool takes_texts = std::ranges::any_of(plan.launches, takes_text);
+  for (const auto& profile : session.program_->profiles()) takes_texts |= std::ranges::any_of(profile->plan().launches, takes_text);
+  if (takes_texts) {
     session.text_memory_ = std::make_unique<engine::TextMemory>();
     session.text_memory_->format = format_number, session.text_memory_->parse = parse_number;
     XI_TRY(session.texts_, Memory::allocate(kFirstTextBytes));
   }
+  session.plans_.push_back(session.place(*session.program_));
+  for (const auto& profile : session.program_->profiles()) session.plans_.push_back(session.place(*profile));
+  return session;
+}
 
-  const std::byte* weights = session.program_->engine().weights().data();
+Session::Placed Session::place(const Program& program) const {
+  const engine::Plan& plan = program.plan();
+  Placed placed;
+  placed.program = &program;
+  placed.symbols.resize(std::max<std::size_t>(1, plan.symbols.size()));
+  placed.tasks.resize(plan.launches.size());
+  const std::byte* weights = program_->engine().weights().data();
   for (const auto& launch : plan.launches) {
-    session.first_argument_.push_back(static_cast<std::uint32_t>(session.arguments_.size()));
+    placed.first_argument.push_back(static_cast<std::uint32_t>(placed.arguments.size()));
     for (const auto& ref : launch.arguments) {
       void* address = nullptr;
       // Kernels only read their weights; the C signature has no const.
       if (ref.space == BufferRef::Space::kWeights) address = const_cast<std::byte*>(weights) + ref.offset;
-      if (ref.space == BufferRef::Space::kArena) address = session.arena_.data() + ref.offset;
-      if (ref.space == BufferRef::Space::kText) address = session.text_memory_.get();
+      if (ref.space == BufferRef::Space::kArena) address = arena_.data() + ref.offset;
+      if (ref.space == BufferRef::Space::kText) address = text_memory_.get();
       if (!address)
-        session.patches_.push_back({static_cast<std::uint32_t>(session.arguments_.size()), ref.index, ref.offset,
-                                    ref.space == BufferRef::Space::kOutput});
-      session.arguments_.push_back(address);
+        placed.patches.push_back({static_cast<std::uint32_t>(placed.arguments.size()), ref.index, ref.offset,
+                                  ref.space == BufferRef::Space::kOutput});
+      placed.arguments.push_back(address);
     }
   }
-  return session;
+  return placed;
 }
 
 namespace {
@@ -128,45 +144,58 @@ base::Result<void> Session::bind_shape(std::size_t index, std::span<const std::i
   if (std::ranges::equal(bound, shape)) return {};
   const engine::Plan& plan = program_->plan();
   const engine::TensorInfo& info = plan.inputs[index];
-  bool fits = shape.size() == info.shape.size();
-  for (std::size_t i = 0; fits && i < shape.size(); ++i) fits = info.shape[i] < 0 || shape[i] == info.shape[i];
-  for (const Program::Source& source : fits ? program_->sources(index) : std::vector<Program::Source>{}) {
-    const std::int64_t size = shape[source.dimension];
-    fits = fits && size >= source.min && size <= source.max && size % source.factor == 0;
-  }
-  if (!fits)
+  if (!program_->takes(index, shape))
     return fail(Code::kInvalidArgument, "input '{}' needs shape {}, got {}", info.name, range_text(plan, info), tensor::to_string(shape));
   bound.assign(shape.begin(), shape.end());
   reshaped_ = true;
   return {};
 }
 
-std::int64_t Session::value_of(const std::string& name) const {
-  const auto& symbols = program_->plan().symbols;
-  auto it = std::ranges::find(symbols, name, &engine::Symbol::name);
-  if (it == symbols.end()) return 0;
-  return std::clamp<std::int64_t>(symbols_[static_cast<std::size_t>(it - symbols.begin())], 0, it->max);
+namespace {
+
+std::int64_t value_of(const engine::Plan& plan, const std::vector<std::int64_t>& values, const std::string& name) {
+  auto it = std::ranges::find(plan.symbols, name, &engine::Symbol::name);
+  if (it == plan.symbols.end()) return 0;
+  return std::clamp<std::int64_t>(values[static_cast<std::size_t>(it - plan.symbols.begin())], 0, it->max);
 }
 
+}  // namespace
+
 // The symbols' values from the shapes of all inputs, which must agree.
-base::Result<void> Session::resolve_symbols() {
-  if (!reshaped_) return {};
-  const engine::Plan& plan = program_->plan();
+base::Result<void> Session::resolve_symbols(Placed& placed) const {
+  const Program& program = *placed.program;
+  const engine::Plan& plan = program.plan();
   std::vector<std::ptrdiff_t> from(plan.symbols.size(), -1);  // the input that decided
   for (std::size_t index = 0; index < plan.inputs.size(); ++index)
-    for (const Program::Source& source : program_->sources(index)) {
+    for (const Program::Source& source : program.sources(index)) {
       const std::size_t at = source.symbol;
       const std::int64_t value = shapes_[index][source.dimension] / source.factor;
-      if (from[at] >= 0 && symbols_[at] != value)
+      if (from[at] >= 0 && placed.symbols[at] != value)
         return fail(Code::kInvalidArgument, "inputs '{}' and '{}' disagree on {}: {} and {}", plan.inputs[static_cast<std::size_t>(from[at])].name,
-                    plan.inputs[index].name, plan.symbols[at].name, symbols_[at], value);
-      symbols_[at] = value, from[at] = static_cast<std::ptrdiff_t>(index);
+                    plan.inputs[index].name, plan.symbols[at].name, placed.symbols[at], value);
+      placed.symbols[at] = value, from[at] = static_cast<std::ptrdiff_t>(index);
     }
   for (std::size_t i = 0; i < plan.launches.size(); ++i) {
-    const tensor::Size& tasks = program_->tasks(i);
-    tasks_[i] = tasks.is_number() ? tasks.number() : tasks.evaluate([&](const std::string& name) { return value_of(name); });
-    tasks_[i] = std::clamp<std::int64_t>(tasks_[i], 0, plan.launches[i].num_tasks);
+    const tensor::Size& tasks = program.tasks(i);
+    std::int64_t& count = placed.tasks[i];
+    count = tasks.is_number() ? tasks.number() : tasks.evaluate([&](const std::string& name) { return value_of(plan, placed.symbols, name); });
+    count = std::clamp<std::int64_t>(count, 0, plan.launches[i].num_tasks);
   }
+  return {};
+}
+
+// The first profile that all inputs lie in, else the engine's own plan.
+base::Result<void> Session::choose_plan() {
+  if (!reshaped_) return {};
+  XI_CHECK(resolve_symbols(plans_[0]));
+  std::size_t chosen = 0;
+  for (std::size_t i = 1; i < plans_.size() && chosen == 0; ++i) {
+    bool fits = true;
+    for (std::size_t input = 0; input < shapes_.size(); ++input) fits = fits && plans_[i].program->takes(input, shapes_[input]);
+    if (fits && resolve_symbols(plans_[i])) chosen = i;
+  }
+  dirty_ |= chosen != active_;
+  active_ = chosen;
   reshaped_ = false;
   return {};
 }
@@ -242,7 +271,7 @@ base::Result<void> Session::prepare() {
   const engine::Plan& plan = program_->plan();
   for (std::size_t i = 0; i < inputs_.size(); ++i)
     if (!inputs_[i]) return fail(Code::kInvalidArgument, "input '{}' was not set", plan.inputs[i].name);
-  XI_CHECK(resolve_symbols());
+  XI_CHECK(choose_plan());
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     if (outputs_[i]) continue;
     if (!own_outputs_[i].data()) {
@@ -250,24 +279,26 @@ base::Result<void> Session::prepare() {
     }
     outputs_[i] = own_outputs_[i].data();
   }
-  for (const Patch& patch : patches_) {
+  Placed& placed = plans_[active_];
+  for (const Patch& patch : placed.patches) {
     auto* base =
         patch.output ? outputs_[patch.index] : static_cast<std::byte*>(const_cast<void*>(inputs_[patch.index]));
-    arguments_[patch.argument] = base + patch.offset;
+    placed.arguments[patch.argument] = base + patch.offset;
   }
   dirty_ = false;
   return {};
 }
 
 inline void Session::call(std::size_t launch, void* scratch, std::int64_t begin, std::int64_t end) {
-  program_->kernel(launch)(arguments_.data() + first_argument_[launch], symbols_.data(), scratch, begin, end);
+  Placed& placed = plans_[active_];
+  placed.program->kernel(launch)(placed.arguments.data() + placed.first_argument[launch], placed.symbols.data(), scratch, begin, end);
 }
 
 void Session::run_alone(std::vector<double>* microseconds) {
-  const auto& launches = program_->plan().launches;
-  for (std::size_t i = 0; i < launches.size(); ++i) {
+  const std::vector<std::int64_t>& tasks = active().tasks;
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
     auto start = microseconds ? Clock::now() : Clock::time_point();
-    call(i, scratch_.data(), 0, tasks_[i]);
+    call(i, scratch_.data(), 0, tasks[i]);
     if (microseconds) microseconds->push_back(microseconds_since(start));
   }
 }
@@ -281,15 +312,15 @@ struct Session::Walk {
   Clock::time_point phase_start = {};
 
   void reset_claims(std::size_t phase) {
-    auto phases = session.program_->phases();
+    auto phases = session.active().program->phases();
     if (phase >= phases.size() || !phases[phase].shared) return;
-    std::int64_t tasks = session.tasks_[phases[phase].begin];
+    std::int64_t tasks = session.active().tasks[phases[phase].begin];
     for (int t = 0; t < num_threads; ++t)
       session.claims_[t].next.store(share_begin(tasks, t, num_threads), std::memory_order_relaxed);
   }
 
   void run_shared(std::size_t launch, int self) {
-    std::int64_t tasks = session.tasks_[launch];
+    std::int64_t tasks = session.active().tasks[launch];
     auto piece = static_cast<std::uint32_t>(std::max<std::int64_t>(1, tasks / (num_threads * 4)));
     void* scratch = session.scratch_.data() + session.scratch_stride_ * static_cast<std::uint64_t>(self);
     for (int i = 0; i < num_threads; ++i) {
@@ -305,7 +336,7 @@ struct Session::Walk {
 
   // A shared phase ends when the slowest thread has come to the next meeting (or to the end of the run).
   void note_shared_phase(std::size_t phase) {
-    auto phases = session.program_->phases();
+    auto phases = session.active().program->phases();
     auto now = Clock::now();
     if (phase > 0 && phases[phase - 1].shared)
       microseconds->push_back(std::chrono::duration<double, std::micro>(now - phase_start).count());
@@ -313,7 +344,7 @@ struct Session::Walk {
   }
 
   void operator()(ThreadPool::Thread& thread) {
-    auto phases = session.program_->phases();
+    auto phases = session.active().program->phases();
     void* scratch = session.scratch_.data();
     const bool timed = microseconds && thread.index == 0;
     for (std::size_t p = 0; p < phases.size(); ++p) {
@@ -324,7 +355,7 @@ struct Session::Walk {
       } else if (thread.index == 0) {
         for (std::size_t i = phases[p].begin; i < phases[p].end; ++i) {
           auto start = timed ? Clock::now() : Clock::time_point();
-          session.call(i, scratch, 0, session.tasks_[i]);
+          session.call(i, scratch, 0, session.active().tasks[i]);
           if (timed) microseconds->push_back(microseconds_since(start));
         }
       }
@@ -365,12 +396,12 @@ void Session::run_launches(std::vector<double>* microseconds) {
     text_memory_->data = reinterpret_cast<char*>(texts_.data()), text_memory_->capacity = static_cast<std::int64_t>(texts_.size());
     text_memory_->used = text_memory_->failure = 0;
   }
-  if (pool_->num_threads() > 1 && program_->worth_sharing()) {
+  if (pool_->num_threads() > 1 && active().program->worth_sharing()) {
     if (auto lock = pool_->try_lock()) {
       Walk walk{*this, microseconds};
       walk.reset_claims(0);
       pool_->run([](void* context, ThreadPool::Thread& thread) { (*static_cast<Walk*>(context))(thread); }, &walk);
-      if (microseconds) walk.note_shared_phase(program_->phases().size());
+      if (microseconds) walk.note_shared_phase(active().program->phases().size());
       return;
     }
   }
@@ -379,8 +410,9 @@ void Session::run_launches(std::vector<double>* microseconds) {
 
 tensor::Shape Session::output_shape(std::size_t index) const {
   tensor::Shape shape;
-  for (const tensor::Size& size : program_->output_sizes(index))
-    shape.push_back(size.evaluate([&](const std::string& name) { return value_of(name); }));
+  const Placed& placed = active();
+  for (const tensor::Size& size : placed.program->output_sizes(index))
+    shape.push_back(size.evaluate([&](const std::string& name) { return value_of(placed.program->plan(), placed.symbols, name); }));
   return shape;
 }
 

@@ -42,6 +42,8 @@ class Session {
                                                     std::shared_ptr<ThreadPool> pool);
 
   const Program& program() const { return *program_; }
+  /// The engine's plan or the profile's that the last run walked.
+  const engine::Plan& plan() const { return active().program->plan(); }
   /// Reads the input from `data` while run() runs. Copied first unless 64-byte aligned. `shape` must match the plan's; -1
   /// there takes any size in the symbol's range. Strings are tensor::Text, whose text is read where it is. Errors name the
   /// input, the expected and the given shape.
@@ -73,12 +75,23 @@ class Session {
     std::atomic<std::uint32_t> next{0};
   };
   struct Walk;  // one run() on all threads
+  /// A plan as it lies in this session's memory.
+  struct Placed {
+    const Program* program = nullptr;
+    std::vector<void*> arguments;               // of all launches, one after the other
+    std::vector<std::uint32_t> first_argument;  // per launch
+    std::vector<Patch> patches;                 // arguments that lie in inputs and outputs
+    std::vector<std::int64_t> symbols;
+    std::vector<std::int64_t> tasks;  // per launch
+  };
 
   Session(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool)
       : program_(std::move(program)), pool_(std::move(pool)) {}
   base::Result<void> bind_shape(std::size_t index, std::span<const std::int64_t> shape);
-  base::Result<void> resolve_symbols();
-  std::int64_t value_of(const std::string& symbol) const;
+  const Placed& active() const { return plans_[active_]; }
+  Placed place(const Program& program) const;
+  base::Result<void> choose_plan();
+  base::Result<void> resolve_symbols(Placed& placed) const;
   base::Result<void> prepare();
   void run_launches(std::vector<double>* microseconds);
   base::Result<bool> has_made_texts();
@@ -87,22 +100,19 @@ class Session {
 
   std::shared_ptr<const Program> program_;
   std::shared_ptr<ThreadPool> pool_;
-  std::unique_ptr<cuda::Session> on_device_;  // of a GPU engine: then nothing below is used
+  std::unique_ptr<cuda::Session> on_device_;  // of a GPU engine: then little below is used
   Memory arena_, scratch_, texts_;
   std::unique_ptr<engine::TextMemory> text_memory_;  // where it is must not change; null: no kernel makes texts
   std::uint64_t scratch_stride_ = 0;
-  std::vector<void*> arguments_;               // of all launches, one after the other
-  std::vector<std::uint32_t> first_argument_;  // per launch
-  std::vector<Patch> patches_;                 // arguments that lie in inputs and outputs
-  std::vector<const void*> inputs_;            // as bound
+  std::vector<Placed> plans_;  // the engine's own, then those of its profiles; of a GPU without arguments
+  std::size_t active_ = 0;     // that the given shapes ask for
+  std::vector<const void*> inputs_;  // as bound
   std::vector<Memory> staged_, own_outputs_;
   std::vector<std::string> staged_texts_;      // per input: of copied strings
   std::vector<std::byte*> outputs_;
   std::vector<tensor::Shape> shapes_;  // of the inputs, as bound
-  std::vector<std::int64_t> symbols_;
-  std::vector<std::int64_t> tasks_;  // per launch
-  bool reshaped_ = true;             // symbols and tasks are to be found again
-  std::unique_ptr<Claim[]> claims_;  // per thread
+  bool reshaped_ = true;               // the plan, its symbols and tasks are to be found again
+  std::unique_ptr<Claim[]> claims_;    // per thread
   bool dirty_ = true;                // patches are to be applied
 };
 

@@ -38,7 +38,7 @@ class CpuBackend : public Backend {
   base::Result<std::optional<forge::KernelSource>> irregular(const ir::Node& node, const ir::Graph& graph,
                                                              const SymbolPlace& place) const override {
     if (forge::cpu::is_counted(node.op)) return forge::cpu::counted_kernel(node, graph, isa_, place);
-    return forge::cpu::irregular_kernel(node, graph, isa_);
+    return forge::cpu::irregular_kernel(node, graph, isa_, place);
   }
   base::Result<ContractionKernel> contract(const Contraction& contraction, const FusedEpilogue* tail) const override {
     forge::cpu::Epilogue epilogue;

@@ -1,6 +1,5 @@
 // Nodes that become templates of forge: their problem's sizes and the values they read.
 #pragma once
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,8 +29,7 @@ struct Contraction {
 
 bool is_contraction(std::string_view op);
 
-/// The place of a symbol in the plan.
-using SymbolPlace = std::function<std::size_t(const std::string& name)>;
+using forge::SymbolPlace;
 
 /// Reads the node's attributes and shapes. kUnsupported: dtypes or ranks without a template.
 [[nodiscard]] base::Result<Contraction> make_contraction(const ir::Graph& graph, const ir::Node& node,

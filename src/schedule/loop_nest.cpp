@@ -70,10 +70,17 @@ std::int64_t NestBuilder::slot_of(Operand operand) {
   return static_cast<std::int64_t>(operands_.size() - 1);
 }
 
+// Bounds of a long product of formulas are looser than the product of their bounds, or the other way round.
+std::int64_t max_elements(const std::vector<Size>& shape) {
+  Size most = 1;
+  for (const Size& size : shape) most *= Size(size.max());
+  return std::min(most.number(), tensor::num_elements(shape).max());
+}
+
 std::int64_t storage_capacity(const std::vector<Size>& shape, Layout layout, DType dtype, Blocking blocking) {
   auto dims = physical_shape(shape, layout, blocking);
   std::int64_t size = static_cast<std::int64_t>(tensor::stored_bytes(dtype));
-  return (tensor::num_elements(dims).max() * size + 63) / 64 * 64 / size;
+  return (max_elements(dims) * size + 63) / 64 * 64 / size;
 }
 
 E NestBuilder::load(ir::ValueId value, const Storage& storage, std::span<const E> index) {

@@ -40,6 +40,8 @@ struct Blocking {
 /// Sizes of the physical dimensions: the shape, or [N, ceil(C / block), spatial..., block] for rank 3 and 4.
 std::vector<Size> physical_shape(const std::vector<Size>& shape, Layout layout, Blocking blocking);
 
+/// How many elements a tensor has at most: every size at its maximum, or fewer where sizes go against each other.
+std::int64_t max_elements(const std::vector<Size>& shape);
 /// Elements of a buffer of our own with all symbols at their maximum; its size is rounded up to 64 bytes.
 std::int64_t storage_capacity(const std::vector<Size>& shape, Layout layout, DType dtype, Blocking blocking);
 

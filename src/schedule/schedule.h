@@ -34,9 +34,14 @@ struct Schedule {
   engine::Plan plan;
   std::vector<std::byte> weights;
   std::vector<LaunchNote> notes;  // per launch
+  std::vector<std::uint64_t> pieces;  // where each tensor in `weights` begins, rising
 };
 
-/// Chooses kernels for every node, lays values out in memory and packs the constants. The graph must have static
+/// Adds the schedule of the same model for narrower ranges to the plan's profiles. Kernels and weights that both have are kept
+/// once.
+void add_profile(Schedule& schedule, Schedule profile);
+
+/// Chooses kernels for every node, lays values out in memory and packs the constants. The graph must have known
 /// shapes and no composite or fold-only operators left (the passes see to that). The result depends on nothing but the
 /// arguments. Errors: kUnsupported names every node that cannot be scheduled, one line each.
 [[nodiscard]] base::Result<Schedule> make_schedule(const ir::Graph& graph, const target::CpuIsa& isa,

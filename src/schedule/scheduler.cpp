@@ -48,7 +48,7 @@ std::size_t Scheduler::symbol_place(const std::string& name) const {
   return static_cast<std::size_t>(std::ranges::find(symbols, name, &engine::Symbol::name) - symbols.begin());
 }
 
-std::int64_t Scheduler::num_elements(ValueId value) const { return tensor::num_elements(graph_.value(value).type.sizes()).max(); }
+std::int64_t Scheduler::num_elements(ValueId value) const { return max_elements(graph_.value(value).type.sizes()); }
 
 // Those of the inputs come first; the rest are written by kernels.
 void Scheduler::collect_symbols() {
@@ -87,6 +87,7 @@ Result<void> Scheduler::check() const {
     problems += fmt::format("{}{} ({}): {}", problems.empty() ? "" : "\n", node.op,
                             node.name.empty() ? "unnamed" : node.name, what);
   };
+  const SymbolPlace place = [this](const std::string& name) { return symbol_place(name); };
   for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
     const Node& node = graph_.nodes[i];
     if (partition_.roles[i] == Role::kDead) continue;
@@ -102,10 +103,13 @@ Result<void> Scheduler::check() const {
     if (!known) report(node, "its shape is not known at build time: give the sizes of all symbolic input dimensions");
     else if (strings && backend_.nest_style() == NestStyle::kWhole) report(node, "GPU engines have no strings");
     else if (!fixed && backend_.nest_style() == NestStyle::kWhole) report(node, "GPU engines need fixed sizes");
-    else if (partition_.roles[i] == Role::kIrregular && !fixed && !forge::cpu::is_counted(node.op)) report(node, "it needs fixed sizes, not " + types_of(graph_, node));
-    else if (partition_.roles[i] == Role::kIrregular && !forge::cpu::is_irregular(node.op) && !forge::cpu::is_counted(node.op)) report(node, "the operator has no native code yet");
-    else if (partition_.roles[i] == Role::kContraction)
-      if (auto made = make_contraction(graph_, node, [this](const std::string& name) { return symbol_place(name); }); !made) report(node, made.error().message);
+    else if (partition_.roles[i] == Role::kIrregular && !forge::cpu::is_irregular(node.op) && !forge::cpu::is_counted(node.op))
+      report(node, fixed ? "the operator has no native code yet" : "it needs fixed sizes, not " + types_of(graph_, node));
+    else if (partition_.roles[i] == Role::kIrregular) {
+      if (auto made = backend_.irregular(node, graph_, place); !made) report(node, made.error().message);
+    } else if (partition_.roles[i] == Role::kContraction) {
+      if (auto made = make_contraction(graph_, node, place); !made) report(node, made.error().message);
+    }
   }
   if (problems.empty()) return {};
   return std::unexpected(base::Error{Code::kUnsupported, std::move(problems), {}});
@@ -115,6 +119,7 @@ int Scheduler::add_weights(std::span<const std::byte> bytes) {
   std::string digest = base::sha256(bytes);
   if (auto it = weight_buffers_.find(digest); it != weight_buffers_.end()) return it->second;
   std::size_t offset = schedule_.weights.size();
+  schedule_.pieces.push_back(offset);
   schedule_.weights.resize(offset + (bytes.size() + 63) / 64 * 64);
   std::memcpy(schedule_.weights.data() + offset, bytes.data(), bytes.size());
   Buffer buffer;

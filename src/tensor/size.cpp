@@ -203,6 +203,26 @@ Size::Bounds Size::bounds() const {
 std::int64_t Size::min() const { return bounds().low; }
 std::int64_t Size::max() const { return bounds().high; }
 
+// Puts one after the other of the quotients, minima and maxima that stand alone by what they are at least (at most, where
+// they are taken away).
+bool Size::surely_not_negative(int depth) const {
+  if (min() >= 0) return true;
+  if (is_number() || depth == 0) return false;
+  for (const Term& term : *terms_) {
+    if (term.factors.size() != 1) continue;
+    const Atom& atom = *term.factors[0];
+    const bool added = term.coefficient > 0;
+    const Size rest = *this - of_terms({term}), times(term.coefficient);
+    if (atom.kind == (added ? Atom::kLarger : Atom::kSmaller)) {
+      if ((rest + atom.a * times).surely_not_negative(depth - 1) || (rest + atom.b * times).surely_not_negative(depth - 1)) return true;
+    } else if (atom.kind == Atom::kQuotient && atom.b.is_number()) {
+      const Size numerator = added ? atom.a - atom.b + 1 : atom.a;
+      if ((rest * atom.b + numerator * times).surely_not_negative(depth - 1)) return true;
+    }
+  }
+  return false;
+}
+
 std::int64_t Size::opt() const {
   if (is_number()) return value_;
   std::map<std::string, std::int64_t> values;

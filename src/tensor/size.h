@@ -35,6 +35,8 @@ class Size {
   /// No value lies outside, and where a symbol is unbounded, kUnbounded stands for infinity.
   std::int64_t min() const;
   std::int64_t max() const;
+  /// Sharper than min() >= 0: min(N, 100) <= N, N/2 <= N.
+  bool surely_not_negative(int depth = 3) const;
   /// The value with all symbols at their optimum.
   std::int64_t opt() const;
 
@@ -84,8 +86,8 @@ inline Size ceil_div(const Size& a, const Size& b) { return floor_div(a + b - 1,
 Size smaller(const Size& a, const Size& b);
 Size larger(const Size& a, const Size& b);
 /// Whether a <= b (a < b) is sure for all values of the symbols.
-inline bool surely_at_most(const Size& a, const Size& b) { return (b - a).min() >= 0; }
-inline bool surely_below(const Size& a, const Size& b) { return (b - a).min() > 0; }
+inline bool surely_at_most(const Size& a, const Size& b) { return (b - a).surely_not_negative(); }
+inline bool surely_below(const Size& a, const Size& b) { return surely_at_most(a + 1, b); }
 
 /// Product of the sizes (1 for a scalar).
 Size num_elements(const std::vector<Size>& sizes);

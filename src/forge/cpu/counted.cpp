@@ -36,7 +36,7 @@ const std::array<Row, 6>& rows() {
 
 class Counted {
  public:
-  Counted(const ir::Node& node, const ir::Graph& graph, const std::function<std::size_t(const std::string&)>& place)
+  Counted(const ir::Node& node, const ir::Graph& graph, const SymbolPlace& place)
       : node_(node), graph_(graph), place_(place) {}
 
   Result<KernelSource> run(const target::CpuIsa& isa, const Row& row) {
@@ -151,7 +151,7 @@ class Counted {
 
   const ir::Node& node_;
   const ir::Graph& graph_;
-  const std::function<std::size_t(const std::string&)>& place_;
+  const SymbolPlace& place_;
   std::string types_, sizes_;
   int slot_ = 0;
   std::uint64_t scratch_elements_ = 0;
@@ -164,7 +164,7 @@ bool is_counted(std::string_view op) {
 }
 
 Result<KernelSource> counted_kernel(const ir::Node& node, const ir::Graph& graph, const target::CpuIsa& isa,
-                                    const std::function<std::size_t(const std::string&)>& place) {
+                                    const SymbolPlace& place) {
   const auto row = std::ranges::find(rows(), std::string_view(node.op), &Row::op);
   if (row == rows().end()) return fail(Code::kInternal, "{} has no counted kernel (our bug)", node.op);
   return Counted(node, graph, place).run(isa, *row);

@@ -1,8 +1,6 @@
 // Kernels of operators that find out how large their outputs are: NonZero, Compress, Unique, NonMaxSuppression, StringSplit,
 // StringNormalizer.
 #pragma once
-#include <functional>
-#include <string>
 #include <string_view>
 
 #include "base/error.h"
@@ -17,6 +15,6 @@ bool is_counted(std::string_view op);
 /// dense under it. Arguments as of irregular_kernel; sizes of inputs
 /// may be formulas. `place`: of a symbol in the plan. Errors: kUnsupported for dtypes without a template.
 [[nodiscard]] base::Result<KernelSource> counted_kernel(const ir::Node& node, const ir::Graph& graph, const target::CpuIsa& isa,
-                                                        const std::function<std::size_t(const std::string& symbol)>& place);
+                                                        const SymbolPlace& place);
 
 }  // namespace xinfer::forge::cpu

@@ -16,6 +16,7 @@ namespace xinfer::forge::cpu {
 /// buffers, int64_t* symbols, void* scratch, int64_t task_begin, int64_t task_end)`, engine/plan.h's CpuKernel.
 using forge::KernelSource;
 using forge::Layout;
+using forge::SymbolPlace;
 
 /// A pointwise tail fused into a contraction, applied to each vector of finished outputs before it is stored.
 /// `source` defines, with the types and functions of the prelude,

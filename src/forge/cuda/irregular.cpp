@@ -61,7 +61,7 @@ KernelSource alone(const cpu::irregular::Irregular& made, const ir::Node& node, 
   kernel.threads = static_cast<std::uint32_t>(threads);
   kernel.grid = static_cast<std::uint32_t>((tasks + threads - 1) / threads);
   kernel.scratch_bytes = scratch * static_cast<std::uint64_t>(tasks);
-  finish_source(kernel, fmt::format("constexpr int64_t kTasks = {};\n{}{}{}", tasks, cpu::kIrregularAloneInc, made.text,
+  finish_source(kernel, fmt::format("constexpr int64_t kTasks = {};\n{}{}{}", tasks, cpu::kIrregularAloneInc, made.constants + made.text,
                                     entry(node, kernel.threads, scratch > 0 ? ", void* scratch" : "",
                                           fmt::format("  const int64_t task = (int64_t)blockIdx.x * {} + threadIdx.x;\n", threads),
                                           scratch > 0 ? fmt::format("(char*)scratch + task * {}", scratch) : "nullptr")));
@@ -79,7 +79,7 @@ KernelSource together(const cpu::irregular::Irregular& made, const ir::Node& nod
   kernel.scratch_bytes = shared ? 0 : scratch * static_cast<std::uint64_t>(tasks);
   const std::string task = "  const int64_t task = blockIdx.x;\n";
   finish_source(kernel,
-                fmt::format("constexpr int64_t kTasks = {};\n{}{}{}", tasks, kIrregularTogetherCuh, made.text,
+                fmt::format("constexpr int64_t kTasks = {};\n{}{}{}", tasks, kIrregularTogetherCuh, made.constants + made.text,
                             shared ? entry(node, kernel.threads, "",
                                            fmt::format("{}  __shared__ __align__(16) char scratch[{}];\n", task,
                                                        std::max<std::uint64_t>(scratch, 64)),

@@ -112,7 +112,7 @@ Types grid_sample(const ShapeContext& context) {
 Types affine_grid(const ShapeContext& context) {
   XI_CHECK(require_rank(context, 0, 3));
   const DType dtype = dtype_of(context, 0);
-  auto size = constant_integers(context, 1);
+  auto size = known_sizes(context, 1);
   if (!size) return output(context, unknown_rank(dtype));
   if (size->size() != 4 && size->size() != 5)
     return fail(Code::kInvalidArgument, "size has {} entries, not 4 or 5", size->size());

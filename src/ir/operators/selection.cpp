@@ -29,10 +29,10 @@ Types top_k(const ShapeContext& context) {
   XI_TRY(auto axis, normalize_axis(context.node.attributes.integer("axis", -1), static_cast<std::int64_t>(in->size())));
   Dims out = *in;
   Dim& size = out[static_cast<std::size_t>(axis)];
-  auto k = constant_integers(context, 1);
-  if (k && (k->size() != 1 || (*k)[0] < 0)) return fail(Code::kInvalidArgument, "k must be one number, not negative");
-  if (k && size.is_static() && (*k)[0] > size.value)
-    return fail(Code::kInvalidArgument, "k is {}, the axis has {} elements", (*k)[0], size.value);
+  auto k = known_sizes(context, 1);
+  if (k && (k->size() != 1 || (*k)[0].max() < 0)) return fail(Code::kInvalidArgument, "k must be one number, not negative");
+  if (k && size.is_static() && (*k)[0].min() > size.value)
+    return fail(Code::kInvalidArgument, "k is {}, the axis has {} elements", (*k)[0].text(), size.value);
   size = k ? Dim((*k)[0]) : Dim{};
   return outputs(context, {tensor_type(dtype, out), tensor_type(DType::kInt64, out)});
 }

@@ -24,8 +24,8 @@ Types dft(const ShapeContext& context) {
   XI_TRY(const auto length, constant_integer(context, 1));
   if (length) dim = Dim(*length);
   else if (context.has_input(1)) dim = Dim{};
-  else if (onesided && inverse && dim.is_static()) dim = Dim(2 * (dim.value - 1));
-  if (onesided && !inverse) dim = dim.is_static() ? Dim(dim.value / 2 + 1) : Dim{};
+  else if (onesided && inverse && dim.is_known()) dim = Dim((dim.size() - 1) * 2);
+  if (onesided && !inverse) dim = add(divide(dim, 2), Dim(1));
   if (dim.is_static() && dim.value < 1) return fail(Code::kInvalidArgument, "the transform has length {}", dim.value);
   return output(context, tensor_type(dtype, std::move(out)));
 }
@@ -42,11 +42,11 @@ Types stft(const ShapeContext& context) {
   Dim frames, bins = frame;
   if (context.node.attributes.integer("onesided", 1) != 0 && frame.is_static()) bins = Dim(frame.value / 2 + 1);
   if (step && *step <= 0) return fail(Code::kInvalidArgument, "the step is {}", *step);
-  if (signal && step && frame.is_static() && (*signal)[1].is_static()) {
-    if ((*signal)[1].value < frame.value)
-      return fail(Code::kInvalidArgument, "a frame of {} is longer than the signal of {}", frame.value,
-                  (*signal)[1].value);
-    frames = Dim(((*signal)[1].value - frame.value) / *step + 1);
+  if (signal && step && frame.is_static() && (*signal)[1].is_known()) {
+    const tensor::Size size = (*signal)[1].size();
+    if (size.min() < frame.value)
+      return fail(Code::kInvalidArgument, "a frame of {} is longer than the signal of {}", frame.value, size.min());
+    frames = Dim(floor_div(size - frame.value, *step) + 1);
   }
   return output(context, tensor_type(dtype, Dims{signal ? (*signal)[0] : Dim{}, frames, bins, Dim(2)}));
 }

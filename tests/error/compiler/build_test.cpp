@@ -35,6 +35,29 @@ TEST(BuildErrors, SizesOfInputsAreMissing) {
             "for example: --shape x=1:1:8x3x64:224:640x64:224:640");
 }
 
+TEST(BuildErrors, TheWholeCommandIsGiven) {
+  BuildOptions options;
+  options.command = "xinfer-cli build --onnx a.onnx -o a.engine";
+  EXPECT_TRUE(refused(relu_model(), options).text().ends_with("for example:\n  xinfer-cli build --onnx a.onnx -o a.engine --shape x=1:1:8x3x64:224:640x64:224:640"));
+}
+
+TEST(BuildErrors, ARangeForAModelOfOneSize) {
+  auto model = onnx::make_model();
+  onnx::add_input(model, "x", {"N", "4"});
+  auto* shape = model.mutable_graph()->add_initializer();
+  shape->set_name("shape");
+  shape->set_data_type(7);
+  shape->add_dims(2);
+  for (int size : {2, 2}) shape->add_int64_data(size);
+  onnx::add_node(model, "Reshape", {"x", "shape"}, {"y"});
+  onnx::add_output(model, "y");
+  BuildOptions options;
+  options.input_ranges["x"] = {{.name = {}, .min = 1, .opt = 1, .max = 3}, {.name = {}, .min = 4, .opt = 4, .max = 4}};
+  const base::Error error = refused(model, options);
+  EXPECT_EQ(error.code, Code::kUnsupported);
+  EXPECT_EQ(error.text(), "'y' is reshaped from float32[N,4] to float32[2,2], which is not possible with N=3: the model is written for fixed sizes there");
+}
+
 TEST(BuildErrors, AnInputDecidesShapes) {
   auto model = onnx::make_model();
   onnx::add_input(model, "x", {"2", "3"});

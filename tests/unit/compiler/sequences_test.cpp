@@ -162,7 +162,7 @@ TEST_F(Sequences, RefusalsSayWhatToGive) {
   onnx::add_output(model, "y");
   EXPECT_EQ(refused(model, {}),
             "sizes of inputs are not fixed: input 'x' is seq(float32[N,4]). Give each a size or a range minimum:optimum:maximum, for example: "
-            "--shape x[0]=1:1:8x4 (a sequence takes one for each of its elements, x[0], x[1], …; an optional one for the tensor that it holds, "
+            "--shape 'x[0]'=1:1:8x4 (a sequence takes one for each of its elements, x[0], x[1], …; an optional one for the tensor that it holds, "
             "or as a sequence; either x=none where there is nothing in it)");
   BuildOptions options;
   options.input_shapes = {{"x[0]", {3, 5}}};

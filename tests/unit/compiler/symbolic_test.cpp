@@ -1,93 +1,8 @@
 // One engine for many sizes: built once, run at several, compared with the reference functions at each.
-#include <gtest/gtest.h>
-
-#include "../../error/onnx/model_text.h"
-#include "base/files.h"
-#include "compiler/build.h"
-#include "compiler/verify_engine.h"
-#include "engine/engine.h"
-#include "forge/reference/reference.h"
-#include "onnx/import.h"
-#include "runtime/session.h"
+#include "symbolic.h"
 
 namespace xinfer::compiler {
 namespace {
-
-using onnx::add_attribute;
-using onnx::add_input;
-using onnx::add_node;
-using onnx::add_output;
-using onnx::proto::AttributeProto;
-using Ranges = std::map<std::string, std::vector<tensor::Symbol>>;
-
-tensor::Symbol fixed(std::int64_t size) { return {.name = {}, .min = size, .opt = size, .max = size}; }
-tensor::Symbol range(std::int64_t min, std::int64_t opt, std::int64_t max) { return {.name = {}, .min = min, .opt = opt, .max = max}; }
-
-void add_ints(onnx::proto::ModelProto& model, const std::string& name, std::initializer_list<std::int64_t> values) {
-  auto* tensor = model.mutable_graph()->add_initializer();
-  tensor->set_name(name);
-  tensor->set_data_type(7);
-  tensor->add_dims(static_cast<std::int64_t>(values.size()));
-  for (auto value : values) tensor->add_int64_data(value);
-}
-
-void add_weights(onnx::proto::ModelProto& model, const std::string& name, std::initializer_list<std::int64_t> dims) {
-  auto* tensor = model.mutable_graph()->add_initializer();
-  tensor->set_name(name);
-  tensor->set_data_type(1);
-  std::int64_t count = 1;
-  for (auto dim : dims) tensor->add_dims(dim), count *= dim;
-  for (std::int64_t i = 0; i < count; ++i) tensor->add_float_data(static_cast<float>((i * 37 + 11) % 29 - 14) / 29.0f);
-}
-
-void add_ints_attribute(onnx::proto::NodeProto& node, const std::string& name, std::initializer_list<std::int64_t> values) {
-  auto& attribute = add_attribute(node, name, AttributeProto::INTS);
-  for (auto value : values) attribute.add_ints(value);
-}
-
-class Symbolic : public testing::Test {
- protected:
-  // Builds the model and runs it with inputs of these shapes, each against the reference.
-  void check(const onnx::proto::ModelProto& model, const Ranges& ranges, const std::vector<std::vector<tensor::Shape>>& runs) {
-    path_ = folder_.path() / "model.onnx";
-    ASSERT_TRUE(base::write_file(path_, model.SerializeAsString()));
-    BuildOptions options;
-    options.input_ranges = ranges;
-    options.verify = false;
-    auto output = build(path_, options);
-    ASSERT_TRUE(output) << output.error().text();
-    engine::Trust trust;
-    trust.allow_unsigned = true;
-    auto opened = engine::open_bytes(output->engine, trust);
-    ASSERT_TRUE(opened) << opened.error().text();
-    engine_ = *opened;
-    for (const auto& shapes : runs) compare_at(shapes);
-  }
-
-  void compare_at(const std::vector<tensor::Shape>& shapes) {
-    onnx::ImportOptions fixed_sizes;
-    for (std::size_t i = 0; i < shapes.size(); ++i) fixed_sizes.input_shapes[engine_->plan().inputs[i].name] = shapes[i];
-    auto graph = onnx::import_model(path_, fixed_sizes);
-    ASSERT_TRUE(graph) << graph.error().text();
-    const auto inputs = random_inputs(*graph, 7);
-    std::vector<forge::reference::Value> values(inputs.begin(), inputs.end());
-    std::vector<const tensor::Tensor*> pointers;
-    for (const auto& input : inputs) pointers.push_back(&input);
-    auto expected = forge::reference::evaluate(*graph, values);
-    auto actual = runtime::run_once(engine_, pointers, 2);
-    ASSERT_TRUE(expected) << expected.error().text();
-    ASSERT_TRUE(actual) << actual.error().text();
-    for (std::size_t i = 0; i < actual->size(); ++i) {
-      const auto compared = compare("y", (*actual)[i], *(*expected)[i].tensor, Exactness::kFull);
-      EXPECT_TRUE(compared.matches) << "at " << tensor::to_string(shapes[0]) << ", error " << compared.max_abs_error << ", shapes "
-                                    << tensor::to_string((*actual)[i].shape()) << tensor::to_string((*expected)[i].tensor->shape());
-    }
-  }
-
-  base::TemporaryFolder folder_;
-  std::filesystem::path path_;
-  std::shared_ptr<const engine::Engine> engine_;
-};
 
 // Plain and depthwise convolutions, pooling, upsampling, joins, and a head that depends on the image's size.
 TEST_F(Symbolic, ImagesOfAnySize) {
@@ -203,6 +118,21 @@ TEST_F(Symbolic, CountedWhileRunning) {
   add_node(model, "MatMul", {"some", "w"}, {"z"});
   for (const char* name : {"rows", "y", "z"}) add_output(model, name);
   check(model, {{"x", {range(1, 16, 40), fixed(5)}}}, {{{16, 5}}, {{40, 5}}, {{1, 5}}, {{23, 5}}});
+}
+
+// An open batch needs no option, unless the model is written for one.
+TEST_F(Symbolic, BatchesByDefault) {
+  auto model = onnx::make_model();
+  add_input(model, "x", {"N", "4"});
+  add_weights(model, "w", {4, 6});
+  add_node(model, "MatMul", {"x", "w"}, {"y"});
+  add_output(model, "y");
+  check(model, {}, {{{1, 4}}, {{8, 4}}, {{3, 4}}});
+  add_ints(model, "shape", {3, 2});
+  add_node(model, "Reshape", {"y", "shape"}, {"z"});
+  add_output(model, "z");
+  check(model, {}, {{{1, 4}}});
+  EXPECT_EQ(engine_->plan().inputs[0].shape, (tensor::Shape{1, 4}));
 }
 
 TEST_F(Symbolic, ShapesOutOfRangeAreRefused) {

@@ -133,6 +133,51 @@ TEST(Engine, PlanThatLeavesItsBuffersIsRefused) {
             "bytes 0 to 8 are outside of their 0-byte buffer (at launch 0 (Conv_1), argument 0)");
 }
 
+// The sample with a profile for outputs of at most three rows, and for 2x3 as before.
+Contents profiled_sample() {
+  Contents contents = sample();
+  Plan& profile = contents.plan.profiles.emplace_back();
+  profile.inputs = contents.plan.inputs;
+  profile.outputs = contents.plan.outputs;
+  profile.symbols = {{"n", 3}};
+  profile.arena_bytes = 64;
+  profile.launches = {{0, {{BufferRef::Space::kInput, 0, 0, 24}, {BufferRef::Space::kWeights, 0, 0, 64}, {BufferRef::Space::kOutput, 0, 0, 48}}, 1, 0, "all", "", 0, 0}};
+  return contents;
+}
+
+TEST(Engine, ProfilesAreKept) {
+  Trust own;
+  own.allow_unsigned = true;
+  auto engine = open_bytes(write(profiled_sample(), ""), own);
+  ASSERT_TRUE(engine) << engine.error().text();
+  ASSERT_EQ((*engine)->plan().profiles.size(), 1U);
+  const Plan& profile = (*engine)->plan().profiles[0];
+  EXPECT_EQ(profile.inputs[0].name, "x");
+  EXPECT_EQ(profile.outputs[0].symbols[0], "n");
+  EXPECT_EQ(profile.symbols[0].max, 3);
+  EXPECT_EQ(profile.arena_bytes, 64U);
+  ASSERT_EQ(profile.launches.size(), 1U);
+  EXPECT_EQ(profile.launches[0].name, "all");
+  EXPECT_EQ((*engine)->plan().launches.size(), 2U);
+}
+
+TEST(Engine, ProfilesThatDoNotGoWithTheEngineAreRefused) {
+  auto error = [](auto change) {
+    Contents contents = profiled_sample();
+    change(contents.plan.profiles[0]);
+    auto result = check(contents.plan, contents.code.size(), contents.weights.size());
+    return result ? std::string("accepted") : result.error().text();
+  };
+  EXPECT_EQ(error([](Plan&) {}), "accepted");
+  EXPECT_EQ(error([](Plan& p) { p.kernels = {{"k0", 0}}; }), "a profile has kernels or profiles of its own");
+  EXPECT_EQ(error([](Plan& p) { p.outputs.clear(); }), "a profile has other inputs or outputs than the engine");
+  EXPECT_EQ(error([](Plan& p) { p.inputs[0].name = "z"; }), "a profile has 'z' where the engine has 'x'");
+  EXPECT_EQ(error([](Plan& p) { p.symbols[0].max = 6; }), "'y' is larger in a profile than in the engine");
+  EXPECT_EQ(error([](Plan& p) { p.launches[0].kernel = 2; }), "calls a kernel that does not exist (at launch 0 (all))");
+  EXPECT_EQ(error([](Plan& p) { p.launches[0].arguments[1].offset = 300000; }),
+            "bytes 300000 to 300064 are outside of their 300000-byte buffer (at launch 0 (all), argument 1)");
+}
+
 // A GPU engine: cubins and grids instead of machine code and tasks.
 Contents gpu_sample() {
   Contents contents = sample();

@@ -46,6 +46,13 @@ TEST(Size, BoundsFollowFromRanges) {
   EXPECT_TRUE(surely_at_most(n(), n() * h()));
   EXPECT_TRUE(surely_below(n() * h() - 1, n() * h()));
   EXPECT_FALSE(surely_below(n() * 40, h()));
+  EXPECT_TRUE(surely_at_most(smaller(n(), Size(3)), n()));
+  EXPECT_TRUE(surely_at_most(n(), larger(n(), h())));
+  EXPECT_TRUE(surely_at_most(floor_div(h(), Size(2)), h()));
+  EXPECT_TRUE(surely_below(floor_div(h(), Size(2)) - 1, h()));
+  EXPECT_TRUE(surely_at_most(h(), floor_div(h(), Size(2)) * 2 + 1));
+  EXPECT_FALSE(surely_at_most(h(), floor_div(h(), Size(2)) * 2));
+  EXPECT_FALSE(surely_at_most(n(), smaller(n(), Size(3))));
   EXPECT_EQ((n() * h()).opt(), 256);
   EXPECT_EQ(smaller(n(), h()), n());
   EXPECT_EQ(larger(n(), 3).min(), 3);

@@ -6,7 +6,6 @@
 #include <array>
 #include <cmath>
 
-#include "forge/cpu/contraction.h"
 #include "forge/cpu/prelude.h"
 #include "forge/irregular_text.h"
 #include "tensor/text.h"
@@ -37,7 +36,7 @@ std::string_view element_type(DType dtype) {
   }
 }
 
-AxisSizes sizes_around(const Shape& shape, std::int64_t axis) {
+AxisSizes sizes_around(const Sizes& shape, std::int64_t axis) {
   AxisSizes sizes;
   for (std::size_t i = 0; i < shape.size(); ++i) {
     auto at = static_cast<std::int64_t>(i);
@@ -46,7 +45,14 @@ AxisSizes sizes_around(const Shape& shape, std::int64_t axis) {
   return sizes;
 }
 
-Builder::Builder(const ir::Node& node, const ir::Graph& graph) : node(node), graph(graph) {
+Sizes dense_strides(const Sizes& shape) {
+  Sizes strides(shape.size(), 1);
+  for (std::size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
+  return strides;
+}
+
+Builder::Builder(const ir::Node& node, const ir::Graph& graph, const SymbolPlace& place)
+    : node(node), graph(graph), place_(place) {
   int slot = 0;
   auto declare = [&](std::string_view prefix, const std::vector<ir::ValueId>& values, std::size_t at_least) {
     for (std::size_t i = 0; i < std::max(values.size(), at_least); ++i) {
@@ -64,18 +70,51 @@ Builder::Builder(const ir::Node& node, const ir::Graph& graph) : node(node), gra
   declare("Out", node.outputs, 4);
 }
 
-Result<void> Builder::check(bool takes_strings) const {
+Result<void> Builder::check(bool open, bool takes_strings) const {
   for (const auto* values : {&node.inputs, &node.outputs})
     for (ir::ValueId id : *values) {
       if (id == ir::kNoValue) continue;
       const ir::ValueType& type = graph.value(id).type;
-      if (!type.is_static())
-        return fail(Code::kUnsupported, "the size of '{}' is not known when building: {}", graph.value(id).name,
+      if (open ? !type.is_known() : !type.is_static())
+        return fail(Code::kUnsupported, "{} needs fixed sizes, and '{}' is {}", node.op, graph.value(id).name,
                     to_string(type));
       if (element_type(type.dtype).empty() || (type.dtype == DType::kString && !takes_strings))
         return fail(Code::kUnsupported, "{} has no kernel for {}", node.op, tensor::name(type.dtype));
     }
   return {};
+}
+
+Result<std::int64_t> Builder::fixed(const Size& size, std::string_view what) const {
+  if (!size.is_number()) return fail(Code::kUnsupported, "{} of {} must be a number when building, not {}", what, node.op, size.text());
+  return size.number();
+}
+
+Result<void> Builder::require_equal(const Size& a, const Size& b, std::string_view what) const {
+  if (a == b) return {};
+  if (a.is_number() && b.is_number()) return fail(Code::kInvalidArgument, "{}: {} and {} differ", what, a.number(), b.number());
+  return fail(Code::kUnsupported, "{}: {} and {} must be one size: give those dimensions of the inputs the same number or name", what,
+              a.text(), b.text());
+}
+
+std::string Builder::text_of(const Size& size) const {
+  return size.c_text([&](const std::string& name) { return fmt::format("symbols[{}]", place_(name)); });
+}
+
+Builder& Builder::add(std::string_view name, const Size& value) {
+  if (value.is_number()) return add(name, value.number());
+  sizes_.member(name, text_of(value));
+  return *this;
+}
+Builder& Builder::list(std::string_view name, const Sizes& values) {
+  Shape numbers;
+  std::vector<std::string> texts;
+  for (const Size& value : values) {
+    if (value.is_number()) numbers.push_back(value.number());
+    texts.push_back(text_of(value));
+  }
+  if (numbers.size() == values.size()) return list(name, numbers);
+  sizes_.array(name, texts);
+  return *this;
 }
 
 Builder& Builder::add(std::string_view name, std::int64_t value) {
@@ -115,19 +154,19 @@ Builder& Builder::together(std::int64_t threads) {
   return *this;
 }
 
-Kernel Builder::finish(std::int64_t items, double flops, std::uint64_t scratch_bytes, std::string choice,
+Kernel Builder::finish(const Size& items, double flops, std::uint64_t scratch_bytes, std::string choice,
                        std::initializer_list<std::string_view> texts) {
-  Irregular made{{}, items, scratch_bytes, threads_, flops, 0, std::move(choice)};
+  double bytes = 0;
   for (const auto* values : {&node.inputs, &node.outputs})
     for (ir::ValueId id : *values)
       if (id != ir::kNoValue)
-        made.bytes += static_cast<double>(tensor::num_elements(graph.value(id).type.shape()) *
-                                          static_cast<std::int64_t>(tensor::stored_bytes(graph.value(id).type.dtype)));
+        bytes += estimate(tensor::num_elements(graph.value(id).type.sizes())) * static_cast<double>(tensor::stored_bytes(graph.value(id).type.dtype));
   add("kItems", items);
   line(
       "#define XI_ITEMS(item) for (int64_t item = task_begin * kItems / kTasks, item##_end = task_end * kItems / "
       "kTasks; item < item##_end; ++item)");
-  made.text = constants_ + std::string(kIrregularCommonInc);
+  if (!sizes_.empty()) choice += ", run-time sizes";
+  Irregular made{constants_ + std::string(kIrregularCommonInc), {}, sizes_, items.max(), scratch_bytes, threads_, flops, bytes, std::move(choice)};
   for (std::string_view text : texts) made.text += text;
   return made;
 }
@@ -144,11 +183,11 @@ const Row* find_row(std::string_view op) {
 
 }  // namespace
 
-Result<std::optional<Irregular>> make_irregular(const ir::Node& node, const ir::Graph& graph) {
+Result<std::optional<Irregular>> make_irregular(const ir::Node& node, const ir::Graph& graph, const SymbolPlace& place) {
   const Row* row = find_row(node.op);
   if (!row) return std::nullopt;
-  Builder builder(node, graph);
-  XI_CHECK(builder.check(row->takes_strings));
+  Builder builder(node, graph, place);
+  XI_CHECK(builder.check(row->open, row->takes_strings));
   return row->build(builder);
 }
 
@@ -162,8 +201,8 @@ bool touches_strings(const ir::Node& node, const ir::Graph& graph) {
 bool is_irregular(std::string_view op) { return irregular::find_row(op) != nullptr; }
 
 base::Result<std::optional<KernelSource>> irregular_kernel(const ir::Node& node, const ir::Graph& graph,
-                                                           const target::CpuIsa& isa) {
-  XI_TRY(auto made, irregular::make_irregular(node, graph));
+                                                           const target::CpuIsa& isa, const SymbolPlace& place) {
+  XI_TRY(auto made, irregular::make_irregular(node, graph, place));
   if (!made) return std::nullopt;
   KernelSource kernel;
   kernel.num_tasks = std::clamp<std::int64_t>(std::min(made->items, wanted_tasks(made->flops * 4, made->bytes)), 1, 64);
@@ -172,8 +211,8 @@ base::Result<std::optional<KernelSource>> irregular_kernel(const ir::Node& node,
   kernel.bytes = made->bytes;
   kernel.choice = std::move(made->choice);
   kernel.why = "its operator is neither a loop nest nor a contraction: it has this one template";
-  assemble(kernel, isa, fmt::format("constexpr int64_t kTasks = {};\n", kernel.num_tasks), {},
-           {kIrregularAloneInc, made->text});
+  assemble(kernel, isa, fmt::format("constexpr int64_t kTasks = {};\n{}{}", kernel.num_tasks, kIrregularAloneInc, made->constants), {},
+           {made->text}, made->sizes);
   return kernel;
 }
 

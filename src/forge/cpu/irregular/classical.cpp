@@ -53,7 +53,7 @@ Result<void> add_forest(Builder& b, const reference::Forest& forest) {
 }
 
 Kernel trees(Builder& b) {
-  const Shape in = b.shape(0), out = b.out_shape();
+  const Sizes in = b.sizes(0), out = b.out_sizes();
   const bool listed = b.node.op == "ai.onnx.ml.TreeEnsembleRegressor";
   const std::string_view fold = listed ? std::string_view() : reference::fold_name(b.integer("aggregate_function", 1));
   const std::string name = listed ? b.text("aggregate_function", "SUM") : std::string(fold);
@@ -63,7 +63,9 @@ Kernel trees(Builder& b) {
   const auto found = std::ranges::find(kFolds, name);
   if (found == std::end(kFolds)) return fail(Code::kInvalidArgument, "aggregate_function '{}'", name);
   XI_TRY(const reference::Forest forest, reference::read_forest(b.node));
-  const std::int64_t rows = in.size() > 1 ? in[0] : 1, features = rows ? b.count(0) / rows : 0, targets = out[1];
+  const Size rows = in.size() > 1 ? in[0] : Size(1);
+  XI_TRY(const std::int64_t features, b.fixed(in.size() > 1 ? tensor::num_elements({in.begin() + 1, in.end()}) : b.elements(0), "the number of features"));
+  XI_TRY(const std::int64_t targets, b.fixed(out[1], "the number of targets"));
   XI_CHECK(reference::check_forest(forest, features, targets));
   XI_CHECK(add_forest(b, forest));
   Reals base = reference::attribute_numbers(b.node, "base_values");
@@ -71,13 +73,13 @@ Kernel trees(Builder& b) {
   base.resize(static_cast<std::size_t>(targets), 0.0);
   b.add("kFold", found - std::begin(kFolds)).add("kFeatureCount", features).add("kTargets", targets).reals("kBase", base);
   // A step of a walk waits for the one before and is hard to foresee: some 28 plain operations.
-  const double walks = static_cast<double>(rows) * static_cast<double>(forest.roots.size());
+  const double walks = estimate(rows) * static_cast<double>(forest.roots.size());
   const double depth = std::log2(2 + static_cast<double>(forest.nodes.size()) / std::max(1.0, static_cast<double>(forest.roots.size())));
   return b.finish(rows, 28 * walks * depth, static_cast<std::uint64_t>(targets) * 8, fmt::format("{} trees", forest.roots.size()), {kIrregularTreesInc});
 }
 
-constexpr Row kRows[] = {{"ai.onnx.ml.TreeEnsemble", trees},
-                         {"ai.onnx.ml.TreeEnsembleRegressor", trees}};
+constexpr Row kRows[] = {{"ai.onnx.ml.TreeEnsemble", trees, true},
+                         {"ai.onnx.ml.TreeEnsembleRegressor", trees, true}};
 
 }  // namespace
 

@@ -58,12 +58,18 @@ Kernel recurrent(Builder& b) {
     if (b.has(i) && i != 4 && element_type(b.dtype(i)) != "float")
       return fail(Code::kUnsupported, "{} of {}", b.node.op, tensor::name(b.dtype(i)));
   const bool batch_first = b.integer("layout", 0) != 0;
-  const Shape x = b.shape(0), r = b.shape(2);
-  const std::int64_t time = x[batch_first ? 1 : 0], batch = x[batch_first ? 0 : 1], hidden = r[2], directions = r[0];
+  const Sizes x = b.sizes(0), r = b.sizes(2);
+  const Size time = x[batch_first ? 1 : 0], batch = x[batch_first ? 0 : 1];
+  XI_TRY(const std::int64_t input, b.fixed(x[2], "the input size"));
+  XI_TRY(const std::int64_t hidden, b.fixed(r[2], "the hidden size"));
+  XI_TRY(const std::int64_t directions, b.fixed(r[0], "the number of directions"));
+  if (b.has(4)) XI_CHECK(b.require_equal(b.elements(4), batch, "batches of data and sequence lengths"));
+  for (std::size_t i : {5u, 6u})
+    if (b.has(i)) XI_CHECK(b.require_equal(b.sizes(i)[batch_first ? 0 : 1], batch, "batches of data and initial state"));
   b.add("kGates", std::int64_t{kGates})
       .add("kTime", time)
       .add("kBatch", batch)
-      .add("kInput", x[2])
+      .add("kInput", input)
       .add("kHidden", hidden)
       .add("kDirections", directions);
   b.flag("kBatchFirst", batch_first)
@@ -75,18 +81,18 @@ Kernel recurrent(Builder& b) {
                                             : kGates == 3 ? std::vector<std::string>{"Sigmoid", "Tanh"}
                                                           : std::vector<std::string>{"Sigmoid", "Tanh", "Tanh"};
   XI_CHECK(add_activations(b, static_cast<std::size_t>(directions), defaults));
-  const double flops = 2.0 * static_cast<double>(time * batch * directions * kGates * hidden * (x[2] + hidden));
+  const double flops = 2.0 * estimate(time * batch) * static_cast<double>(directions * kGates * hidden * (input + hidden));
   std::string choice = fmt::format("{} {}x{}, {} steps{}",
                                    kGates == 1   ? "rnn"
                                    : kGates == 3 ? "gru"
                                                  : "lstm",
-                                   x[2], hidden, time, hidden < 32 ? ", narrow" : "");
+                                   input, hidden, time.text(), hidden < 32 ? ", narrow" : "");
   b.together(kGates * hidden * 2);  // a warp takes some 16 rows of the gates' products
-  return b.finish(directions * batch, flops, static_cast<std::uint64_t>(hidden) * 8 * 4, std::move(choice),
+  return b.finish(batch * directions, flops, static_cast<std::uint64_t>(hidden) * 8 * 4, std::move(choice),
                   {kIrregularRecurrentInc});
 }
 
-constexpr Row kRows[] = {{"RNN", recurrent<1>}, {"GRU", recurrent<3>}, {"LSTM", recurrent<4>}};
+constexpr Row kRows[] = {{"RNN", recurrent<1>, true}, {"GRU", recurrent<3>, true}, {"LSTM", recurrent<4>, true}};
 
 }  // namespace
 

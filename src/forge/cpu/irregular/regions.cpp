@@ -18,25 +18,32 @@ Result<Ints> listed(const Builder& b, std::string_view name, std::size_t size, s
 }
 
 Kernel deform_conv(Builder& b) {
-  const Shape x = b.shape(0), w = b.shape(1), out = b.out_shape(), offset = b.shape(2);
+  const Sizes x = b.sizes(0), out = b.out_sizes(), offset = b.sizes(2);
   if (x.size() != 4) return fail(Code::kUnsupported, "DeformConv over {} axes", x.size());
   XI_TRY(const Ints strides, listed(b, "strides", 2, 1));
   XI_TRY(const Ints dilations, listed(b, "dilations", 2, 1));
   XI_TRY(const Ints pads, listed(b, "pads", 4, 0));
+  Ints w;
+  for (const Size& size : b.sizes(1)) {
+    XI_TRY(const std::int64_t number, b.fixed(size, "the kernel"));
+    w.push_back(number);
+  }
+  XI_TRY(const std::int64_t channels, b.fixed(x[1], "the number of channels"));
   const std::int64_t groups = b.integer("group", 1), offset_groups = b.integer("offset_group", 1), taps = w[2] * w[3];
-  if (groups < 1 || offset_groups < 1 || x[1] % groups != 0 || x[1] % offset_groups != 0 || w[0] % groups != 0 || w[1] != x[1] / groups)
-    return fail(Code::kInvalidArgument, "{} channels and {} maps in {} groups, {} of offsets", x[1], w[0], groups, offset_groups);
-  if (offset != Shape{x[0], offset_groups * taps * 2, out[2], out[3]} ||
-      (b.has(4) && b.shape(4) != Shape{x[0], offset_groups * taps, out[2], out[3]}))
-    return fail(Code::kInvalidArgument, "offsets of shape {}, or the mask, do not fit the output {}", tensor::to_string(offset),
-                tensor::to_string(out));
-  b.add("kChannels", x[1]).add("kHeight", x[2]).add("kWidth", x[3]).add("kMaps", w[0]).add("kKernelHeight", w[2]).add("kKernelWidth", w[3]);
+  if (groups < 1 || offset_groups < 1 || channels % groups != 0 || channels % offset_groups != 0 || w[0] % groups != 0 || w[1] != channels / groups)
+    return fail(Code::kInvalidArgument, "{} channels and {} maps in {} groups, {} of offsets", channels, w[0], groups, offset_groups);
+  for (std::size_t i = 0; i < 4; ++i) {
+    const Size wanted[] = {x[0], offset_groups * taps, out[2], out[3]};
+    XI_CHECK(b.require_equal(offset[i], i == 1 ? wanted[i] * 2 : wanted[i], "offsets and output"));
+    if (b.has(4)) XI_CHECK(b.require_equal(b.sizes(4)[i], wanted[i], "mask and output"));
+  }
+  b.add("kChannels", channels).add("kHeight", x[2]).add("kWidth", x[3]).add("kMaps", w[0]).add("kKernelHeight", w[2]).add("kKernelWidth", w[3]);
   b.add("kOutHeight", out[2]).add("kOutWidth", out[3]).add("kGroups", groups).add("kOffsetGroups", offset_groups);
   b.add("kStrideY", strides[0]).add("kStrideX", strides[1]).add("kDilationY", dilations[0]).add("kDilationX", dilations[1]);
   b.add("kPadY", pads[0]).add("kPadX", pads[1]);
-  const std::int64_t items = x[0] * out[2] * out[3];
-  return b.finish(items, static_cast<double>(items * taps) * static_cast<double>(20 * x[1] + 2 * w[1] * w[0]),
-                  static_cast<std::uint64_t>(x[1] * taps) * 8, "deformable convolution", {kIrregularDeformConvInc});
+  const Size items = x[0] * out[2] * out[3];
+  return b.finish(items, estimate(items * taps) * static_cast<double>(20 * channels + 2 * w[1] * w[0]),
+                  static_cast<std::uint64_t>(channels * taps) * 8, "deformable convolution", {kIrregularDeformConvInc});
 }
 
 Kernel max_unpool(Builder& b) {
@@ -86,16 +93,17 @@ Kernel col2im(Builder& b) {
 
 template <bool kInverse>
 Kernel eliminate(Builder& b) {
-  const Shape in = b.shape(0);
-  const std::int64_t size = in.back(), items = size > 0 ? b.count(0) / (size * size) : tensor::num_elements(b.out_shape());
-  if (in[in.size() - 2] != size) return fail(Code::kInvalidArgument, "matrices of {} x {}", in[in.size() - 2], size);
+  const Sizes in = b.sizes(0);
+  XI_TRY(const std::int64_t size, b.fixed(in.back(), "the size of the matrices"));
+  XI_CHECK(b.require_equal(in[in.size() - 2], size, "rows and columns"));
+  const Size items = tensor::num_elements({in.begin(), in.end() - 2});
   b.add("kSize", size).flag("kInverse", kInverse);
-  return b.finish(items, static_cast<double>(items * size * size * size), static_cast<std::uint64_t>(2 * size * size) * 8,
+  return b.finish(items, estimate(items * size * size * size), static_cast<std::uint64_t>(2 * size * size) * 8,
                   kInverse ? "inverse" : "determinant", {kIrregularEliminateInc});
 }
 
-constexpr Row kRows[] = {{"DeformConv", deform_conv}, {"MaxUnpool", max_unpool}, {"MaxRoiPool", max_roi_pool},
-                         {"Col2Im", col2im},          {"Det", eliminate<false>}, {"com.microsoft.Inverse", eliminate<true>}};
+constexpr Row kRows[] = {{"DeformConv", deform_conv, true}, {"MaxUnpool", max_unpool},           {"MaxRoiPool", max_roi_pool},
+                         {"Col2Im", col2im},                {"Det", eliminate<false>, true}, {"com.microsoft.Inverse", eliminate<true>, true}};
 
 }  // namespace
 

@@ -11,26 +11,29 @@ namespace xinfer::forge::cpu::irregular {
 namespace {
 
 Kernel top_k(Builder& b) {
-  const Shape in = b.shape(0);
+  const Sizes in = b.sizes(0);
   const std::int64_t axis = Builder::axis(b.integer("axis", -1), in.size());
   const AxisSizes sizes = sizes_around(in, axis);
-  const std::int64_t k = b.out_shape(b.wants(0) ? 0 : 1)[static_cast<std::size_t>(axis)];
+  const Size k = b.out_sizes(b.wants(0) ? 0 : 1)[static_cast<std::size_t>(axis)];
+  if (!surely_at_most(k, sizes.size))
+    return fail(Code::kInvalidArgument, "k is {}, and the axis may have as few as {} elements ({}): give a range that begins higher", k.text(),
+                sizes.size.min(), sizes.size.text());
   b.add("kInner", sizes.inner).add("kSize", sizes.size).add("kK", k).flag("kLargest", b.integer("largest", 1) != 0);
-  const std::int64_t lines = k == 0 ? 0 : sizes.outer * sizes.inner;
-  return b.finish(lines, static_cast<double>(lines * sizes.size) * 4, static_cast<std::uint64_t>(k) * 8,
-                  fmt::format("top {} of {}", k, sizes.size), {kIrregularTopKInc});
+  const Size lines = k == Size(0) ? Size(0) : sizes.outer * sizes.inner;
+  return b.finish(lines, estimate(lines * sizes.size) * 4, static_cast<std::uint64_t>(k.max()) * 8,
+                  fmt::format("top {} of {}", k.text(), sizes.size.text()), {kIrregularTopKInc});
 }
 
 template <bool kProduct>
 Kernel cumulative(Builder& b) {
   const tensor::Tensor* at = b.constant(1);
   if (!at) return fail(Code::kUnsupported, "the axis of {} must be a constant", b.node.op);
-  const AxisSizes sizes = sizes_around(b.shape(0), Builder::axis(at->as_int64(0), b.shape(0).size()));
+  const AxisSizes sizes = sizes_around(b.sizes(0), Builder::axis(at->as_int64(0), b.sizes(0).size()));
   b.add("kInner", sizes.inner).add("kSize", sizes.size).flag("kProduct", kProduct);
   b.flag("kReverse", b.integer("reverse", 0) != 0).flag("kExclusive", b.integer("exclusive", 0) != 0);
-  if (sizes.inner > 1) b.together(sizes.inner);
-  return b.finish(sizes.outer, static_cast<double>(b.count(0)), static_cast<std::uint64_t>(sizes.inner) * 8,
-                  "running sum", {kIrregularCumulativeInc});
+  if (sizes.inner.max() > 1) b.together(sizes.inner.opt());
+  return b.finish(sizes.outer, estimate(b.elements(0)), static_cast<std::uint64_t>(sizes.inner.max()) * 8, "running sum",
+                  {kIrregularCumulativeInc});
 }
 
 Result<std::int64_t> reduction_of(const Builder& b) {
@@ -43,42 +46,48 @@ Result<std::int64_t> reduction_of(const Builder& b) {
 
 Kernel scatter_elements(Builder& b) {
   XI_TRY(auto reduction, reduction_of(b));
-  const Shape data = b.shape(0), indices = b.shape(1);
-  b.flag("kElements", true).add("kReduction", reduction).add("kCount", b.count(0)).add("kUpdates", b.count(1));
-  b.add("kRank", static_cast<std::int64_t>(data.size())).add("kAxis", Builder::axis(b.integer("axis", 0), data.size()));
+  const Sizes data = b.sizes(0), indices = b.sizes(1);
+  const std::int64_t axis = Builder::axis(b.integer("axis", 0), data.size());
+  for (std::size_t d = 0; d < indices.size(); ++d) {
+    XI_CHECK(b.require_equal(indices[d], b.sizes(2)[d], "indices and updates"));
+    if (static_cast<std::int64_t>(d) != axis && !surely_at_most(indices[d], data[d]))
+      return fail(Code::kUnsupported, "indices of size {} into an axis of {} may lie outside", indices[d].text(), data[d].text());
+  }
+  b.flag("kElements", true).add("kReduction", reduction).add("kCount", b.elements(0)).add("kUpdates", b.elements(1));
+  b.add("kRank", static_cast<std::int64_t>(data.size())).add("kAxis", axis);
   b.list("kShape", indices)
       .list("kSizes", data)
-      .list("kStrides", tensor::strides_of(data))
+      .list("kStrides", dense_strides(data))
       .add("kDepth", std::int64_t{0})
       .add("kRun", std::int64_t{1});
-  b.together(b.count(0) / 4);
-  return b.finish(1, static_cast<double>(b.count(1)), 0, "scatter elements", {kIrregularScatterInc});
+  b.together(b.elements(0).opt() / 4);
+  return b.finish(1, estimate(b.elements(1)), 0, "scatter elements", {kIrregularScatterInc});
 }
 
 Kernel scatter_nd(Builder& b) {
   XI_TRY(auto reduction, reduction_of(b));
-  const Shape data = b.shape(0), indices = b.shape(1);
-  const std::int64_t depth = indices.back(), rows = depth ? b.count(1) / depth : 0;
-  std::int64_t run = 1;
-  for (std::size_t i = static_cast<std::size_t>(depth); i < data.size(); ++i) run *= data[i];
-  b.flag("kElements", false).add("kReduction", reduction).add("kCount", b.count(0)).add("kUpdates", rows);
+  const Sizes data = b.sizes(0), indices = b.sizes(1);
+  XI_TRY(const std::int64_t depth, b.fixed(indices.back(), "the length of each index"));
+  const Size rows = tensor::num_elements({indices.begin(), indices.end() - 1}),
+             run = tensor::num_elements({data.begin() + depth, data.end()});
+  XI_CHECK(b.require_equal(rows * run, b.elements(2), "indices and updates"));
+  b.flag("kElements", false).add("kReduction", reduction).add("kCount", b.elements(0)).add("kUpdates", depth ? rows : Size(0));
   b.add("kRank", std::int64_t{0})
       .add("kAxis", std::int64_t{0})
       .list("kShape", indices)
       .list("kSizes", data)
-      .list("kStrides", tensor::strides_of(data));
+      .list("kStrides", dense_strides(data));
   b.add("kDepth", depth).add("kRun", run);
-  b.together(b.count(0) / 4);
-  return b.finish(1, static_cast<double>(rows * run), 0, fmt::format("scatter runs of {}", run),
-                  {kIrregularScatterInc});
+  b.together(b.elements(0).opt() / 4);
+  return b.finish(1, estimate(rows * run), 0, fmt::format("scatter runs of {}", run.text()), {kIrregularScatterInc});
 }
 
 constexpr Row kRows[] = {
-    {"TopK", top_k},
-    {"CumSum", cumulative<false>},
-    {"CumProd", cumulative<true>},
-    {"ScatterElements", scatter_elements},
-    {"ScatterND", scatter_nd},
+    {"TopK", top_k, true},
+    {"CumSum", cumulative<false>, true},
+    {"CumProd", cumulative<true>, true},
+    {"ScatterElements", scatter_elements, true},
+    {"ScatterND", scatter_nd, true},
 };
 
 }  // namespace

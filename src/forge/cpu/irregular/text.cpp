@@ -105,7 +105,7 @@ Kernel look_up(Builder& b, const Labels& keys, Labels values) {
   b.line(fmt::format("#define XI_TEXT_KEYS {:d}\n#define XI_TEXT_VALUES {:d}", keys.are_words, values.are_words));
   keys.are_words ? b.words("kKeys", words) : b.reals("kKeys", numbers);
   values.are_words ? b.words("kValues", results.words) : b.reals("kValues", results.numbers);
-  return b.finish(b.count(0), 20.0 * static_cast<double>(b.count(0)), 0, fmt::format("{} labels", count), {kIrregularLabelsInc});
+  return b.finish(b.elements(0), 20.0 * estimate(b.elements(0)), 0, fmt::format("{} labels", count), {kIrregularLabelsInc});
 }
 
 Kernel label_encoder(Builder& b) {
@@ -168,23 +168,23 @@ Kernel tf_idf(Builder& b) {
   Reals weights;
   if (const auto* given = b.node.attributes.get<std::vector<float>>("weights")) weights.assign(given->begin(), given->end());
   weights.resize(std::max(weights.size(), sizes.size()), 1.0);
-  const Shape in = b.shape(0), out = b.out_shape();
+  const Sizes in = b.sizes(0), out = b.out_sizes();
   b.add("kMode", std::int64_t{mode == "TF" ? 0 : mode == "IDF" ? 1 : 2}).add("kLength", in.back()).add("kWidth", out.back());
   b.add("kGrams", static_cast<std::int64_t>(sizes.size())).add("kShortest", b.integer("min_gram_length", 1)).add("kLongest", b.integer("max_gram_length", 1));
   b.add("kSkips", b.integer("max_skip_count", 0)).list("kSizes", sizes).list("kStarts", begins).list("kColumns", columns).list("kPool", pool);
   b.reals("kWeights", weights);
-  const std::int64_t rows = in.size() == 2 ? in[0] : 1;
-  return b.finish(rows, static_cast<double>(b.count(0)) * static_cast<double>(sizes.size()), static_cast<std::uint64_t>(in.back()) * 8,
+  const Size rows = in.size() == 2 ? in[0] : Size(1);
+  return b.finish(rows, estimate(b.elements(0)) * static_cast<double>(sizes.size()), static_cast<std::uint64_t>(in.back().max()) * 8,
                   fmt::format("{} n-grams", sizes.size()), {kIrregularGramsInc});
 }
 
-constexpr Row kRows[] = {{"Constant", constant, true},
-                         {"StringConcat", concat, true},
-                         {"RegexFullMatch", match, true},
-                         {"Cast", cast, true},
-                         {"ai.onnx.ml.LabelEncoder", label_encoder, true},
-                         {"ai.onnx.ml.CategoryMapper", category_mapper, true},
-                         {"TfIdfVectorizer", tf_idf, true}};
+constexpr Row kRows[] = {{"Constant", constant, false, true},
+                         {"StringConcat", concat, false, true},
+                         {"RegexFullMatch", match, false, true},
+                         {"Cast", cast, false, true},
+                         {"ai.onnx.ml.LabelEncoder", label_encoder, true, true},
+                         {"ai.onnx.ml.CategoryMapper", category_mapper, false, true},
+                         {"TfIdfVectorizer", tf_idf, true, true}};
 
 }  // namespace
 
