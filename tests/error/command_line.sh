@@ -76,7 +76,7 @@ expect 64 "is no public key" verify --trust-key "$engine" "$engine"
 
 # Running.
 expect 64 "the engine has no input 'z'; it has x" run "$engine" --trust-key "$key" --input z=a.npy
-expect 64 "inputs are read from .npy, .pb" run "$engine" --trust-key "$key" --input x=a.txt
+expect 64 "inputs are read from .npy, .pb" run "$engine" --trust-key "$key" --input x=a.mp3
 expect 66 "cannot open" run "$engine" --trust-key "$key" --input "x=$scratch/none.npy"
 expect 76 "this is no .npy file" run "$engine" --trust-key "$key" --input "x=$(cp "$key" "$scratch/bad.npy" && echo "$scratch/bad.npy")"
 
