@@ -17,18 +17,9 @@ using tensor::Tensor;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-bool has(const Node& node, std::size_t i) { return i < node.inputs.size() && node.inputs[i] != kNoValue; }
-bool wants(const Node& node, std::size_t i) { return i < node.outputs.size() && node.outputs[i] != kNoValue; }
-
-bool is_static(const Rewriter& rewriter, const Node& node) {
-  for (ValueId id : node.inputs)
-    if (id != kNoValue && !rewriter.type(id).is_static()) return false;
-  return true;
-}
-
 // The output is a value that exists already; a graph output among inputs and constants gets a copy by itself.
 void give(Rewriter& rewriter, const Node& node, std::size_t output, ValueId value) {
-  if (wants(node, output) && value != kNoValue) rewriter.replace(node.outputs[output], value);
+  if (has_output(node, output) && value != kNoValue) rewriter.replace(node.outputs[output], value);
 }
 
 // [batch, heads, length, size] of an input that may be [batch, length, heads * size].
@@ -111,16 +102,16 @@ ValueId last_two_swapped(Formula& f, ValueId x) { return f.transpose(x, {0, 1, 3
 }  // namespace
 
 Result<bool> decompose_attention(Rewriter& rewriter, Node& node) {
-  if (!is_static(rewriter, node)) return false;
+  if (!has_static_inputs(rewriter, node)) return false;
   Formula f(rewriter);
   const DType dtype = rewriter.type(node.inputs[0]).dtype;
   const bool flat = rewriter.type(node.inputs[0]).dims->size() == 3;
   const Heads q = split_heads(f, rewriter, node.inputs[0], node.attributes.integer("q_num_heads", 0));
   Heads k = split_heads(f, rewriter, node.inputs[1], node.attributes.integer("kv_num_heads", 0));
   Heads v = split_heads(f, rewriter, node.inputs[2], node.attributes.integer("kv_num_heads", 0));
-  const std::int64_t past = has(node, 4) ? rewriter.type(node.inputs[4]).shape()[2] : 0;
-  if (has(node, 4)) prepend(f, rewriter, k, node.inputs[4]);
-  if (has(node, 5)) prepend(f, rewriter, v, node.inputs[5]);
+  const std::int64_t past = has_input(node, 4) ? rewriter.type(node.inputs[4]).shape()[2] : 0;
+  if (has_input(node, 4)) prepend(f, rewriter, k, node.inputs[4]);
+  if (has_input(node, 5)) prepend(f, rewriter, v, node.inputs[5]);
   if (f.failed() || k.heads < 1 || q.heads % k.heads != 0) return f.finish();
   const std::int64_t group = q.heads / k.heads;  // query heads that share keys and values: rows of one product
 
@@ -138,9 +129,9 @@ Result<bool> decompose_attention(Rewriter& rewriter, Node& node) {
   keep(1);
   Masks masks(rewriter, f, dtype, q.length, k.length);
   const bool causal = node.attributes.integer("is_causal", 0) != 0;
-  if (has(node, 6)) masks.add_valid(node.inputs[6], causal);
+  if (has_input(node, 6)) masks.add_valid(node.inputs[6], causal);
   else if (causal) masks.add_causal(past);
-  if (has(node, 3)) masks.add_given(node.inputs[3]);
+  if (has_input(node, 3)) masks.add_given(node.inputs[3]);
   if (masks.total() != kNoValue) scores = f.call("Add", {scores, masks.total()});
   keep(2);
   scores = f.call("Softmax", {scores}, with("axis", -1));
@@ -161,7 +152,7 @@ Result<bool> decompose_attention(Rewriter& rewriter, Node& node) {
 }
 
 Result<bool> decompose_rotary_embedding(Rewriter& rewriter, Node& node) {
-  if (!is_static(rewriter, node)) return false;
+  if (!has_static_inputs(rewriter, node)) return false;
   Formula f(rewriter);
   const tensor::Shape s = rewriter.type(node.inputs[0]).shape();
   const bool heads_first = s.size() == 4;
@@ -172,7 +163,7 @@ Result<bool> decompose_rotary_embedding(Rewriter& rewriter, Node& node) {
   if (rotated == 0) rotated = size;
   const std::int64_t half = rotated / 2;
   const auto angles = [&](ValueId cache) {
-    if (has(node, 3)) {
+    if (has_input(node, 3)) {
       ValueId rows = node.inputs[3];
       if (tensor::num_elements(rewriter.type(rows).shape()) == 1 && batch * length > 1) {  // where the first one stands
         Tensor steps(rewriter.type(rows).dtype, {1, length});
@@ -199,15 +190,15 @@ Result<bool> decompose_rotary_embedding(Rewriter& rewriter, Node& node) {
 }
 
 Result<bool> decompose_causal_convolution(Rewriter& rewriter, Node& node) {
-  if (!is_static(rewriter, node)) return false;
+  if (!has_static_inputs(rewriter, node)) return false;
   Formula f(rewriter);
   const DType dtype = rewriter.type(node.inputs[0]).dtype;
   const tensor::Shape s = rewriter.type(node.inputs[0]).shape();
   const std::int64_t carry = rewriter.type(node.inputs[1]).shape()[2] - 1;
   ValueId line = node.inputs[0];
-  if (carry > 0) line = f.concat({has(node, 3) ? node.inputs[3] : f.constant(Tensor(dtype, {s[0], s[1], carry})), line}, 2);
+  if (carry > 0) line = f.concat({has_input(node, 3) ? node.inputs[3] : f.constant(Tensor(dtype, {s[0], s[1], carry})), line}, 2);
   std::vector<ValueId> inputs{line, node.inputs[1]};
-  if (has(node, 2)) inputs.push_back(node.inputs[2]);
+  if (has_input(node, 2)) inputs.push_back(node.inputs[2]);
   const std::string activation = node.attributes.string("activation", "none");
   if (activation == "silu" || activation == "swish") {
     const ValueId y = f.call("Conv", inputs, with("group", s[1]));
@@ -215,7 +206,7 @@ Result<bool> decompose_causal_convolution(Rewriter& rewriter, Node& node) {
   } else {
     f.call_into(node.outputs[0], "Conv", inputs, with("group", s[1]));
   }
-  if (wants(node, 1)) give(rewriter, node, 1, carry > 0 ? f.slice(line, 2, s[2], s[2] + carry) : f.constant(Tensor(dtype, {s[0], s[1], 0})));
+  if (has_output(node, 1)) give(rewriter, node, 1, carry > 0 ? f.slice(line, 2, s[2], s[2] + carry) : f.constant(Tensor(dtype, {s[0], s[1], 0})));
   return f.finish();
 }
 

@@ -14,8 +14,6 @@ using tensor::Tensor;
 
 constexpr std::int64_t kExactTerms = (1 << 24) / (255 * 255);  // products that surely add up without rounding
 
-bool has(const Node& node, std::size_t i) { return i < node.inputs.size() && node.inputs[i] != kNoValue; }
-
 Result<ValueId> cast(Rewriter& rewriter, ValueId x, DType dtype) {
   if (rewriter.type(x).dtype == dtype) return x;
   ir::Attributes attributes;
@@ -35,7 +33,7 @@ Result<ValueId> as_column(Rewriter& rewriter, ValueId x, std::int64_t behind) {
 // x - zero in `dtype`; the zero point is input `index`, 0 when absent.
 Result<ValueId> centred(Rewriter& rewriter, const Node& node, ValueId x, std::size_t index, std::int64_t behind, DType dtype) {
   XI_TRY(const ValueId wide, cast(rewriter, x, dtype));
-  if (!has(node, index)) return wide;
+  if (!has_input(node, index)) return wide;
   XI_TRY(const ValueId zero, cast(rewriter, node.inputs[index], dtype));
   XI_TRY(const ValueId column, as_column(rewriter, zero, behind));
   return rewriter.add("Sub", {wide, column});
@@ -80,12 +78,6 @@ Result<void> requantize(Rewriter& rewriter, const Node& node, ValueId sum, Value
   return rewriter.add_as(node.outputs[0], "QuantizeLinear", {scaled, rewriter.add_scalar(DType::kFloat32, 1), zero});
 }
 
-bool is_static(const Rewriter& rewriter, const Node& node) {
-  for (ValueId id : node.inputs)
-    if (id != kNoValue && !rewriter.type(id).is_static()) return false;
-  return true;
-}
-
 bool is_single(const Rewriter& rewriter, ValueId id) { return tensor::num_elements(rewriter.type(id).shape()) == 1; }
 
 }  // namespace
@@ -114,7 +106,7 @@ Result<bool> decompose_dynamic_quantize(Rewriter& rewriter, Node& node) {
 }
 
 Result<bool> decompose_matmul_integer(Rewriter& rewriter, Node& node) {
-  if (!is_static(rewriter, node) || rank(rewriter, node.inputs[0]) < 1) return false;
+  if (!has_static_inputs(rewriter, node) || rank(rewriter, node.inputs[0]) < 1) return false;
   XI_TRY(const ValueId product, integer_product(rewriter, node, 0, 2, 1, 3));
   if (rewriter.type(product).dtype == DType::kInt32) {
     rewriter.replace(node.outputs[0], product);
@@ -127,7 +119,7 @@ Result<bool> decompose_matmul_integer(Rewriter& rewriter, Node& node) {
 }
 
 Result<bool> decompose_conv_integer(Rewriter& rewriter, Node& node) {
-  if (!is_static(rewriter, node)) return false;
+  if (!has_static_inputs(rewriter, node)) return false;
   XI_TRY(const ValueId sum, integer_convolution(rewriter, node, 0, 2, 1, 3, kNoValue));
   ir::Attributes attributes;
   attributes.set("to", static_cast<std::int64_t>(DType::kInt32));
@@ -137,7 +129,7 @@ Result<bool> decompose_conv_integer(Rewriter& rewriter, Node& node) {
 
 // Inputs: a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero.
 Result<bool> decompose_qlinear_matmul(Rewriter& rewriter, Node& node) {
-  if (node.inputs.size() < 8 || !is_static(rewriter, node) || !is_single(rewriter, node.inputs[7])) return false;
+  if (node.inputs.size() < 8 || !has_static_inputs(rewriter, node) || !is_single(rewriter, node.inputs[7])) return false;
   if (rewriter.type(node.outputs[0]).dtype != DType::kUint8 && rewriter.type(node.outputs[0]).dtype != DType::kInt8) return false;
   XI_TRY(const ValueId product, integer_product(rewriter, node, 0, 2, 3, 5));
   XI_TRY(const ValueId a_scale, as_column(rewriter, node.inputs[1], 1));
@@ -147,8 +139,8 @@ Result<bool> decompose_qlinear_matmul(Rewriter& rewriter, Node& node) {
 
 // Inputs: x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, bias.
 Result<bool> decompose_qlinear_conv(Rewriter& rewriter, Node& node) {
-  if (node.inputs.size() < 8 || !is_static(rewriter, node) || !is_single(rewriter, node.inputs[7])) return false;
-  XI_TRY(const ValueId sum, integer_convolution(rewriter, node, 0, 2, 3, 5, has(node, 8) ? node.inputs[8] : kNoValue));
+  if (node.inputs.size() < 8 || !has_static_inputs(rewriter, node) || !is_single(rewriter, node.inputs[7])) return false;
+  XI_TRY(const ValueId sum, integer_convolution(rewriter, node, 0, 2, 3, 5, has_input(node, 8) ? node.inputs[8] : kNoValue));
   XI_TRY(const ValueId w_scale, as_column(rewriter, node.inputs[4], rank(rewriter, node.inputs[0]) - 2));
   XI_CHECK(requantize(rewriter, node, sum, node.inputs[1], w_scale, 6, 7, 0));
   return true;

@@ -15,12 +15,6 @@ using tensor::Shape;
 using tensor::Tensor;
 using Ints = std::vector<std::int64_t>;
 
-bool is_static(const Rewriter& rewriter, const Node& node) {
-  for (ValueId id : node.inputs)
-    if (id != kNoValue && !rewriter.type(id).is_static()) return false;
-  return true;
-}
-
 ValueId optional(const Node& node, std::size_t i) { return has_input(node, i) ? node.inputs[i] : kNoValue; }
 
 // 0, 1, … in the given shape.
@@ -102,7 +96,7 @@ Result<bool> attend_projected(Formula& f, Rewriter& rewriter, const Node& node, 
 }
 
 Result<bool> expand_attention(Rewriter& rewriter, Node& node) {
-  if (!is_static(rewriter, node)) return false;
+  if (!has_static_inputs(rewriter, node)) return false;
   Formula f(rewriter);
   const ValueId projected = sum(f, f.call("MatMul", {node.inputs[0], node.inputs[1]}), optional(node, 2));
   return attend_projected(f, rewriter, node, projected, {3, 4, 5});
@@ -110,7 +104,7 @@ Result<bool> expand_attention(Rewriter& rewriter, Node& node) {
 
 // input, weights, bias, input scale, weight scale, mask, input zero point, weight zero point, past.
 Result<bool> expand_qattention(Rewriter& rewriter, Node& node) {
-  if (!is_static(rewriter, node)) return false;
+  if (!has_static_inputs(rewriter, node)) return false;
   Formula f(rewriter);
   const auto zero = [&](std::size_t i) { return has_input(node, i) ? f.reshape(node.inputs[i], tensor::num_elements(rewriter.type(node.inputs[i]).shape()) == 1 ? Ints{} : Ints{-1}) : kNoValue; };
   const ValueId product = f.call("MatMulInteger", {node.inputs[0], node.inputs[1], zero(6), zero(7)});
@@ -121,7 +115,7 @@ Result<bool> expand_qattention(Rewriter& rewriter, Node& node) {
 
 // query, key, value, bias of the three, key padding mask, attention bias, past key, past value.
 Result<bool> expand_multi_head_attention(Rewriter& rewriter, Node& node) {
-  if (!is_static(rewriter, node)) return false;
+  if (!has_static_inputs(rewriter, node)) return false;
   for (std::size_t i = 8; i < node.inputs.size(); ++i)
     if (has_input(node, i)) return fail(Code::kUnsupported, "MultiHeadAttention with a shared cache (input {})", i);
   Formula f(rewriter);
@@ -149,7 +143,7 @@ Result<bool> expand_multi_head_attention(Rewriter& rewriter, Node& node) {
 // query (or all three side by side), key, value, past key, past value, last position of each row, total length, cosines, sines,
 // positions, attention bias. New keys go behind those of their row; the caches may be longer than what they hold.
 Result<bool> expand_group_query_attention(Rewriter& rewriter, Node& node) {
-  if (!is_static(rewriter, node) || !rewriter.type(node.outputs[0]).is_static()) return false;
+  if (!has_static_inputs(rewriter, node) || !rewriter.type(node.outputs[0]).is_static()) return false;
   Formula f(rewriter);
   const Shape s = rewriter.type(node.inputs[0]).shape(), out = rewriter.type(node.outputs[0]).shape();
   const std::int64_t heads = node.attributes.integer("num_heads", 1), kv_heads = node.attributes.integer("kv_num_heads", 1), batch = s[0], length = s[1],

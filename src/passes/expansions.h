@@ -14,7 +14,4 @@ std::span<const Expansion> classical_expansions();
 std::span<const Expansion> fused_expansions();
 std::span<const Expansion> quantized_expansions();
 
-inline bool has_input(const ir::Node& node, std::size_t i) { return i < node.inputs.size() && node.inputs[i] != ir::kNoValue; }
-inline bool has_output(const ir::Node& node, std::size_t i) { return i < node.outputs.size() && node.outputs[i] != ir::kNoValue; }
-
 }  // namespace xinfer::passes

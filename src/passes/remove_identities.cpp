@@ -20,8 +20,6 @@ bool all_equal(const Tensor* tensor, double wanted) {
   return true;
 }
 
-bool has(const Node& node, std::size_t input) { return input < node.inputs.size() && node.inputs[input] != kNoValue; }
-
 bool same_type(const Rewriter& rewriter, const Node& node) {
   const ir::ValueType &in = rewriter.type(node.inputs[0]), &out = rewriter.type(node.outputs[0]);
   return in.is_known() && in == out;
@@ -39,7 +37,7 @@ bool is_identity_transpose(const Rewriter& rewriter, const Node& node) {
 }
 
 bool keeps_order(const Rewriter& rewriter, const Node& node) {
-  if (!has(node, 4)) return true;
+  if (!has_input(node, 4)) return true;
   const Tensor* steps = rewriter.constant(node.inputs[4]);
   if (steps == nullptr) return false;
   for (std::int64_t step : steps->as_int64s())
@@ -59,13 +57,13 @@ bool is_identity(const Rewriter& rewriter, const Node& node) {
   if (op == "Split") return node.outputs.size() == 1;
   if (op == "Transpose") return is_identity_transpose(rewriter, node);
   if (op == "Dropout")
-    return !has(node, 2) || all_equal(rewriter.constant(node.inputs[2]), 0) || (has(node, 1) && all_equal(rewriter.constant(node.inputs[1]), 0));
+    return !has_input(node, 2) || all_equal(rewriter.constant(node.inputs[2]), 0) || (has_input(node, 1) && all_equal(rewriter.constant(node.inputs[1]), 0));
   if (op == "Cast" || op == "CastLike")
     return rewriter.type(node.inputs[0]).dtype != ir::DType::kUndefined && rewriter.type(node.inputs[0]).dtype == rewriter.type(node.outputs[0]).dtype;
   if (!same_type(rewriter, node)) return false;
   if (op == "Reshape" || op == "Flatten" || op == "Squeeze" || op == "Unsqueeze" || op == "Expand" || op == "Tile") return true;
   if (op == "Slice") return keeps_order(rewriter, node);
-  if (op == "Pad") return has(node, 1) && all_equal(rewriter.constant(node.inputs[1]), 0);
+  if (op == "Pad") return has_input(node, 1) && all_equal(rewriter.constant(node.inputs[1]), 0);
   if (op == "Resize") return is_plain_resize(node);
   return false;
 }

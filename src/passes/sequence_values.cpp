@@ -2,6 +2,7 @@
 
 #include "forge/reference/reference.h"
 #include "ir/elements.h"
+#include "passes/rewriter.h"
 
 namespace xinfer::passes {
 
@@ -23,8 +24,6 @@ Result<std::size_t> position(const Tensor& tensor, std::size_t size, std::size_t
     return fail(Code::kInvalidArgument, "position {} in a sequence of {}", tensor.as_int64(0), size);
   return static_cast<std::size_t>(at);
 }
-
-bool has(const Node& node, std::size_t i) { return i < node.inputs.size() && node.inputs[i] != kNoValue; }
 
 }  // namespace
 
@@ -116,7 +115,7 @@ Result<void> SequenceValues::select(Rewriter& rewriter, ValueId output, ValueId 
 }
 
 Result<bool> SequenceValues::edit(Rewriter& rewriter, Node& node) {
-  const Items* items = has(node, 0) ? find(rewriter, node.inputs[0]) : nullptr;
+  const Items* items = has_input(node, 0) ? find(rewriter, node.inputs[0]) : nullptr;
   if (items == nullptr) return false;
   if (node.op == "SequenceLength") {
     const auto length = rewriter.add_constant(Tensor::scalar(static_cast<std::int64_t>(items->size())));
@@ -125,10 +124,10 @@ Result<bool> SequenceValues::edit(Rewriter& rewriter, Node& node) {
   }
   const bool insert = node.op == "SequenceInsert";
   const std::size_t where = insert ? 2 : 1;
-  if (has(node, where) && rewriter.constant(node.inputs[where]) == nullptr) return false;
+  if (has_input(node, where) && rewriter.constant(node.inputs[where]) == nullptr) return false;
   Items changed = *items;
   std::size_t at = insert ? changed.size() : changed.empty() ? 0 : changed.size() - 1;
-  if (has(node, where)) {
+  if (has_input(node, where)) {
     XI_TRY(at, position(*rewriter.constant(node.inputs[where]), changed.size(), changed.size() + (insert ? 1 : 0)));
   } else if (!insert && changed.empty()) {
     return fail(Code::kInvalidArgument, "the sequence is empty");
@@ -152,7 +151,7 @@ Result<bool> SequenceValues::split(Rewriter& rewriter, Node& node) {
   if (axis < 0 || axis >= static_cast<std::int64_t>(shape.size())) return fail(Code::kInvalidArgument, "axis {} is out of range", axis);
   std::vector<std::int64_t> sizes;
   bool drop_axis = false;
-  if (has(node, 1)) {
+  if (has_input(node, 1)) {
     const Tensor* given = rewriter.constant(node.inputs[1]);
     if (given == nullptr) return false;
     if (given->rank() == 0) {
@@ -223,7 +222,7 @@ Result<bool> SequenceValues::optional(Rewriter& rewriter, Node& node) {
   }
   const bool get = node.op == "OptionalGetElement";
   if (!get && node.op != "OptionalHasElement") return false;
-  bool filled = has(node, 0);
+  bool filled = has_input(node, 0);
   if (filled) {
     const ValueId id = rewriter.current(node.inputs[0]);
     auto found = optionals_.find(id);
