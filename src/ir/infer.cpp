@@ -170,9 +170,10 @@ bool is_short(const tensor::Size& size) { return size.is_number() || size.text()
 Result<void> check_size(const ValueType& type) {
   std::int64_t count = 1;
   for (const Dim& dim : type.dims.value_or(std::vector<Dim>())) {
-    if (dim.value <= 0) continue;  // a 0 does not excuse the others: parts of the shape are multiplied too
-    if (dim.value >= tensor::kUnbounded / count) return fail(Code::kLimit, "{} has more than {} elements", to_string(type), tensor::kUnbounded);
-    count *= dim.value;
+    const std::int64_t least = dim.is_known() ? dim.size().min() : 0;
+    if (least <= 0) continue;  // a 0 does not excuse the others: parts of the shape are multiplied too
+    if (least >= tensor::kUnbounded / count) return fail(Code::kLimit, "{} has more than {} elements", to_string(type), tensor::kUnbounded);
+    count *= least;
   }
   return {};
 }

@@ -119,10 +119,15 @@ class Parser {
     return value;
   }
 
+  Result<std::string> quoted_or_word() {
+    skip();
+    if (position_ < text_.size() && text_[position_] == '"') return string();
+    return std::string(word());
+  }
+
   Result<std::string> value_name() {
     XI_CHECK(expect("%"));
-    if (position_ < text_.size() && text_[position_] == '"') return string();
-    std::string name(word());
+    XI_TRY(std::string name, quoted_or_word());
     if (name.empty()) return fail(Code::kInvalidArgument, "a value's name expected after '%'");
     return name;
   }
@@ -326,7 +331,7 @@ class Parser {
     if (accept("{")) {
       for (bool first = true; !accept("}"); first = false) {
         if (!first) XI_CHECK(expect(","));
-        std::string name(word());
+        XI_TRY(std::string name, quoted_or_word());
         XI_CHECK(expect("="));
         XI_TRY(Attribute value, attribute(scope.depth));
         node.attributes.set(std::move(name), std::move(value));

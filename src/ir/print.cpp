@@ -87,7 +87,7 @@ class Printer {
     text += "{";
     bool first = true;
     for (const auto& [name, attribute] : attributes) {
-      text += (first ? "" : ", ") + name + " = ";
+      text += (first ? "" : ", ") + (is_plain(name) ? name : in_quotes(name)) + " = ";
       this->attribute(attribute, indent);
       first = false;
     }

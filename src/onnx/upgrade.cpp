@@ -63,6 +63,7 @@ Result<void> align_broadcast(Emitter& e, Node& node, int) {
   if (!aligned) return {};
   const std::int64_t a = e.rank(node.inputs[0]), b = e.rank(node.inputs[1]);
   if (a < 0 || b < 0) return fail(Code::kUnsupported, "broadcasting along an axis (opset < 7) of inputs of unknown rank");
+  if (given < -a || given > a) return fail(Code::kInvalidArgument, "axis {} is outside of the {} axes of the first input", given, a);
   const std::int64_t start = given < 0 ? given + a : given;
   std::vector<std::int64_t> axes;
   for (std::int64_t i = b; i < a - start; ++i) axes.push_back(i);

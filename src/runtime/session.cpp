@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "runtime/denormals.h"
 #include "tensor/text.h"
 
 namespace xinfer::runtime {
@@ -391,6 +392,7 @@ base::Result<bool> Session::has_made_texts() {
 }
 
 void Session::run_launches(std::vector<double>* microseconds) {
+  const FlushDenormals flush;
   if (microseconds) microseconds->clear();
   if (text_memory_) {
     text_memory_->data = reinterpret_cast<char*>(texts_.data()), text_memory_->capacity = static_cast<std::int64_t>(texts_.size());

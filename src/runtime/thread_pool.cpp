@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "runtime/denormals.h"
+
 namespace xinfer::runtime {
 
 namespace {
@@ -49,6 +51,7 @@ void ThreadPool::run(Job job, void* context) {
 
 void ThreadPool::work(int index) {
   ::pthread_setname_np(::pthread_self(), "xinfer");
+  const FlushDenormals flush;
   Thread thread{index};
   for (std::uint32_t round = 1;; ++round) {
     await(started_, round, thread.patience);

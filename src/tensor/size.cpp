@@ -484,7 +484,7 @@ class Parser {
     if (std::isdigit(static_cast<unsigned char>(word[0]))) {
       std::int64_t number = 0;
       auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
-      const bool whole = error == std::errc{} && end == word.data() + word.size() && number < kUnbounded;
+      const bool whole = error == std::errc{} && end == word.data() + word.size();
       return whole ? std::optional(Size(number)) : std::nullopt;
     }
     if ((word == "min" || word == "max") && accept('(')) {
