@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "base/digest.h"
+#include "base/error.h"
 #include "hub_process.h"
 #include "tasks.h"
 #include "xinfer/error.h"
@@ -146,7 +147,13 @@ int main(int argc, char** argv) {
   app.add_option("--node-modules", arguments.node_modules, "Folder with the npm packages");
   app.add_option("--listen", arguments.listen, "ADDRESS:PORT of the hub; port 0 takes a free one")
       ->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    fmt::print(stderr, "xinfer-demo: {}; try --help\n", error.what());
+    return base::facts(base::Code::kInvalidArgument).exit_code;
+  }
   try {
     return run(std::move(arguments));
   } catch (const std::exception& error) {

@@ -4,6 +4,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import os from 'node:os';
 import path from 'node:path';
 import { Postgresql, freePort, sleep, until } from '../../tests/lib/servers.mjs';
@@ -84,7 +85,6 @@ class Hub {
   constructor(name) {
     this.folder = path.join(scratch, name);
     this.log = path.join(scratch, `${name}.log`);
-    this.agent = new http.Agent({ keepAlive: true });
   }
   // `settings`: lines of the configuration file.
   async start(settings = '') {
@@ -94,11 +94,14 @@ class Hub {
     this.process = start([path.join(option.bin, 'ignition-hub'), 'serve', '--data', this.folder, '--config', this.config, '--listen', '127.0.0.1:0'], this.log);
     const said = await until(() => /Ignition Hub at (\S+)/.exec(fs.readFileSync(this.log, 'utf8').slice(before)), 30, 'a hub', this.log);
     this.url = said[1];
+    const tls = this.url.startsWith('https:');
+    this.protocol = tls ? https : http;
+    this.agent = new this.protocol.Agent({ keepAlive: true, ...(tls ? { ca: fs.readFileSync(`${certificate}.pem`) } : {}) });
     this.administrator ??= /ih_administrator_\w+/.exec(fs.readFileSync(this.log, 'utf8'))?.[0];
   }
   call(method, route, token, body = '') {
     return new Promise((done, failed) => {
-      const request = http.request(this.url + route, { method, agent: this.agent, headers: { Authorization: `Bearer ${token}`, 'Content-Length': Buffer.byteLength(body) } }, (response) => {
+      const request = this.protocol.request(this.url + route, { method, agent: this.agent, headers: { Authorization: `Bearer ${token}`, 'Content-Length': Buffer.byteLength(body) } }, (response) => {
         const chunks = [];
         response.on('data', (chunk) => chunks.push(chunk));
         response.on('end', () => {
@@ -157,13 +160,23 @@ async function requests(hub, developer, build) {
   console.log(`  the hub's processor time at 2,000 a second: ${cpu.toFixed(2)} of a core`);
 }
 
+// ---- TLS
+
+const certificate = path.join(scratch, 'certificate');
+async function restartWithTls(hub) {
+  if (hub.url.startsWith('https:')) return;
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', `${certificate}.key`, '-out', `${certificate}.pem`], { stdio: 'ignore' });
+  await stop(hub.process);
+  await hub.start(`tls: {certificate: ${certificate}.pem, key: ${certificate}.key}\n`);
+}
+
 // ---- Event streams
 
-async function streams(hub, developer, agent, onnx) {
-  const build = await hub.build(developer, onnx, 7);
-  const lease = await hub.lease(agent, 'bench');
+async function streams(hub, developer, agent, onnx, tls, number) {
+  if (tls) await restartWithTls(hub);
+  const build = await hub.build(developer, onnx, number);
   const idle = residentMb(hub.process.pid);
-  const child = spawn(path.join(option.bin, 'hub_load'), ['streams', '--url', `${hub.url}/v1/builds/${build.id}/events`, '--token', developer, '--count', option.streams], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(path.join(option.bin, 'hub_load'), ['streams', '--url', `${hub.url}/v1/builds/${build.id}/events`, '--token', developer, '--count', option.streams, ...(tls ? ['--certificate', `${certificate}.pem`] : [])], { stdio: ['pipe', 'pipe', 'inherit'] });
   let out = '';
   child.stdout.on('data', (data) => (out += data));
   const ended = new Promise((done) => child.once('close', done));
@@ -174,6 +187,7 @@ async function streams(hub, developer, agent, onnx) {
   const opened = JSON.parse(out.split('\n')[0]);
   await sleep(2000);
   const open = residentMb(hub.process.pid);
+  const lease = await hub.lease(agent, 'bench'); // not before: opening may take longer than a lease
   for (let i = 0; i < 5; ++i) {
     await hub.call('POST', `/v1/agents/jobs/${lease.job}/heartbeat`, agent, JSON.stringify({ token: lease.token, log: [`mark ${Date.now()}`] }));
     await sleep(3000);
@@ -183,9 +197,9 @@ async function streams(hub, developer, agent, onnx) {
   await ended;
   const { marks, lost } = JSON.parse(out.split('\n')[1]);
   await hub.complete(agent, lease, await hub.upload(agent, randomBytes(1000)));
-  result.streams = { opened, idle, open, after, lost, marks };
+  (result.streams ??= []).push({ tls, opened, idle, open, after, lost, marks });
   const count = opened.open;
-  console.log(`\n${count} event streams of one build, opened in ${opened.seconds} s; ${lost} lost`);
+  console.log(`\n${count} event streams of one build${tls ? ' over TLS 1.3' : ''}, opened in ${opened.seconds} s; ${lost} lost`);
   console.log(`  the hub's memory: ${idle.toFixed(0)} MB before, ${open.toFixed(0)} MB with all open (${(((open - idle) * 1024) / count).toFixed(1)} KB each), ${after.toFixed(0)} MB after five events to all`);
   for (const mark of marks) console.log(`  an event reached ${mark.delivered} streams: p50 ${mark.p50_ms} ms, p99 ${mark.p99_ms} ms, the last after ${mark.max_ms} ms`);
 }
@@ -217,15 +231,12 @@ function check(url, token, certificate, digest) {
 }
 
 async function downloads(hub, developer, agent, onnx) {
-  const certificate = path.join(scratch, 'certificate');
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', `${certificate}.key`, '-out', `${certificate}.pem`], { stdio: 'ignore' });
   const files = [];
   for (const [number, megabytes] of [[11, 200], [12, 10]]) files.push({ megabytes, digest: (await hub.engine(developer, agent, onnx, number, randomBytes(megabytes * 1_000_000))).engine.digest });
   result.downloads = [];
   console.log('\ndownload              hub MB/s  nginx MB/s  hub/nginx   processor s/GB: hub  nginx');
   for (const tls of [false, true]) {
-    await stop(hub.process);
-    await hub.start(tls ? `tls: {certificate: ${certificate}.pem, key: ${certificate}.key}\n` : '');
+    if (tls) await restartWithTls(hub);
     for (const { megabytes, digest } of files) {
       const nginx = await startNginx(path.join(hub.folder, 'objects', digest.slice(0, 2), digest), certificate);
       const sides = { hub: { url: `${hub.url}/v1/engines/${digest}`, pid: hub.process.pid }, nginx: { url: tls ? nginx.tlsUrl : nginx.url, pid: nginx.child.pid } };
@@ -331,8 +342,9 @@ async function main() {
   const onnx = await hub.upload(developer, randomBytes(1000));
   const build = await hub.engine(developer, agent, onnx, 1, randomBytes(100_000));
   if (only.includes('requests')) await requests(hub, developer, build);
-  if (only.includes('streams')) await streams(hub, developer, agent, onnx);
+  if (only.includes('streams')) await streams(hub, developer, agent, onnx, false, 7);
   if (only.includes('downloads')) await downloads(hub, developer, agent, onnx);
+  if (only.includes('streams')) await streams(hub, developer, agent, onnx, true, 8);
   await stop(hub.process);
   if (only.includes('farm')) await farm();
   fs.mkdirSync(path.dirname(option.out), { recursive: true });

@@ -1,6 +1,7 @@
 #include "client.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -21,9 +22,7 @@ std::string Target::get() const {
   return fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\n{}\r\n", path, host, authorization);
 }
 
-Target parse_target(const std::string& url, const std::string& token) {
-  Target target;
-  target.token = token;
+void parse_address(const std::string& url, Target& target) {
   target.tls = url.starts_with("https://");
   if (!target.tls && !url.starts_with("http://")) throw std::runtime_error(url + " is no address");
   const std::string rest = url.substr(target.tls ? 8 : 7);
@@ -36,7 +35,6 @@ Target parse_target(const std::string& url, const std::string& token) {
     throw std::runtime_error(url + ": expected an IPv4 address and a port");
   target.address = address.s_addr;
   target.port = static_cast<std::uint16_t>(std::stoi(target.host.substr(colon + 1)));
-  return target;
 }
 
 std::int64_t now_ns() {
@@ -74,16 +72,15 @@ std::vector<void*> Epoll::wait(std::int64_t timeout_ns) {
   return ready;
 }
 
-Tls::Tls(const std::string& certificate_file, const std::string& cipher_suite) : context_(SSL_CTX_new(TLS_client_method())) {
-  constexpr std::size_t kReadBytes = 128 << 10;
+Tls::Tls(const Target& target, std::size_t read_ahead) : context_(SSL_CTX_new(TLS_client_method())) {
   SSL_CTX_set_min_proto_version(context_, TLS1_3_VERSION);
-  if (SSL_CTX_set_ciphersuites(context_, cipher_suite.c_str()) != 1)
-    throw std::runtime_error("no such cipher suite: " + cipher_suite);
-  if (SSL_CTX_load_verify_locations(context_, certificate_file.c_str(), nullptr) != 1)
-    throw std::runtime_error("no certificate in " + certificate_file);
+  if (SSL_CTX_set_ciphersuites(context_, target.cipher_suite.c_str()) != 1)
+    throw std::runtime_error("no such cipher suite: " + target.cipher_suite);
+  if (SSL_CTX_load_verify_locations(context_, target.certificate.c_str(), nullptr) != 1)
+    throw std::runtime_error("no certificate in " + target.certificate);
   SSL_CTX_set_verify(context_, SSL_VERIFY_PEER, nullptr);
-  SSL_CTX_set_default_read_buffer_len(context_, kReadBytes);
-  SSL_CTX_set_read_ahead(context_, 1);
+  SSL_CTX_set_default_read_buffer_len(context_, read_ahead);
+  SSL_CTX_set_read_ahead(context_, read_ahead > 0);
 }
 Tls::~Tls() { SSL_CTX_free(context_); }
 
@@ -116,10 +113,9 @@ Connection::~Connection() {
   ::close(fd_);
 }
 
-Connection::Outcome Connection::shake_hands() {
-  if (!ssl_) return Outcome::kDone;
-  // The socket still blocks here; what follows must not.
-  return SSL_do_handshake(ssl_) == 1 ? Outcome::kDone : Outcome::kClosed;
+void Connection::shake_hands() {
+  if (ssl_ && SSL_do_handshake(ssl_) != 1) throw std::runtime_error("the handshake failed");
+  ::fcntl(fd_, F_SETFL, ::fcntl(fd_, F_GETFL) | O_NONBLOCK);
 }
 
 bool Connection::send(std::string_view bytes) {

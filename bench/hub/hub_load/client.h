@@ -14,13 +14,14 @@ namespace xinfer::bench_hub {
 /// A target of requests on an IPv4 address: http://127.0.0.1:8080/v1/models.
 struct Target {
   bool tls = false;
-  std::string host, path, token;  // host with port
+  std::string host, path, token;                                       // host with port
+  std::string certificate, cipher_suite = "TLS_AES_256_GCM_SHA384";  // what to trust, a PEM file; with TLS
   std::uint32_t address = 0;      // network order
   std::uint16_t port = 0;
   std::string get() const;  // the request's bytes
 };
 /// Throws std::runtime_error for what is no such address.
-Target parse_target(const std::string& url, const std::string& token);
+void parse_address(const std::string& url, Target& target);
 
 std::int64_t now_ns();
 /// Lets this process open as many files as it may.
@@ -42,7 +43,8 @@ class Epoll {
 /// The client's side of TLS 1.3: one cipher suite, one certificate that is trusted.
 class Tls {
  public:
-  Tls(const std::string& certificate_file, const std::string& cipher_suite);
+  /// `read_ahead`: bytes that a connection takes from its socket at once; 0: one record.
+  Tls(const Target& target, std::size_t read_ahead);
   ~Tls();
   SSL* connect(int fd) const;
 
@@ -60,8 +62,8 @@ class Connection {
 
   int fd() const { return fd_; }
   enum class Outcome { kDone, kBlocked, kClosed };
-  /// The handshake, as far as it goes now.
-  Outcome shake_hands();
+  /// Of TLS, where there is any; the socket blocks until then and never after. Throws std::runtime_error.
+  void shake_hands();
   /// Requests are small: a send buffer that cannot take one is an error.
   bool send(std::string_view bytes);
   /// Reads what there is; `got` is how much.

@@ -1,4 +1,3 @@
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/epoll.h>
 
@@ -23,14 +22,12 @@ struct Download {
 class Run {
  public:
   Run(const Target& target, const DownloadLoad& load) : load_(load), request_(target.get()), buffer_(kBufferBytes) {
-    if (target.tls) tls_.emplace(load.certificate, load.cipher_suite);
+    if (target.tls) tls_.emplace(target, kBufferBytes / 2);
     for (int i = 0; i < load.connections; ++i) {
       auto download = std::make_unique<Download>();
       download->connection = std::make_unique<Connection>(target, tls_ ? &*tls_ : nullptr);
-      if (download->connection->shake_hands() != Connection::Outcome::kDone) throw std::runtime_error("the handshake failed");
-      const int fd = download->connection->fd();
-      ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
-      epoll_.add(fd, EPOLLIN, download.get());
+      download->connection->shake_hands();
+      epoll_.add(download->connection->fd(), EPOLLIN, download.get());
       downloads_.push_back(std::move(download));
     }
   }

@@ -25,7 +25,6 @@ int run_streams(const Target& target, const StreamLoad& load);
 struct DownloadLoad {
   int connections = 1;
   double seconds = 3, warm_up_seconds = 0.5;
-  std::string certificate, cipher_suite = "TLS_AES_256_GCM_SHA384";
 };
 /// The same file again and again over keep-alive connections; bytes of bodies a second.
 int run_downloads(const Target& target, const DownloadLoad& load);

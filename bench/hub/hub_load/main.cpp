@@ -11,7 +11,8 @@ int main(int argc, char** argv) {
   using namespace xinfer::bench_hub;
   CLI::App app{"Puts load on a hub and prints what it measured as JSON"};
   app.require_subcommand(1);
-  std::string url, token;
+  std::string url;
+  Target target;
   RequestLoad requests;
   StreamLoad streams;
   DownloadLoad downloads;
@@ -26,17 +27,17 @@ int main(int argc, char** argv) {
   download_command->add_option("--connections", downloads.connections)->capture_default_str();
   download_command->add_option("--seconds", downloads.seconds)->capture_default_str();
   download_command->add_option("--warm-up", downloads.warm_up_seconds, "Seconds before, not counted")->capture_default_str();
-  download_command->add_option("--certificate", downloads.certificate, "PEM file of what to trust, for https");
-  download_command->add_option("--cipher-suite", downloads.cipher_suite, "Of TLS 1.3")->capture_default_str();
   for (CLI::App* command : {request_command, stream_command, download_command}) {
-    command->add_option("--url", url, "http://IPV4:PORT/PATH")->required();
-    command->add_option("--token", token, "Access token");
+    command->add_option("--url", url, "http://IPV4:PORT/PATH or https:")->required();
+    command->add_option("--token", target.token, "Access token");
+    command->add_option("--certificate", target.certificate, "PEM file of what to trust, for https");
+    command->add_option("--cipher-suite", target.cipher_suite, "Of TLS 1.3")->capture_default_str();
   }
   CLI11_PARSE(app, argc, argv);
   signal(SIGPIPE, SIG_IGN);
   raise_file_limit();
   try {
-    const Target target = parse_target(url, token);
+    parse_address(url, target);
     if (*request_command) return run_requests(target, requests);
     return *stream_command ? run_streams(target, streams) : run_downloads(target, downloads);
   } catch (const std::exception& error) {

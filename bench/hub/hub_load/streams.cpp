@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <map>
+#include <optional>
 #include <stdexcept>
 
 #include "loads.h"
@@ -28,7 +29,9 @@ double wall_ms() {
 
 class Run {
  public:
-  Run(const Target& target, const StreamLoad& load) : target_(target), request_(target.get()), readers_(static_cast<std::size_t>(load.count)) {}
+  Run(const Target& target, const StreamLoad& load) : target_(target), request_(target.get()), readers_(static_cast<std::size_t>(load.count)) {
+    if (target.tls) tls_.emplace(target, 0);
+  }
 
   void go() {
     const std::int64_t start = now_ns();
@@ -55,7 +58,8 @@ class Run {
 
  private:
   void begin(Reader& reader) {
-    reader.connection = std::make_unique<Connection>(target_, nullptr);
+    reader.connection = std::make_unique<Connection>(target_, tls_ ? &*tls_ : nullptr);
+    reader.connection->shake_hands();
     if (!reader.connection->send(request_)) throw std::runtime_error("a request could not be sent");
     epoll_.add(reader.connection->fd(), EPOLLIN, &reader);
   }
@@ -69,10 +73,12 @@ class Run {
         continue;
       }
       Reader& reader = *static_cast<Reader*>(ready);
-      std::size_t got = 0;
-      const auto outcome = reader.connection->read(buffer, got);
-      if (outcome == Connection::Outcome::kClosed) lose(reader);
-      else on_bytes(reader, std::string_view(buffer, got));
+      do {
+        std::size_t got = 0;
+        const auto outcome = reader.connection->read(buffer, got);
+        if (outcome == Connection::Outcome::kClosed) lose(reader);
+        else on_bytes(reader, std::string_view(buffer, got));
+      } while (reader.connection && reader.connection->holds_bytes());
     }
     return true;
   }
@@ -111,6 +117,7 @@ class Run {
   const Target& target_;
   const std::string request_;
   Epoll epoll_;
+  std::optional<Tls> tls_;
   std::vector<Reader> readers_;
   std::size_t open_ = 0, lost_ = 0;
   std::map<std::int64_t, std::vector<double>> marks_;  // latencies by when the event was sent
