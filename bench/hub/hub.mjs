@@ -163,9 +163,11 @@ async function requests(hub, developer, build) {
 // ---- TLS
 
 const certificate = path.join(scratch, 'certificate');
+function makeCertificate() {
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', `${certificate}.key`, '-out', `${certificate}.pem`], { stdio: 'ignore' });
+}
 async function restartWithTls(hub) {
   if (hub.url.startsWith('https:')) return;
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', `${certificate}.key`, '-out', `${certificate}.pem`], { stdio: 'ignore' });
   await stop(hub.process);
   await hub.start(`tls: {certificate: ${certificate}.pem, key: ${certificate}.key}\n`);
 }
@@ -336,6 +338,7 @@ async function transactions(hubs) {
 async function main() {
   const only = option.only.split(',');
   console.log(`on ${result.machine}, shared by hub, client and nginx`);
+  makeCertificate();
   const hub = new Hub('hub');
   await hub.start();
   const [developer, agent] = [await hub.token('developer'), await hub.token('agent')];
