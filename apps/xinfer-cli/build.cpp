@@ -88,16 +88,7 @@ base::Result<nlohmann::ordered_json> build_one(Options& options, const std::stri
 base::Result<int> build(Options options, bool json) {
   options.build.empty_inputs = take_empty_inputs(options.shapes);
   XI_TRY(options.build.input_ranges, parse_range_options(options.shapes));
-  for (const std::string& profile : options.profiles) {
-    std::vector<std::string> inputs;
-    for (std::size_t begin = 0; begin <= profile.size();) {
-      const std::size_t end = std::min(profile.find(';', begin), profile.size());
-      inputs.push_back(profile.substr(begin, end - begin));
-      begin = end + 1;
-    }
-    XI_TRY(auto ranges, parse_range_options(inputs, "--profile"));
-    options.build.profiles.push_back(std::move(ranges));
-  }
+  XI_TRY(options.build.profiles, parse_profile_options(options.profiles));
   XI_TRY(options.build.input_values, read_named_tensors(options.values));
   options.build.command = fmt::format("xinfer-cli build --onnx {} -o {}", options.onnx, options.output);
   options.build.verify = !options.no_verify;
@@ -149,12 +140,7 @@ void add_build_command(CLI::App& app, Invocation& invocation) {
                       "image=1:1:8x3x224x224. A sequence takes one for each element, x[0]=2x3; x=none: there is nothing in it")
       ->type_name("NAME=SIZES")
       ->allow_extra_args(false);
-  command
-      ->add_option("--profile", options->profiles,
-                   "Sizes or narrower ranges inside of --shape that the engine gets kernels of their own for, image=1x3x224x224; "
-                   "several inputs with ';' between them. May be repeated: the first that fits runs")
-      ->type_name("NAME=SIZES")
-      ->allow_extra_args(false);
+  add_profile_option(*command, options->profiles);
   command
       ->add_option("--fix", options->values,
                    "Value of an input that decides shapes or branches: it becomes a constant of the engine (.npy, .pb)")

@@ -107,6 +107,29 @@ base::Result<std::map<std::string, std::vector<tensor::Symbol>>> parse_range_opt
   return ranges;
 }
 
+base::Result<std::vector<std::map<std::string, std::vector<tensor::Symbol>>>> parse_profile_options(const std::vector<std::string>& texts) {
+  std::vector<std::map<std::string, std::vector<tensor::Symbol>>> profiles;
+  for (const std::string& profile : texts) {
+    std::vector<std::string> inputs;
+    for (std::size_t begin = 0; begin <= profile.size();) {
+      const std::size_t end = std::min(profile.find(';', begin), profile.size());
+      inputs.push_back(profile.substr(begin, end - begin));
+      begin = end + 1;
+    }
+    XI_TRY(profiles.emplace_back(), parse_range_options(inputs, "--profile"));
+  }
+  return profiles;
+}
+
+void add_profile_option(CLI::App& command, std::vector<std::string>& texts) {
+  command
+      .add_option("--profile", texts,
+                  "Sizes or narrower ranges inside of --shape that the engine gets kernels of their own for, image=1x3x224x224; "
+                  "several inputs with ';' between them. May be repeated: the first that fits runs")
+      ->type_name("NAME=SIZES")
+      ->allow_extra_args(false);
+}
+
 base::Result<std::map<std::string, tensor::Tensor>> read_named_tensors(const std::vector<std::string>& arguments) {
   std::map<std::string, tensor::Tensor> tensors;
   for (const auto& argument : arguments) {

@@ -32,6 +32,11 @@ std::set<std::string> take_empty_inputs(std::vector<std::string>& texts);
 /// default range under that name. Errors name the `option`.
 [[nodiscard]] base::Result<std::map<std::string, std::vector<tensor::Symbol>>> parse_range_options(
     const std::vector<std::string>& texts, std::string_view option = "--shape");
+/// "ids=1x128;mask=1x128" each to ranges by input name.
+[[nodiscard]] base::Result<std::vector<std::map<std::string, std::vector<tensor::Symbol>>>> parse_profile_options(
+    const std::vector<std::string>& texts);
+/// --profile of commands that make engines.
+void add_profile_option(CLI::App& command, std::vector<std::string>& texts);
 /// "image=1x3x224x224" to a shape by name.
 [[nodiscard]] base::Result<std::map<std::string, tensor::Shape>> parse_shape_options(
     const std::vector<std::string>& texts);

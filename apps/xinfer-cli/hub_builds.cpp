@@ -17,7 +17,7 @@ using base::Result;
 
 struct BuildArguments : HubArguments {
   std::string onnx, model, target = "host", precision, metadata, name, output;
-  std::vector<std::string> shapes;
+  std::vector<std::string> shapes, profiles;
   std::optional<std::int64_t> priority;
   bool no_wait = false, log = false, no_preflight = false;
 };
@@ -60,6 +60,7 @@ Result<void> fill_request(const BuildArguments& arguments, Request& request) {
   request.name = name_of(arguments);
   request.priority = arguments.priority;
   XI_TRY(request.shapes, parse_range_options(arguments.shapes));
+  XI_TRY(request.profiles, parse_profile_options(arguments.profiles));
   XI_TRY(request.metadata, read_metadata(arguments.metadata));
   return {};
 }
@@ -85,10 +86,11 @@ Result<void> save_engine(hub::Client& client, const api::Engine& engine, const s
 Result<void> check_model(const BuildArguments& arguments, const api::BuildRequest& request, bool json) {
   compiler::PreflightOptions options;
   options.targets = {request.target + ":" + request.precision};
-  XI_TRY(options.input_ranges, parse_range_options(arguments.shapes));
+  options.input_ranges = request.shapes;
+  options.profiles = request.profiles;
   XI_TRY(const compiler::Preflight found, compiler::preflight(arguments.onnx, options));
   if (!found.supported()) return std::unexpected(found.error());
-  if (!json && found.dynamic_inputs.empty()) fmt::print(stderr, "forecast   {}\n", compiler::to_text(found.forecasts.front()));
+  if (!json && !found.needs_sizes()) fmt::print(stderr, "forecast   {}\n", compiler::to_text(found.forecasts.front()));
   return {};
 }
 
@@ -293,7 +295,8 @@ void add_hub_build_commands(CLI::App& hub, Invocation& invocation) {
     command->add_option("--target", arguments->target, "NAME[:PRECISION], or several with commas; host: this machine's CPU")
         ->capture_default_str();
     command->add_option("--precision", arguments->precision, "fp32, fp16, bf16: for targets that name none");
-    command->add_option("--shape", arguments->shapes, "INPUT=SIZES, such as x=1x3x224x224; once per input");
+    command->add_option("--shape", arguments->shapes, "INPUT=SIZES, such as x=1x3x224x224 or x=1:1:8x3x224x224; once per input");
+    add_profile_option(*command, arguments->profiles);
     command->add_option("--metadata", arguments->metadata, "JSON file with pre- and post-processing, for --onnx");
     command->add_option("--name", arguments->name, "Name of the build, for people");
     command->add_option("--priority", arguments->priority, "-100 to 100 among your own builds: higher is sooner")

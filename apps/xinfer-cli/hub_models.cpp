@@ -51,18 +51,25 @@ Result<int> list(const ListArguments& arguments, bool json) {
 
 struct DownloadArguments : HubArguments {
   std::string model, target = "host", output;
-  std::vector<std::string> shapes;
+  std::vector<std::string> shapes, profiles;
   bool no_build = false, offline = false, refresh = false;
 };
+
+std::map<std::string, std::vector<hub::Dimension>> to_dimensions(const api::Shapes& ranges) {
+  std::map<std::string, std::vector<hub::Dimension>> all;
+  for (const auto& [name, dimensions] : ranges)
+    for (const tensor::Symbol& range : dimensions) all[name].emplace_back(range.min, range.opt, range.max);
+  return all;
+}
 
 Result<int> download(const DownloadArguments& arguments, bool json) {
   XI_TRY(const HardwareTarget target, target::parse(arguments.target));
   hub::DownloadOptions options;
   static_cast<hub::HubOptions&>(options) = arguments.options();
   XI_TRY(const auto ranges, parse_range_options(arguments.shapes));
-  for (const auto& [name, dimensions] : ranges)
-    for (const tensor::Symbol& range : dimensions)
-      options.input_shapes[name].emplace_back(range.min, range.opt, range.max);
+  options.input_shapes = to_dimensions(ranges);
+  XI_TRY(const auto profiles, parse_profile_options(arguments.profiles));
+  for (const auto& profile : profiles) options.profiles.push_back(to_dimensions(profile));
   options.build = !arguments.no_build;
   options.offline = arguments.offline;
   options.refresh = arguments.refresh;
@@ -92,12 +99,13 @@ Result<int> download(const DownloadArguments& arguments, bool json) {
 
 struct PushArguments : HubArguments {
   std::string onnx, metadata;
-  std::vector<std::string> shapes;
+  std::vector<std::string> shapes, profiles;
   api::PushRequest request;
 };
 
 Result<int> push(PushArguments& arguments, bool json) {
   XI_TRY(arguments.request.input_shapes, parse_range_options(arguments.shapes));
+  XI_TRY(arguments.request.profiles, parse_profile_options(arguments.profiles));
   XI_TRY(arguments.request.metadata, read_metadata(arguments.metadata));
   XI_TRY(hub::Client client, hub::Client::open(arguments.options()));
   {
@@ -150,6 +158,7 @@ void add_hub_model_commands(CLI::App& hub, Invocation& invocation) {
     command->add_option("--target", arguments->target, "NAME[:PRECISION]; host: this machine's CPU")
         ->capture_default_str();
     command->add_option("--shape", arguments->shapes, "INPUT=SIZES; once per input");
+    add_profile_option(*command, arguments->profiles);
     command->add_option("-o,--output", arguments->output, "Also copy it to this file");
     command->add_flag("--no-build", arguments->no_build, "Fail where the hub does not have the engine yet");
     command->add_flag("--offline", arguments->offline, "Use the cache alone");
@@ -171,6 +180,7 @@ void add_hub_model_commands(CLI::App& hub, Invocation& invocation) {
     command->add_option("--licence", arguments->request.licence, "SPDX name");
     command->add_option("--description", arguments->request.description, "One line");
     command->add_option("--shape", arguments->shapes, "INPUT=SIZES; once per input");
+    add_profile_option(*command, arguments->profiles);
     command->add_option("--metadata", arguments->metadata,
                         "JSON file with pre- and post-processing (catalog/README.md)");
     command->callback(

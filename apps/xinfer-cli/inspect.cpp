@@ -180,7 +180,7 @@ void print_launches(const compiler::LaunchGraph& graph, const engine::Plan& plan
     fmt::print("      work     {:.3f} MFLOP, {:.1f} KB moved, {:.1f} KB of weights,{}\n", launch.flops / 1e6,
                launch.bytes / 1e3, node.weight_bytes / 1e3, size_of(launch));
     for (const auto& argument : launch.arguments) {
-      constexpr std::string_view kSpaces[] = {"arena", "weights", "input", "output"};
+      constexpr std::string_view kSpaces[] = {"arena", "weights", "input", "output", "text"};
       const auto space = static_cast<std::size_t>(argument.space);
       fmt::print("      {:<8} {}{} + {}, {} bytes\n", &argument == &launch.arguments.front() ? "memory" : "",
                  kSpaces[space], space >= 2 ? fmt::format(" {}", argument.index) : "", argument.offset, argument.bytes);
@@ -222,6 +222,7 @@ void print(const engine::Engine& engine, bool launches) {
     line("input", fmt::format("{} {} {}", input.name, tensor::name(input.dtype), ranged_shape(plan, input)));
   for (const auto& output : plan.outputs)
     line("output", fmt::format("{} {} {}", output.name, tensor::name(output.dtype), ranged_shape(plan, output)));
+  for (const std::string& fixed : compiler::describe_fixed_inputs(manifest.report)) line("fixed", fixed);
   if (launches) print_launches(graph, plan);
   for (const auto& profile : plan.profiles) {
     std::string sizes;
@@ -324,7 +325,7 @@ void add_verify_command(CLI::App& app, Invocation& invocation) {
   auto* onnx = command->add_option("--onnx", options->onnx,
                                    "The model it was built from: runs the engine on this machine's device and compares its "
                                    "outputs with the reference functions");
-  command->add_option("--fix", options->values, "With --onnx: value of an input that was fixed at the build (.npy, .pb)")
+  command->add_option("--fix", options->values, "With --onnx: value of an input that was fixed at the build and is too large to be in the engine (.npy, .pb)")
       ->type_name("NAME=FILE")
       ->allow_extra_args(false)
       ->needs(onnx);

@@ -11,7 +11,7 @@ namespace {
 
 struct Options {
   std::string onnx, cache;
-  std::vector<std::string> targets, shapes, values;
+  std::vector<std::string> targets, shapes, profiles, values;
   bool no_verify = false, no_cache = false, launches = false;
   compiler::PreflightOptions preflight;
 };
@@ -50,6 +50,12 @@ void print_forecast(const compiler::Forecast& forecast) {
   if (forecast.latency_most.likely > 0)
     line("", fmt::format("at the optimum of the ranges; {} at the smallest sizes, {} at the largest",
                          format_milliseconds(forecast.latency_least), format_milliseconds(forecast.latency_most)));
+  for (const compiler::ProfileForecast& profile : forecast.profiles) {
+    line("profile", profile.sizes);
+    line("", fmt::format("{} with 1 thread{}; {} launches, {} kernels more, arena {:.2f} MB", format_milliseconds(profile.latency),
+                         forecast.threads > 1 ? fmt::format(", {} with {}", format_milliseconds(profile.latency_threads), forecast.threads) : "",
+                         profile.launches, profile.kernels, static_cast<double>(profile.arena_bytes) / 1e6));
+  }
   line("", (forecast.machine.measured ? "on " : "on a usual machine of the kind: ") + forecast.machine.name);
 }
 
@@ -60,9 +66,10 @@ void print(const compiler::Preflight& result, const std::string& file) {
   for (const std::string& input : result.inputs) line("input", input);
   for (const std::string& output : result.outputs) line("output", output);
   for (const auto& input : result.dynamic_inputs)
-    line("dynamic", fmt::format("{} is {}: give its sizes, {}, or ranges, {}", input.name, input.type, input.option,
-                                input.range_option));
-  if (!result.dynamic_inputs.empty()) line("", "the figures below are for those sizes");
+    line("dynamic", input.by_default ? fmt::format("{} is {}: a build takes {}", input.name, input.type, input.range_option)
+                                     : fmt::format("{} is {}: give its sizes, {}, or ranges, {}", input.name, input.type, input.option,
+                                                   input.range_option));
+  if (result.needs_sizes()) line("", "the figures below are for those sizes");
   if (result.supported()) {
     line("verdict", "can be built");
   } else {
@@ -79,6 +86,7 @@ void print(const compiler::Preflight& result, const std::string& file) {
 base::Result<int> preflight(Options options, bool json) {
   options.preflight.empty_inputs = take_empty_inputs(options.shapes);
   XI_TRY(options.preflight.input_ranges, parse_range_options(options.shapes));
+  XI_TRY(options.preflight.profiles, parse_profile_options(options.profiles));
   XI_TRY(options.preflight.input_values, read_named_tensors(options.values));
   if (!options.targets.empty()) options.preflight.targets = options.targets;
   options.preflight.verify = !options.no_verify;
@@ -110,6 +118,7 @@ void add_preflight_command(CLI::App& app, Invocation& invocation) {
                    "Sizes of an input, image=1x3x224x224, or ranges of them, image=1:1:8x3x224x224; as in build")
       ->type_name("NAME=SIZES")
       ->allow_extra_args(false);
+  add_profile_option(*command, options->profiles);
   command->add_option("--fix", options->values, "Value of an input that decides shapes or branches (.npy, .pb)")
       ->type_name("NAME=FILE")
       ->allow_extra_args(false);

@@ -63,10 +63,11 @@ base::Result<compiler::Preflight> look_ahead(const std::filesystem::path& model,
   compiler::PreflightOptions look;
   look.targets = {options.target};
   look.input_ranges = options.input_ranges;
+  look.profiles = options.profiles;
   look.cache_folder = options.cache_folder;
   look.jobs = options.jobs;
   auto found = compiler::preflight(model, look);
-  if (found && found->supported() && found->dynamic_inputs.empty())
+  if (found && found->supported() && !found->needs_sizes())
     for (const compiler::Forecast& forecast : found->forecasts) print(LineKind::kLog, "forecast   " + compiler::to_text(forecast));
   return found;
 }
@@ -79,6 +80,7 @@ base::Result<void> build_files(const std::filesystem::path& job, const std::file
   options.target = lease.target + ":" + lease.precision;
   options.precision = lease.precision;
   options.input_ranges = lease.shapes;
+  options.profiles = lease.profiles;
   options.model_name = lease.model.empty() ? lease.onnx.substr(0, 16) : lease.model;
   options.license = lease.licence;
   if (lease.metadata) options.metadata = api::encode(*lease.metadata);

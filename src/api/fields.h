@@ -62,7 +62,7 @@ XI_API_TYPE(Engine, XI_MAY(Engine, model), XI_NEED(Engine, target), XI_NEED(Engi
 XI_API_TYPE(Model, XI_NEED(Model, id), XI_MAY(Model, name), XI_MAY(Model, task), XI_MAY(Model, licence),
             XI_MAY(Model, description), XI_MAY(Model, homepage), XI_MAY(Model, popularity), XI_MAY(Model, visibility),
             XI_MAY(Model, sha256, "of the ONNX file"), XI_MAY(Model, size_bytes), XI_MAY(Model, sources),
-            XI_MAY(Model, input_shapes), XI_MAY(Model, metadata), XI_MAY(Model, engines));
+            XI_MAY(Model, input_shapes), XI_MAY(Model, profiles), XI_MAY(Model, metadata), XI_MAY(Model, engines));
 XI_API_TYPE(ModelPage, XI_NEED(ModelPage, models), XI_NEED(ModelPage, total), XI_NEED(ModelPage, offset));
 XI_API_TYPE(EngineList, XI_NEED(EngineList, engines));
 XI_API_TYPE(SourceConfirmed, XI_NEED(SourceConfirmed, model), XI_NEED(SourceConfirmed, sha256),
@@ -82,13 +82,15 @@ XI_API_TYPE(Blob, XI_NEED(Blob, sha256), XI_NEED(Blob, size_bytes));
 XI_API_TYPE(BuildRequest, XI_MAY(BuildRequest, model, "id of a model"),
             XI_MAY(BuildRequest, onnx, "or digest of an uploaded ONNX file"),
             XI_NEED(BuildRequest, target, "name or alias, with :PRECISION"), XI_MAY(BuildRequest, precision),
-            XI_MAY(BuildRequest, shapes, "input name to dimensions"), XI_MAY(BuildRequest, name),
+            XI_MAY(BuildRequest, shapes, "input name to dimensions"),
+            XI_MAY(BuildRequest, profiles, "sizes inside of the shapes that get plans of their own"), XI_MAY(BuildRequest, name),
             XI_MAY(BuildRequest, metadata), XI_MAY(BuildRequest, priority, "-100 to 100, higher is sooner"));
 XI_API_TYPE(MatrixRequest, XI_MAY(MatrixRequest, model, "id of a model"),
             XI_MAY(MatrixRequest, onnx, "or digest of an uploaded ONNX file"),
             XI_NEED(MatrixRequest, targets, "names or aliases, with :PRECISION"),
             XI_MAY(MatrixRequest, precision, "for targets that name none"),
-            XI_MAY(MatrixRequest, shapes, "input name to dimensions"), XI_MAY(MatrixRequest, name),
+            XI_MAY(MatrixRequest, shapes, "input name to dimensions"),
+            XI_MAY(MatrixRequest, profiles, "sizes inside of the shapes that get plans of their own"), XI_MAY(MatrixRequest, name),
             XI_MAY(MatrixRequest, metadata), XI_MAY(MatrixRequest, priority, "-100 to 100, higher is sooner"));
 XI_API_TYPE(Progress, XI_NEED(Progress, stage), XI_NEED(Progress, done), XI_NEED(Progress, total, "0 where unknown"),
             XI_MAY(Progress, remaining_ms, "as earlier builds for the target took"));
@@ -98,7 +100,7 @@ XI_API_TYPE(BuildError,
             XI_NEED(BuildError, code), XI_NEED(BuildError, message), XI_MAY(BuildError, where));
 XI_API_TYPE(Build, XI_NEED(Build, id), XI_NEED(Build, state, "queued, leased, succeeded, failed or cancelled"),
             XI_MAY(Build, model), XI_MAY(Build, onnx), XI_NEED(Build, target), XI_NEED(Build, precision),
-            XI_MAY(Build, name), XI_MAY(Build, shapes), XI_NEED(Build, job, "identical builds share one"),
+            XI_MAY(Build, name), XI_MAY(Build, shapes), XI_MAY(Build, profiles), XI_NEED(Build, job, "identical builds share one"),
             XI_MAY(Build, trace, "id of the trace of the request that made the job"),
             XI_NEED(Build, cached, "answered from the store"), XI_NEED(Build, attempts), XI_MAY(Build, queue_position),
             XI_MAY(Build, progress), XI_MAY(Build, engine), XI_MAY(Build, error), XI_MAY(Build, report),
@@ -116,6 +118,7 @@ XI_API_TYPE(Event, XI_NEED(Event, id), XI_NEED(Event, kind, "state, progress or 
 XI_API_TYPE(PushRequest, XI_NEED(PushRequest, id), XI_MAY(PushRequest, name), XI_MAY(PushRequest, task),
             XI_MAY(PushRequest, licence), XI_MAY(PushRequest, description),
             XI_NEED(PushRequest, onnx, "digest of an uploaded ONNX file"), XI_MAY(PushRequest, input_shapes),
+            XI_MAY(PushRequest, profiles),
             XI_MAY(PushRequest, metadata));
 XI_API_TYPE(TokenRequest, XI_NEED(TokenRequest, role, "viewer, developer, administrator or agent"),
             XI_MAY(TokenRequest, organisation, "the caller's when absent"), XI_MAY(TokenRequest, name),
@@ -139,7 +142,7 @@ XI_API_TYPE(LeaseRequest, XI_NEED(LeaseRequest, agent), XI_NEED(LeaseRequest, ta
             XI_MAY(LeaseRequest, devices, "that it verifies engines on"));
 XI_API_TYPE(Lease, XI_NEED(Lease, job), XI_MAY(Lease, kind, "build, or verify: run the engine"), XI_MAY(Lease, engine), XI_NEED(Lease, token), XI_NEED(Lease, attempt), XI_NEED(Lease, ttl_ms),
             XI_NEED(Lease, onnx), XI_NEED(Lease, onnx_bytes), XI_NEED(Lease, target), XI_NEED(Lease, precision),
-            XI_MAY(Lease, model), XI_MAY(Lease, licence), XI_NEED(Lease, cache_scope), XI_MAY(Lease, trace), XI_MAY(Lease, shapes),
+            XI_MAY(Lease, model), XI_MAY(Lease, licence), XI_NEED(Lease, cache_scope), XI_MAY(Lease, trace), XI_MAY(Lease, shapes), XI_MAY(Lease, profiles),
             XI_MAY(Lease, metadata), XI_MAY(Lease, tuning));
 XI_API_TYPE(Heartbeat, XI_NEED(Heartbeat, token), XI_MAY(Heartbeat, progress), XI_MAY(Heartbeat, log));
 XI_API_TYPE(HeartbeatReply, XI_NEED(HeartbeatReply, cancelled), XI_NEED(HeartbeatReply, ttl_ms));

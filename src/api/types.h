@@ -18,6 +18,8 @@ struct RawJson {
 
 /// Input name to the range of each dimension. In JSON a number, or a text as in tensor/range.h: 48, "32:320:1280".
 using Shapes = std::map<std::string, std::vector<tensor::Symbol>>;
+/// Sizes or narrower ranges inside of those, which an engine has plans of their own for, the more special ones first.
+using Profiles = std::vector<Shapes>;
 
 // ---- Errors
 
@@ -104,6 +106,7 @@ struct Model {
   std::int64_t size_bytes = 0;        // of the ONNX file; 0 where unknown
   std::vector<Source> sources;
   Shapes input_shapes;  // that engines are built for unless the request says otherwise
+  Profiles profiles;    // of engines for CPUs, likewise
   std::optional<Metadata> metadata;
   std::vector<Engine> engines;  // built so far, for the default shapes
 };
@@ -168,6 +171,7 @@ struct BuildRequest {
   std::string target;                // "x86-64-v4", "rtx_4090:fp16"; not "host": the client resolves that
   std::string precision;             // "" : as in target, else fp32
   Shapes shapes;                     // empty: the model's default
+  Profiles profiles;                 // with neither shapes nor profiles: the model's
   std::string name;                  // for people
   std::optional<Metadata> metadata;  // for uploaded files; goes into the engine's manifest
   std::optional<std::int64_t> priority;  // -100 to 100, among the organisation's own jobs: higher is sooner
@@ -178,6 +182,7 @@ struct MatrixRequest {
   std::vector<std::string> targets;  // each as in BuildRequest
   std::string precision;             // for targets that name none
   Shapes shapes;
+  Profiles profiles;
   std::string name;
   std::optional<Metadata> metadata;
   std::optional<std::int64_t> priority;
@@ -196,6 +201,7 @@ struct Build {
   std::string state;  // queued, leased, succeeded, failed, cancelled
   std::string model, onnx, target, precision, name;
   Shapes shapes;
+  Profiles profiles;
   std::string job;      // identical builds share one
   std::string trace;    // id of the trace of the request that made the job
   bool cached = false;  // answered from the store
@@ -250,6 +256,7 @@ struct PushRequest {
   std::string id, name, task, licence, description;
   std::string onnx;  // digest of an uploaded blob
   Shapes input_shapes;
+  Profiles profiles;
   std::optional<Metadata> metadata;
 };
 
@@ -337,6 +344,7 @@ struct Lease {
   std::string cache_scope;  // kernel caches are shared within it only
   std::string trace;        // traceparent of the request; may be empty
   Shapes shapes;
+  Profiles profiles;
   std::optional<Metadata> metadata;
   std::optional<TuningRecords> tuning;  // of the organisation, for the target
 };

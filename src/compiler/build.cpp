@@ -37,46 +37,6 @@ using base::Result;
 
 constexpr std::string_view kVersion = "xinfer 0.1.0";
 
-// A range whose smallest sizes leave nothing of some value would fail while running.
-Result<void> require_positive_sizes(const ir::Graph& graph) {
-  for (const ir::Value& value : graph.values) {
-    if (!value.type.is_known()) continue;
-    for (const ir::Dim& dim : *value.type.dims) {
-      if (dim.is_static() || dim.size().min() >= 0) continue;
-      std::string ranges;
-      for (const tensor::Symbol& symbol : dim.size().symbols()) ranges += fmt::format("{}{} from {}", ranges.empty() ? "" : ", ", symbol.name, symbol.min);
-      return fail(Code::kInvalidArgument, "'{}' would have size {}, down to {} with {}: give a range that begins higher", value.name,
-                  dim.size().text(), dim.size().min(), ranges);
-    }
-  }
-  return {};
-}
-
-// Models that are written for one size say so in the shapes that they reshape to.
-Result<void> require_whole_reshapes(const ir::Graph& graph) {
-  std::map<std::string, tensor::Symbol> symbols;  // of the inputs
-  for (ir::ValueId id : graph.inputs)
-    if (const auto& dims = graph.value(id).type.dims)
-      for (const ir::Dim& dim : *dims)
-        for (const tensor::Symbol& symbol : dim.formula.symbols()) symbols.emplace(symbol.name, symbol);
-  for (const ir::Node& node : graph.nodes) {
-    if (node.op != "Reshape") continue;
-    const ir::ValueType &from = graph.value(node.inputs[0]).type, &to = graph.value(node.outputs[0]).type;
-    if (!from.is_known() || !to.is_known()) continue;
-    const tensor::Size missing = tensor::num_elements(from.sizes()) - tensor::num_elements(to.sizes());
-    const auto all = missing.symbols();
-    if (!std::ranges::all_of(all, [&](const tensor::Symbol& symbol) { return symbols.contains(symbol.name); })) continue;
-    for (auto end : {&tensor::Symbol::min, &tensor::Symbol::max}) {
-      if (missing.evaluate([&](const std::string& name) { return symbols.at(name).*end; }) == 0) continue;
-      std::string where;
-      for (const tensor::Symbol& symbol : all) where += fmt::format("{}{}={}", where.empty() ? "" : ", ", symbol.name, symbol.*end);
-      return fail(Code::kUnsupported, "'{}' is reshaped from {} to {}, which is not possible with {}: the model is written for fixed sizes there", graph.value(node.outputs[0]).name,
-                  ir::to_string(from), ir::to_string(to), where);
-    }
-  }
-  return {};
-}
-
 Result<void> refuse_strings(const ir::Graph& graph) {
   for (const auto* list : {&graph.inputs, &graph.outputs})
     for (ir::ValueId id : *list)
@@ -123,22 +83,6 @@ Result<void> require_bounded_inputs(const ir::Graph& graph, const std::string& c
   if (problems.empty()) return {};
   return fail(Code::kInvalidArgument, "sizes of inputs are not fixed: input {}. Give each a size or a range minimum:optimum:maximum, for example:{}{}{}", problems,
               command.empty() ? "" : "\n  " + command, options, lists);
-}
-
-// A range for the batch of every input whose other sizes are numbers; nothing where that leaves sizes open.
-Ranges default_batches(const ir::Graph& graph, std::int64_t most) {
-  Ranges ranges;
-  for (ir::ValueId id : graph.inputs) {
-    const ir::Value& value = graph.value(id);
-    if (value.type.kind != ir::ValueType::Kind::kTensor || !value.type.dims) return {};
-    if (is_bounded(value.type)) continue;
-    const auto& dims = *value.type.dims;
-    if (dims.size() < 2 || !std::ranges::all_of(dims.begin() + 1, dims.end(), &ir::Dim::is_static)) return {};
-    std::vector<tensor::Symbol>& sizes = ranges[value.name];
-    for (const ir::Dim& dim : dims) sizes.push_back({.name = {}, .min = dim.value, .opt = dim.value, .max = dim.value});
-    sizes[0].min = sizes[0].opt = 1, sizes[0].max = most;
-  }
-  return ranges;
 }
 
 Result<void> require_known_shapes(const ir::Graph& graph) {
@@ -291,6 +235,7 @@ class Build {
       records_ = *std::move(records);
     }
     report_.target = target_->to_string();
+    report_.fixed = {options_.input_values, options_.empty_inputs};
     return {};
   }
 
@@ -339,8 +284,7 @@ class Build {
     for (const passes::PassRun& run : runs)
       if (run.changed) slow.push_back(fmt::format("{} {:.0f} ms", run.name, run.milliseconds));
     XI_CHECK(require_known_shapes(graph));
-    XI_CHECK(require_positive_sizes(graph));
-    XI_CHECK(require_whole_reshapes(graph));
+    XI_CHECK(check_ranges(graph));
     XI_CHECK(require_tensor_outputs(graph));
     report_.nodes_scheduled = graph.nodes.size();
     end(fmt::format("{} nodes; {}", graph.nodes.size(), fmt::join(slow, ", ")));
@@ -489,7 +433,7 @@ class Build {
   const BuildOptions& options_;
   Ranges ranges_;  // given, or of batches by default; then those of a profile
   bool batch_assumed_ = false;
-  std::int64_t max_batch_ = 8;  // of those
+  std::int64_t max_batch_ = kDefaultBatch;  // of those
   Report report_;
   std::optional<HardwareTarget> target_;
   const target::TargetInfo* row_ = nullptr;
@@ -513,31 +457,6 @@ Result<std::vector<std::string>> find_shape_inputs(const std::filesystem::path& 
   XI_TRY(const auto runs, passes::run_pipeline(graph, pipeline));
   static_cast<void>(runs);
   return passes::shape_inputs(graph);
-}
-
-Result<Verification> verify(const std::filesystem::path& onnx, std::shared_ptr<const engine::Engine> engine,
-                            const std::map<std::string, tensor::Tensor>& input_values) {
-  onnx::ImportOptions import_options;
-  import_options.input_values = input_values;
-  for (const auto& input : engine->plan().inputs) {
-    std::vector<tensor::Symbol>& ranges = import_options.input_ranges[input.name];
-    ranges = tensor::fixed_ranges(input.shape);
-    for (std::size_t i = 0; i < ranges.size(); ++i) {
-      const auto size = input.shape[i] < 0 ? engine::find_size(engine->plan(), input.symbols[i]) : std::nullopt;
-      if (!size || size->symbols().size() != 1) continue;
-      const tensor::Symbol symbol = size->symbols()[0];
-      ranges[i] = {symbol.name, size->min(), size->opt(), size->max()};
-      import_options.multiple = std::max(import_options.multiple, size->max() / std::max<std::int64_t>(symbol.max, 1));
-    }
-  }
-  XI_TRY(const std::string digest, base::sha256_file(onnx));
-  if (digest != engine->manifest().model_digest)
-    return fail(Code::kInvalidArgument, "the engine was built from another file than {}: their digests differ", onnx.string());
-  XI_TRY(const ir::Graph original, onnx::import_model(onnx, import_options));
-  if (original.inputs.size() != engine->plan().inputs.size())
-    return fail(Code::kInvalidArgument, "the engine has {} inputs, the model {}: give the values that were fixed when it was built",
-                engine->plan().inputs.size(), original.inputs.size());
-  return verify_engine(original, std::move(engine));
 }
 
 Result<std::string> tune(const std::filesystem::path& onnx, const BuildOptions& options, std::size_t max_candidates) {

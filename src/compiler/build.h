@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "compiler/fixed_inputs.h"
 #include "engine/engine.h"
 #include "tensor/size.h"
 #include "tensor/tensor.h"
@@ -73,6 +74,7 @@ struct Report {
   std::string model_digest;
   std::string target;
   std::string toolchain;  // "clang version 19.1.7 …"
+  FixedInputs fixed;
   struct Stage {
     std::string name;
     double milliseconds = 0;
@@ -105,7 +107,8 @@ struct BuildOutput {
 [[nodiscard]] base::Result<BuildOutput> build(const std::filesystem::path& onnx, const BuildOptions& options);
 
 /// Runs the engine on this machine's device and compares it with the reference functions on the model that it was built from.
-/// `input_values`: those that were fixed at the build. A machine that cannot run it is a reason in the result.
+/// The engine says which inputs were fixed; `input_values`: of those too large for it. A machine that cannot run it is a reason in
+/// the result.
 [[nodiscard]] base::Result<Verification> verify(const std::filesystem::path& onnx, std::shared_ptr<const engine::Engine> engine,
                                                 const std::map<std::string, tensor::Tensor>& input_values = {});
 

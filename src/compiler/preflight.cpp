@@ -7,6 +7,7 @@
 #include "base/digest.h"
 #include "codegen/cpu/compile.h"
 #include "compiler/open_sizes.h"
+#include "compiler/profile.h"
 #include "compiler/support_check.h"
 #include "ir/elements.h"
 #include "ir/operator.h"
@@ -15,6 +16,7 @@
 #include "passes/shape_inputs.h"
 #include "schedule/schedule.h"
 #include "target/registry.h"
+#include "tensor/range.h"
 
 namespace xinfer::compiler {
 namespace {
@@ -47,14 +49,19 @@ std::string join_sizes(const tensor::Shape& shape) {
 
 class Flight {
  public:
-  Flight(const std::filesystem::path& path, const PreflightOptions& options) : path_(path), options_(options) {}
+  Flight(const std::filesystem::path& path, const PreflightOptions& options, std::int64_t max_batch = kDefaultBatch)
+      : path_(path), options_(options), max_batch_(max_batch) {}
 
   Result<Preflight> run() {
     const auto start = std::chrono::steady_clock::now();
     XI_CHECK(choose_targets());
     XI_TRY(result_.model_digest, base::sha256_file(path_));
     XI_CHECK(look_at(options_.input_ranges));
-    forecast_ends();
+    // Some models are written for one batch although they declare it open: a build finds that out in the same way.
+    if (batch_assumed_ && max_batch_ > 1 && !result_.supported()) return Flight(path_, options_, 1).run();
+    const Ranges whole = ranges_;
+    XI_CHECK(look_at_profiles());
+    forecast_ends(whole);
     result_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::move(result_);
   }
@@ -70,13 +77,12 @@ class Flight {
       if (!buildable)
         forecast.problems.push_back(
             {"", {}, buildable.error().message, "choose another target or precision: xinfer-cli targets lists them"});
+      schedules_.emplace_back();
       targets_.push_back({target::find_canonical(target.architecture()), dtype_of(target.precision()), buildable.has_value()});
       result_.forecasts.push_back(std::move(forecast));
     }
     return {};
   }
-
-  using Ranges = std::map<std::string, std::vector<tensor::Symbol>>;
 
   Result<ir::Graph> import() {
     survey_ = {};
@@ -143,7 +149,9 @@ class Flight {
 
   // Sizes for inputs without; equal symbols get equal sizes.
   Ranges assume_shapes(const ir::Graph& graph) {
-    Ranges shapes;
+    const bool cpu = std::ranges::all_of(targets_, [](const Chosen& chosen) { return chosen.info != nullptr && chosen.info->isa != nullptr; });
+    Ranges shapes = cpu ? default_batches(graph, max_batch_) : Ranges();
+    batch_assumed_ = !shapes.empty();
     std::map<std::string, std::int64_t> symbols;
     for (ir::ValueId id : graph.inputs) {
       const ir::Value& value = graph.value(id);
@@ -167,7 +175,8 @@ class Flight {
       }
       input.option = fmt::format("--shape {}={}", input.name, join_sizes(input.assumed));
       input.range_option = fmt::format("--shape {}={}", input.name, example_shape(value.type));
-      shapes[input.name] = tensor::fixed_ranges(input.assumed);
+      input.by_default = batch_assumed_ && max_batch_ > 1;
+      if (!batch_assumed_) shapes[input.name] = tensor::fixed_ranges(input.assumed);
       result_.dynamic_inputs.push_back(std::move(input));
     }
     return shapes;
@@ -186,6 +195,7 @@ class Flight {
 
   Result<void> schedule_all(ir::Graph graph) {
     passes::PipelineOptions pipeline;
+    ir::Graph imported = options_.profiles.empty() ? ir::Graph() : graph;
     ir::Graph reached = graph;  // what the last pass that succeeded left
     pipeline.after = [&](std::string_view, const ir::Graph& after) { reached = after; };
     if (auto runs = passes::run_pipeline(graph, pipeline); !runs) {
@@ -201,6 +211,8 @@ class Flight {
       XI_TRY(graph, import());
       return schedule_all(std::move(graph));
     }
+    imported_ = std::move(imported);
+    if (auto fits = check_ranges(graph); !fits) add_problem(result_.problems, "", "", fits.error().text());
     check_ends(graph, graph.outputs, "output");
     for (const std::string& name : passes::shape_inputs(graph)) {
       if (survey_.cut_inputs.contains(name)) continue;
@@ -210,7 +222,7 @@ class Flight {
           fmt::format("give --fix {}=FILE (.npy or .pb): its value becomes part of the engine", name);
     }
     for (std::size_t i = 0; i < targets_.size(); ++i)
-      if (targets_[i].buildable) forecast(graph, targets_[i], result_.forecasts[i]);
+      if (targets_[i].buildable) forecast(graph, i);
     keep_common_problems();
     return {};
   }
@@ -235,7 +247,9 @@ class Flight {
                                   ends == &graph.inputs ? "input" : "output", value.name, ir::to_string(value.type)));
   }
 
-  void forecast(const ir::Graph& graph, const Chosen& chosen, Forecast& made) {
+  void forecast(const ir::Graph& graph, std::size_t target) {
+    const Chosen& chosen = targets_[target];
+    Forecast& made = result_.forecasts[target];
     if (chosen.info->gpu != nullptr) refuse_strings(graph, made);
     const auto attempt = [&](const ir::Graph& part) { return make_schedule(part, chosen); };
     if (!result_.problems.empty() || !made.problems.empty()) {
@@ -269,17 +283,77 @@ class Flight {
     made.latency = predict_latency(*schedule, machine, 1, half);
     made.latency_threads = predict_latency(*schedule, machine, made.threads, half);
     made.build = build_time(*schedule, chosen, made);
+    if (!options_.profiles.empty()) schedules_[target] = *std::move(schedule);
+  }
+
+  // As a build does: profiles are looked at one after the other, and their plans go behind the whole range's.
+  Result<void> look_at_profiles() {
+    for (std::size_t i = 0; i < targets_.size() && !options_.profiles.empty(); ++i)
+      if (targets_[i].info != nullptr && targets_[i].info->gpu != nullptr)
+        add_problem(result_.forecasts[i].problems, "", "", "engines for GPUs have no profiles: build one for each size");
+    for (const Ranges& given : options_.profiles) {
+      if (!result_.supported()) return {};
+      XI_TRY(ranges_, complete_profile(imported_, given));
+      const std::string sizes = text_of(imported_, ranges_);
+      auto graph = prepare_profile();
+      if (!graph && graph.error().code != Code::kUnsupported) return std::unexpected(std::move(graph.error()).in("--profile " + sizes));
+      for (std::size_t i = 0; graph && i < targets_.size(); ++i) forecast_profile(*graph, i, sizes);
+      if (!graph) add_problem(result_.problems, "", "", fmt::format("with the profile {}: {}", sizes, graph.error().text()));
+    }
+    return {};
+  }
+
+  static std::string text_of(const ir::Graph& graph, const Ranges& ranges) {
+    std::vector<std::string> inputs;
+    for (ir::ValueId id : graph.inputs) {
+      const std::string& name = graph.value(id).name;
+      std::vector<std::string> sizes;
+      for (const tensor::Symbol& size : ranges.at(name)) sizes.push_back(tensor::format_range({{}, size.min, size.opt, size.max}));
+      inputs.push_back(fmt::format("{}={}", name, fmt::join(sizes, "x")));
+    }
+    return fmt::format("{}", fmt::join(inputs, ";"));
+  }
+
+  Result<ir::Graph> prepare_profile() {
+    for (;; multiple_ *= 2) {
+      XI_TRY(ir::Graph graph, import());
+      XI_TRY(const auto runs, passes::run_pipeline(graph, {}));
+      if (has_open_size(graph) && multiple_ < kMaxMultiple) continue;
+      XI_CHECK(check_ranges(graph));
+      return graph;
+    }
+  }
+
+  void forecast_profile(const ir::Graph& graph, std::size_t target, const std::string& sizes) {
+    const Chosen& chosen = targets_[target];
+    Forecast& made = result_.forecasts[target];
+    auto profile = make_schedule(graph, chosen);
+    if (!profile) return add_problem(made.problems, "", "", fmt::format("with the profile {}: {}", sizes, profile.error().text()));
+    schedule::Schedule& whole = schedules_[target];
+    ProfileForecast& of_profile = made.profiles.emplace_back();
+    of_profile.sizes = sizes;
+    of_profile.launches = profile->plan.launches.size();
+    of_profile.arena_bytes = profile->plan.arena_bytes;
+    of_profile.latency = predict_latency(*profile, made.machine, 1);
+    of_profile.latency_threads = predict_latency(*profile, made.machine, made.threads);
+    schedule::add_profile(whole, *std::move(profile));
+    of_profile.kernels = whole.kernels.size() - made.kernels;
+    made.kernels = whole.kernels.size();
+    made.weight_bytes = whole.weights.size();
+    made.arena_bytes = std::max(made.arena_bytes, of_profile.arena_bytes);
+    made.build = build_time(whole, chosen, made);
   }
 
   // An engine of ranges at both ends of them, as engines of those sizes alone would be.
-  void forecast_ends() {
+  void forecast_ends(const Ranges& ranges) {
     const auto has_range = [](const auto& input) {
       return std::ranges::any_of(input.second, [](const tensor::Symbol& size) { return size.min < size.max; });
     };
-    if (!result_.supported() || std::ranges::none_of(ranges_, has_range)) return;
+    if (!result_.supported() || std::ranges::none_of(ranges, has_range)) return;
     for (const bool largest : {false, true}) {
       PreflightOptions at_end = options_;
-      at_end.input_ranges = ranges_;
+      at_end.profiles.clear();
+      at_end.input_ranges = ranges;
       for (auto& [name, sizes] : at_end.input_ranges)
         for (tensor::Symbol& size : sizes) size.min = size.opt = size.max = largest ? size.max : size.min;
       const auto found = Flight(path_, at_end).run();
@@ -294,6 +368,7 @@ class Flight {
     Result<std::vector<bool>> cached = std::vector<bool>(schedule.kernels.size(), false);
     if (chosen.info->isa != nullptr) cached = codegen::cpu::find_cached(schedule.kernels, *chosen.info->isa, options_.cache_folder);
     work.for_gpu = chosen.info->isa == nullptr;
+    made.kernels_cached = 0, made.source_bytes = 0;
     for (std::size_t i = 0; i < schedule.kernels.size(); ++i) {
       if (cached && (*cached)[i]) ++made.kernels_cached;
       else
@@ -332,7 +407,11 @@ class Flight {
   const std::filesystem::path& path_;
   const PreflightOptions& options_;
   std::vector<Chosen> targets_;
-  Ranges ranges_;  // of the inputs, given or assumed
+  Ranges ranges_;  // of the inputs, given or assumed; then those of a profile
+  ir::Graph imported_;  // with profiles: with the whole ranges
+  std::vector<schedule::Schedule> schedules_;  // with profiles: of each target
+  bool batch_assumed_ = false;
+  std::int64_t max_batch_;
   std::int64_t multiple_ = 1;
   onnx::Survey survey_;
   Preflight result_;
@@ -342,6 +421,10 @@ class Flight {
 
 bool Preflight::supported() const {
   return problems.empty() && std::ranges::all_of(forecasts, [](const Forecast& f) { return f.problems.empty(); });
+}
+
+bool Preflight::needs_sizes() const {
+  return std::ranges::any_of(dynamic_inputs, [](const DynamicInput& input) { return !input.by_default; });
 }
 
 base::Error Preflight::error() const {

@@ -20,6 +20,7 @@ struct PreflightOptions {
   std::vector<std::string> targets = {"host"};  // names as BuildOptions::target
   std::map<std::string, std::vector<tensor::Symbol>> input_ranges;  // as BuildOptions::input_ranges
   std::set<std::string> empty_inputs;                                    // as BuildOptions::empty_inputs
+  std::vector<std::map<std::string, std::vector<tensor::Symbol>>> profiles;  // as BuildOptions::profiles
   std::map<std::string, tensor::Tensor> input_values;
   std::filesystem::path cache_folder;  // of compiled kernels: what lies there need not be compiled
   int jobs = 0;                        // compilers at once; 0: one per core
@@ -40,6 +41,7 @@ struct DynamicInput {
   tensor::Shape assumed;     // for the forecasts; `option` gives it to a build
   std::string option;        // "--shape x=1x3x224x224"
   std::string range_option;  // "--shape x=1:1:8x3x64:224:640x64:224:640": one engine for all of these
+  bool by_default = false;   // a build takes that range by itself, and the forecasts are for it
 };
 
 struct LaunchForecast {
@@ -48,18 +50,27 @@ struct LaunchForecast {
   double flops = 0, bytes = 0;
 };
 
+/// What is expected of the plan for one profile.
+struct ProfileForecast {
+  std::string sizes;  // as --profile takes them, of all inputs
+  std::size_t kernels = 0, launches = 0;  // kernels: that the plan for the whole range and earlier profiles do not have
+  std::uint64_t arena_bytes = 0;
+  Interval latency, latency_threads;  // as Forecast's
+};
+
 /// What is expected of one target.
 struct Forecast {
   std::string target;
   std::vector<Problem> problems;  // of this target alone; the forecast is empty when there are any
   target::Machine machine;        // that the latencies are for
-  std::size_t kernels = 0, kernels_cached = 0, launches = 0;
+  std::size_t kernels = 0, kernels_cached = 0, launches = 0;  // kernels with those of the profiles, launches without
   double flops = 0, multiply_adds = 0;  // as scheduled; of contractions alone
   double bytes_moved = 0;               // into and out of kernels
-  std::uint64_t weight_bytes = 0, arena_bytes = 0;
+  std::uint64_t weight_bytes = 0, arena_bytes = 0;  // of all plans; of the largest
   int threads = 1;
   Interval latency, latency_threads;  // seconds, with one thread and with `threads`; at the optimum of ranges
   Interval latency_least, latency_most;  // one thread, at the smallest and the largest sizes; all 0 without ranges
+  std::vector<ProfileForecast> profiles;
   Interval build;                     // seconds on this machine
   double source_bytes = 0;            // of the kernels to compile
   std::vector<LaunchForecast> launch_list;
@@ -78,6 +89,8 @@ struct Preflight {
   double seconds = 0;  // that this took
 
   bool supported() const;
+  /// Whether a build would have to be told sizes.
+  bool needs_sizes() const;
   /// All problems as the error that a build would be refused with.
   base::Error error() const;
 };

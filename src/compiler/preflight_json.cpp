@@ -19,6 +19,16 @@ Json interval_json(const Interval& interval, double unit) {
   return {{"low", interval.low * unit}, {"likely", interval.likely * unit}, {"high", interval.high * unit}};
 }
 
+Json latency_json(const Interval& one, const Interval& all, int threads) {
+  Json list = Json::array();
+  list.push_back({{"threads", 1}});
+  list.back().update(interval_json(one, 1e3));
+  if (threads == 1) return list;
+  list.push_back({{"threads", threads}});
+  list.back().update(interval_json(all, 1e3));
+  return list;
+}
+
 Json forecast_json(const Forecast& forecast, bool launches) {
   Json json{{"target", forecast.target},
             {"supported", forecast.problems.empty()},
@@ -46,17 +56,17 @@ Json forecast_json(const Forecast& forecast, bool launches) {
   json["weight_bytes"] = forecast.weight_bytes;
   json["arena_bytes"] = forecast.arena_bytes;
   json["build_seconds"] = interval_json(forecast.build, 1);
-  json["latency_ms"] = Json::array();
-  json["latency_ms"].push_back({{"threads", 1}});
-  json["latency_ms"].back().update(interval_json(forecast.latency, 1e3));
-  if (forecast.threads > 1) {
-    json["latency_ms"].push_back({{"threads", forecast.threads}});
-    json["latency_ms"].back().update(interval_json(forecast.latency_threads, 1e3));
-  }
+  json["latency_ms"] = latency_json(forecast.latency, forecast.latency_threads, forecast.threads);
   if (forecast.latency_most.likely > 0) {
     json["latency_least_ms"] = interval_json(forecast.latency_least, 1e3);
     json["latency_most_ms"] = interval_json(forecast.latency_most, 1e3);
   }
+  for (const ProfileForecast& profile : forecast.profiles)
+    json["profiles"].push_back({{"sizes", profile.sizes},
+                                {"kernels", profile.kernels},
+                                {"launches", profile.launches},
+                                {"arena_bytes", profile.arena_bytes},
+                                {"latency_ms", latency_json(profile.latency, profile.latency_threads, forecast.threads)}});
   if (!launches) return json;
   json["launch_list"] = Json::array();
   for (const LaunchForecast& launch : forecast.launch_list)
@@ -95,7 +105,7 @@ std::string to_json(const Preflight& preflight, bool launches) {
   for (const DynamicInput& input : preflight.dynamic_inputs)
     json["dynamic_inputs"].push_back(
         {{"name", input.name}, {"type", input.type}, {"assumed", input.assumed}, {"option", input.option},
-         {"range_option", input.range_option}});
+         {"range_option", input.range_option}, {"by_default", input.by_default}});
   for (const Forecast& forecast : preflight.forecasts) json["targets"].push_back(forecast_json(forecast, launches));
   // Names may hold bytes that are no UTF-8.
   return json.dump(2, ' ', false, Json::error_handler_t::replace);

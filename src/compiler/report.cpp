@@ -55,6 +55,7 @@ bool Verification::passed() const {
 std::string engine_report(const Report& report) {
   Json json = facts(report);
   add_notes(json, report);
+  if (!report.fixed.values.empty() || !report.fixed.empty.empty()) json["fixed_inputs"] = to_json(report.fixed);
   return dump(json);
 }
 

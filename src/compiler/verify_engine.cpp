@@ -4,8 +4,11 @@
 #include <cmath>
 #include <map>
 
+#include "base/digest.h"
+#include "compiler/fixed_inputs.h"
 #include "engine/engine.h"
 #include "forge/reference/reference.h"
+#include "onnx/import.h"
 #include "runtime/session.h"
 #include "target/registry.h"
 
@@ -245,6 +248,52 @@ Result<Verification> verify_engine(const ir::Graph& original, std::shared_ptr<co
       if (verification.outputs.size() <= i) verification.outputs.push_back(std::move(output));
       else merge(verification.outputs[i], output);
     }
+  }
+  return verification;
+}
+
+namespace {
+
+// Of the inputs that the plan has.
+void take_ranges(const engine::Plan& plan, onnx::ImportOptions& options) {
+  options.multiple = 1;
+  for (const auto& input : plan.inputs) {
+    std::vector<tensor::Symbol>& ranges = options.input_ranges[input.name];
+    ranges = tensor::fixed_ranges(input.shape);
+    for (std::size_t i = 0; i < ranges.size(); ++i) {
+      const auto size = input.shape[i] < 0 ? engine::find_size(plan, input.symbols[i]) : std::nullopt;
+      if (!size || size->symbols().size() != 1) continue;
+      const tensor::Symbol symbol = size->symbols()[0];
+      ranges[i] = {symbol.name, size->min(), size->opt(), size->max()};
+      options.multiple = std::max(options.multiple, size->max() / std::max<std::int64_t>(symbol.max, 1));
+    }
+  }
+}
+
+}  // namespace
+
+Result<Verification> verify(const std::filesystem::path& onnx, std::shared_ptr<const engine::Engine> engine,
+                            const std::map<std::string, tensor::Tensor>& input_values) {
+  XI_TRY(const std::string digest, base::sha256_file(onnx));
+  if (digest != engine->manifest().model_digest)
+    return fail(Code::kInvalidArgument, "the engine was built from another file than {}: their digests differ", onnx.string());
+  XI_TRY(FixedInputs fixed, read_fixed_inputs(engine->manifest().report, input_values));
+  onnx::ImportOptions import_options;
+  import_options.input_values = std::move(fixed.values);
+  import_options.empty_inputs = std::move(fixed.empty);
+  Verification verification;
+  std::vector<const engine::Plan*> plans{&engine->plan()};
+  for (const engine::Plan& profile : engine->plan().profiles) plans.push_back(&profile);
+  for (const engine::Plan* plan : plans) {
+    take_ranges(*plan, import_options);
+    XI_TRY(const ir::Graph original, onnx::import_model(onnx, import_options));
+    if (original.inputs.size() != plan->inputs.size())
+      return fail(Code::kInvalidArgument, "the engine has {} inputs, the model {}", plan->inputs.size(), original.inputs.size());
+    XI_TRY(Verification found, verify_engine(original, engine));
+    if (plan == plans.front()) verification = std::move(found);
+    else
+      for (std::size_t i = 0; i < found.outputs.size(); ++i) merge(verification.outputs[i], found.outputs[i]);
+    if (!verification.ran) break;
   }
   return verification;
 }

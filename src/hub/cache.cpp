@@ -37,7 +37,9 @@ nlohmann::json to_json(const api::Shapes& shapes) {
 
 std::string EngineKey::id() const {
   // As JSON, so that no two requests can run together.
-  return base::sha256(nlohmann::json::array({hub, model, target, to_json(shapes)}).dump());
+  auto request = nlohmann::json::array({hub, model, target, to_json(shapes)});
+  for (const api::Shapes& profile : profiles) request.push_back(to_json(profile));
+  return base::sha256(request.dump());
 }
 
 Result<FileLock> FileLock::take(const std::filesystem::path& path, const std::function<void()>& waiting,

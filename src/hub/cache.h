@@ -16,6 +16,7 @@ namespace xinfer::hub {
 struct EngineKey {
   std::string hub, model, target;
   api::Shapes shapes;
+  api::Profiles profiles;
   std::string id() const;  // SHA-256 over all of it
 };
 

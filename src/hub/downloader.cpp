@@ -34,12 +34,20 @@ api::Shapes to_shapes(const std::map<std::string, std::vector<Dimension>>& input
   return shapes;
 }
 
+api::Profiles to_profiles(const std::vector<std::map<std::string, std::vector<Dimension>>>& given) {
+  api::Profiles profiles;
+  for (const auto& profile : given) profiles.push_back(to_shapes(profile));
+  return profiles;
+}
+
 /// The engine that the hub has for these sizes, or has built now.
 Result<api::Engine> obtain(Client& client, const std::string& model_id, const HardwareTarget& target,
                            const DownloadOptions& options) {
   XI_TRY(const api::Model model, client.model(model_id));
   const api::Shapes shapes = to_shapes(options.input_shapes);
-  const bool default_shapes = shapes.empty() || shapes == model.input_shapes;
+  const api::Profiles profiles = to_profiles(options.profiles);
+  const bool default_shapes =
+      (shapes.empty() || shapes == model.input_shapes) && (profiles.empty() || profiles == model.profiles);
   if (default_shapes) {
     for (const api::Engine& engine : model.engines)
       if (engine.target == target.architecture() && engine.precision == target.precision()) return engine;
@@ -56,7 +64,7 @@ Result<api::Engine> obtain(Client& client, const std::string& model_id, const Ha
   request.model = model_id;
   request.target = target.architecture();
   request.precision = target.precision();
-  if (!default_shapes) request.shapes = shapes;
+  if (!default_shapes) request.shapes = shapes, request.profiles = profiles;
   XI_TRY(const api::Build build, client.submit(request));
   XI_TRY(api::Build done, client.wait(build, options.on_progress));
   return std::move(*done.engine);
@@ -120,7 +128,8 @@ Result<std::filesystem::path> resolve(const std::string& model_id, const Hardwar
   const std::filesystem::path folder =
       options.cache_folder.empty() ? base::cache_folder() : std::filesystem::path(options.cache_folder);
   Cache cache(folder);
-  const EngineKey key{hub_url(options.url), model_id, target.to_string(), to_shapes(options.input_shapes)};
+  const EngineKey key{hub_url(options.url), model_id, target.to_string(), to_shapes(options.input_shapes),
+                      to_profiles(options.profiles)};
   const char* variable = std::getenv("XINFER_OFFLINE");
   const bool offline = options.offline || (variable && std::string_view(variable) == "1");
   if (!options.refresh || offline) {

@@ -48,6 +48,25 @@ says '^-- succeeded'
 expect 81 hub cancel "$build"
 expect 66 hub status no-such-build
 
+echo "ranges with profiles, whose plans the engine has"
+protoc --encode=xinfer.onnx.proto.ModelProto -I "$source/src/onnx" onnx.proto >"$work/rows.onnx" <<'TEXT'
+ir_version: 8 opset_import { domain: "" version: 17 }
+graph { name: "rows"
+  node { op_type: "Softmax" input: "x" output: "y" }
+  input { name: "x" type { tensor_type { elem_type: 1 shape { dim { dim_param: "n" } dim { dim_value: 24 } } } } }
+  output { name: "y" type { tensor_type { elem_type: 1 } } }
+}
+TEXT
+ranged=(hub build --onnx "$work/rows.onnx" --target x86-64-v3 --shape x=1:4:64x24)
+expect 64 "${ranged[@]}" --profile x=128x24
+says 'profiles lie inside'
+expect 0 "${ranged[@]}" --profile x=1x24 --profile x=8:8:16x24 --json -o "$work/rows.engine"
+[ "$(field .profiles)" = '[{"x":[1,24]},{"x":["8:8:16",24]}]' ] || fail "other profiles"
+expect 0 inspect "$work/rows.engine" --allow-unsigned --trust-key "$(curl -fsS "$url/v1/keys" | grep -o '[0-9a-f]\{64\}')" --json
+[ "$(field .profiles.length)" = 2 ] || fail "an engine without its profiles"
+expect 0 hub build --onnx "$work/rows.onnx" --target x86-64-v3 --shape x=1:4:64x24 --no-wait --json
+[ "$(field .cached)" = false ] || fail "an engine with profiles for one without"
+
 echo "what cannot be built says why"
 head -c 1000 /dev/urandom >"$work/noise.onnx"
 status=0

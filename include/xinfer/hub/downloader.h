@@ -57,6 +57,8 @@ struct Dimension {
 struct DownloadOptions : HubOptions {
   /// Sizes of the model's inputs, by name; empty: the catalogue's. {{"x", {1, 3, 48, {32, 320, 1280}}}}
   std::map<std::string, std::vector<Dimension>> input_shapes;
+  /// Sizes or narrower ranges inside of those, which the engine has plans of their own for, the more special ones first.
+  std::vector<std::map<std::string, std::vector<Dimension>>> profiles;
   /// Whether the hub is asked to build an engine that it does not have (needs a token).
   bool build = true;
   /// Only the cache: no network. Also set by XINFER_OFFLINE=1.

@@ -21,14 +21,22 @@ namespace {
 
 constexpr int kSchema = 1;  // of the build key
 
+void add_sizes(std::string& text, const api::Shapes& shapes) {
+  for (const auto& [name, dimensions] : shapes) {
+    std::vector<std::string> sizes;
+    for (const tensor::Symbol& dimension : dimensions) sizes.push_back(tensor::format_range(dimension));
+    text += fmt::format("{}={}\n", name, fmt::join(sizes, "x"));
+  }
+}
+
 // Everything that the engine's bytes depend on. The program's version stands for the compiler's.
 std::string build_key(const JobSpec& spec, const std::string& tuning) {
   std::string text = fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n", kSchema, XI_VERSION, spec.onnx, spec.target,
                                  spec.precision, spec.model, spec.licence);
-  for (const auto& [name, dimensions] : spec.shapes) {
-    std::vector<std::string> sizes;
-    for (const tensor::Symbol& dimension : dimensions) sizes.push_back(tensor::format_range(dimension));
-    text += fmt::format("{}={}\n", name, fmt::join(sizes, "x"));
+  add_sizes(text, spec.shapes);
+  for (const api::Shapes& profile : spec.profiles) {
+    text += "profile\n";
+    add_sizes(text, profile);
   }
   if (spec.metadata) text += api::encode(*spec.metadata);
   if (!tuning.empty()) text += "\ntuning " + tuning;
@@ -45,15 +53,12 @@ Result<std::string> keep_tuning(soci::session& sql, const JobSpec& spec, long lo
   return digest;
 }
 
-// SOCI binds no maps: shapes travel as the JSON of a request that holds nothing else.
-std::string encode_shapes(const api::Shapes& shapes) {
+// SOCI binds no maps: shapes and profiles travel as the JSON of a request that holds nothing else.
+std::string encode_sizes(const JobSpec& spec) {
   api::BuildRequest carrier;
-  carrier.shapes = shapes;
+  carrier.shapes = spec.shapes;
+  carrier.profiles = spec.profiles;
   return api::encode(carrier);
-}
-api::Shapes decode_shapes(const std::string& text) {
-  auto carrier = api::decode<api::BuildRequest>(text, api::Unknown::kIgnore);
-  return carrier ? carrier->shapes : api::Shapes();
 }
 
 struct BuildRow {
@@ -72,7 +77,8 @@ api::Build to_build(const BuildRow& row, const JobRow& job) {
   build.onnx = job.onnx;
   build.target = job.target;
   build.precision = job.precision;
-  build.shapes = decode_shapes(job.shapes);
+  if (auto carrier = api::decode<api::BuildRequest>(job.shapes, api::Unknown::kIgnore))
+    build.shapes = std::move(carrier->shapes), build.profiles = std::move(carrier->profiles);
   if (const auto trace = base::parse_trace(job.trace)) build.trace = trace->id;
   build.attempts = job.attempts;
   build.progress = {job.stage, job.stage_done, job.stage_total, {}};
@@ -93,7 +99,7 @@ api::Build to_build(const BuildRow& row, const JobRow& job) {
 Result<void> insert_job(soci::session& sql, const JobSpec& spec, const std::string& id, const std::string& key,
                         const std::string& tuning, long long now) {
   const long long priority = spec.priority, ready = spec.ready, defaults = spec.default_shapes;
-  const std::string shapes = encode_shapes(spec.shapes), metadata = spec.metadata ? api::encode(*spec.metadata) : "";
+  const std::string shapes = encode_sizes(spec), metadata = spec.metadata ? api::encode(*spec.metadata) : "";
   sql << "INSERT INTO jobs (id, organisation, build_key, state, priority, ready, model, default_shapes, onnx, target, "
          "build_precision, shapes, metadata, "
          "licence, attempts, lease_token, agent, lease_expires_ms, stage, stage_done, stage_total, engine, "

@@ -33,6 +33,7 @@ struct JobSpec {
   std::string onnx;             // digest
   std::string target, precision;
   api::Shapes shapes;
+  api::Profiles profiles;
   std::optional<api::Metadata> metadata;
   std::int64_t priority = 0;
   std::string trace;  // traceparent of the request

@@ -196,7 +196,7 @@ Result<std::optional<api::Lease>> Farm::lease(const api::LeaseRequest& request) 
     lease->trace = row.trace;
     lease->cache_scope = base::sha256("cache " + row.organisation).substr(0, 16);
     if (auto carrier = api::decode<api::BuildRequest>(row.shapes, api::Unknown::kIgnore))
-      lease->shapes = std::move(carrier->shapes);
+      lease->shapes = std::move(carrier->shapes), lease->profiles = std::move(carrier->profiles);
     if (!row.metadata.empty())
       if (auto metadata = api::decode<api::Metadata>(row.metadata, api::Unknown::kIgnore))
         lease->metadata = std::move(*metadata);

@@ -21,6 +21,7 @@ using http::Response;
 namespace {
 
 constexpr std::size_t kRank = 16;
+constexpr std::size_t kProfiles = 16;  // each costs a build's time
 constexpr std::int64_t kDimension = std::int64_t{1} << 31;
 constexpr std::int64_t kPriority = 100;
 
@@ -44,17 +45,25 @@ Result<HardwareTarget> parse_target(const api::BuildRequest& request) {
   return target;
 }
 
-Result<void> check_shapes(const api::Shapes& shapes, const Settings& settings) {
+Result<void> check_shapes(const api::Shapes& shapes, const std::string& field, const Settings& settings) {
   if (static_cast<std::int64_t>(shapes.size()) > settings.builds_inputs)
-    return bad("shapes", "more inputs than builds.inputs allows");
+    return bad(field, "more inputs than builds.inputs allows");
   for (const auto& [name, dimensions] : shapes) {
-    if (name.empty() || name.size() > 200) return bad("shapes", "an input's name has 1 to 200 bytes");
-    if (dimensions.size() > kRank) return bad("shapes." + name, fmt::format("more than {} dimensions", kRank));
+    if (name.empty() || name.size() > 200) return bad(field, "an input's name has 1 to 200 bytes");
+    if (dimensions.size() > kRank) return bad(field + "." + name, fmt::format("more than {} dimensions", kRank));
     for (const tensor::Symbol& range : dimensions)
       if (range.min <= 0 || range.opt < range.min || range.max < range.opt || range.max > kDimension)
-        return bad("shapes." + name, fmt::format("{} is no {}", tensor::format_range(range),
-                                                 range.min == range.max ? "size" : "minimum:optimum:maximum"));
+        return bad(field + "." + name, fmt::format("{} is no {}", tensor::format_range(range),
+                                                   range.min == range.max ? "size" : "minimum:optimum:maximum"));
   }
+  return {};
+}
+
+Result<void> check_sizes(const api::BuildRequest& request, const Settings& settings) {
+  XI_CHECK(check_shapes(request.shapes, "shapes", settings));
+  if (request.profiles.size() > kProfiles) return bad("profiles", fmt::format("more than {} profiles", kProfiles));
+  for (std::size_t i = 0; i < request.profiles.size(); ++i)
+    XI_CHECK(check_shapes(request.profiles[i], fmt::format("profiles[{}]", i), settings));
   return {};
 }
 
@@ -71,9 +80,11 @@ Result<void> from_model(Services& services, const Call& call, const api::BuildRe
   spec.model = model->id;
   spec.licence = model->licence;
   spec.onnx = model->sha256;
-  spec.default_shapes = request.shapes.empty() || request.shapes == model->input_shapes;
+  const bool own_shapes = request.shapes.empty() || request.shapes == model->input_shapes;
+  spec.default_shapes = own_shapes && (request.profiles.empty() || request.profiles == model->profiles);
+  if (own_shapes) spec.shapes = model->input_shapes;
   if (spec.default_shapes) {
-    spec.shapes = model->input_shapes;
+    if (target.is_cpu()) spec.profiles = model->profiles;
     // Engines for GPUs have fixed sizes: of a range that nobody asked for by name, the optimum.
     if (!target.is_cpu())
       for (auto& [name, dimensions] : spec.shapes)
@@ -88,7 +99,7 @@ Result<void> from_model(Services& services, const Call& call, const api::BuildRe
 Result<farm::JobSpec> to_spec(Services& services, const Call& call, const api::BuildRequest& request) {
   if (request.model.empty() == request.onnx.empty()) return bad("model", "give either model or onnx");
   XI_TRY(const HardwareTarget target, parse_target(request));
-  XI_CHECK(check_shapes(request.shapes, services.settings));
+  XI_CHECK(check_sizes(request, services.settings));
   const std::int64_t priority = request.priority.value_or(0);
   if (priority < -kPriority || priority > kPriority)
     return bad("priority", fmt::format("expected {} to {}", -kPriority, kPriority));
@@ -100,6 +111,7 @@ Result<farm::JobSpec> to_spec(Services& services, const Call& call, const api::B
   spec.target = target.architecture();
   spec.precision = target.precision();
   spec.shapes = request.shapes;
+  spec.profiles = request.profiles;
   if (!request.model.empty()) {
     XI_CHECK(from_model(services, call, request, target, spec));
   } else {
@@ -137,7 +149,7 @@ Reply create_matrix(Services& services, Call& call) {
     const std::string& target = request.targets[i];
     const bool named = target.find(':') != std::string::npos;
     auto spec = to_spec(services, call,
-                        {request.model, request.onnx, target, named ? "" : request.precision, request.shapes,
+                        {request.model, request.onnx, target, named ? "" : request.precision, request.shapes, request.profiles,
                          request.name, request.metadata, request.priority});
     if (!spec) {
       if (spec.error().where == "target") spec.error().where = fmt::format("targets[{}]", i);

@@ -128,6 +128,7 @@ Reply push_model(Services& services, Call& call) {
   XI_TRY(const auto size, services.store.size(push.onnx));
   model.size_bytes = static_cast<std::int64_t>(size.value_or(0));
   model.input_shapes = push.input_shapes;
+  model.profiles = push.profiles;
   model.metadata = push.metadata;
   XI_CHECK(services.catalogue.push(organisation, model));
   Response response = Response::json(201, api::encode(model));

@@ -264,6 +264,9 @@ TEST_F(Builds, BadRequestsNameTheField) {
   refused({{"onnx", onnx}, {"target", "x86-64-v3"}, {"shapes", {{"x", {1, -1}}}}}, 400, "shapes.x", "-1 is no size");
   refused({{"onnx", onnx}, {"target", "x86-64-v3"}, {"shapes", {{"x", {1, "8:4:2"}}}}}, 400, "shapes.x",
           "8:4:2 is no minimum:optimum:maximum");
+  const json good = {{"x", {1}}}, bad = {{"x", {0}}};
+  refused({{"onnx", onnx}, {"target", "x86-64-v3"}, {"profiles", {good, bad}}}, 400, "profiles[1].x", "0 is no size");
+  refused({{"onnx", onnx}, {"target", "x86-64-v3"}, {"profiles", std::vector<json>(17, good)}}, 400, "profiles", "more than 16");
   refused({{"onnx", onnx}, {"target", "host"}}, 400, "target", "name its target");
   refused({{"onnx", onnx}, {"target", "x86-64-v9"}}, 404, "target", "x86-64-v3");
   refused({{"onnx", std::string(64, 'a')}, {"target", "x86-64-v3"}}, 404, "onnx", "upload");
@@ -271,6 +274,45 @@ TEST_F(Builds, BadRequestsNameTheField) {
   EXPECT_EQ(hub.call("POST", "/v1/builds", developer, "{").status, 400);
   EXPECT_EQ(hub.call("POST", "/v1/builds", developer, std::string(40, '[')).json()["error"]["message"],
             "JSON nested deeper than 32");
+}
+
+TEST_F(Builds, ProfilesReachTheAgentAndAreAnotherEngine) {
+  const std::string onnx = hub.upload(developer, kOnnx);
+  const auto ask = [&](const json& profiles) {
+    const json body = {{"onnx", onnx}, {"target", "x86-64-v3"}, {"shapes", {{"x", {1, "1:8:64"}}}}, {"profiles", profiles}};
+    return hub.call("POST", "/v1/builds", developer, body.dump()).json();
+  };
+  const json profiles = {{{"x", {1, 8}}}, {{"x", {1, "8:16:32"}}}};
+  const json first = ask(profiles);
+  EXPECT_EQ(first["profiles"], profiles);
+  EXPECT_EQ(ask(profiles)["job"], first["job"]);
+  const json turned = {profiles[1], profiles[0]};
+  EXPECT_NE(ask(turned)["job"], first["job"]);  // the first that fits runs
+  EXPECT_NE(ask(json::array())["job"], first["job"]);
+  const json job = lease();
+  EXPECT_EQ(job["job"], first["job"]);
+  EXPECT_EQ(job["profiles"], profiles);
+  EXPECT_EQ(job["shapes"], (json{{"x", {1, "1:8:64"}}}));
+}
+
+TEST_F(Builds, AModelsOwnProfiles) {
+  const json profiles = {{{"x", {1, 8}}}};
+  const json push = {{"id", "ranged"}, {"onnx", hub.upload(developer, kOnnx)}, {"input_shapes", {{"x", {1, "1:8:64"}}}}, {"profiles", profiles}};
+  ASSERT_EQ(hub.call("POST", "/v1/models", developer, push.dump()).status, 201);
+  EXPECT_EQ(hub.call("GET", "/v1/models/ranged", developer).json()["profiles"], profiles);
+  const auto ask = [&](json more) {
+    more["model"] = "ranged";
+    return hub.call("POST", "/v1/builds", developer, more.dump()).json();
+  };
+  EXPECT_EQ(ask({{"target", "x86-64-v3"}})["profiles"], profiles);
+  const json gpu = ask({{"target", "t4"}});  // engines for GPUs have fixed sizes
+  EXPECT_FALSE(gpu.contains("profiles"));
+  EXPECT_EQ(gpu["shapes"], (json{{"x", {1, 8}}}));
+  EXPECT_FALSE(ask({{"target", "x86-64-v3"}, {"shapes", {{"x", {1, "2:4"}}}}}).contains("profiles"));  // they need not lie in these
+  const json others = {{{"x", {1, 16}}}};
+  const json asked = ask({{"target", "x86-64-v3"}, {"profiles", others}});
+  EXPECT_EQ(asked["profiles"], others);
+  EXPECT_EQ(asked["shapes"], (json{{"x", {1, "1:8:64"}}}));
 }
 
 TEST_F(Builds, AModelWithoutDigestNeedsConfirmation) {

@@ -129,6 +129,82 @@ TEST(PreflightErrors, AnInputDecidesShapes) {
   EXPECT_THAT(found->error().message, HasSubstr("give --fix shape=FILE"));
 }
 
+tensor::Symbol range(std::int64_t min, std::int64_t opt, std::int64_t max) { return {{}, min, opt, max}; }
+
+// A convolution whose kernel is another where sizes are known.
+onnx::proto::ModelProto convolution() {
+  auto model = onnx::make_model();
+  onnx::add_input(model, "x", {"N", "3", "H", "W"});
+  auto& weights = *model.mutable_graph()->add_initializer();
+  weights.set_name("w"), weights.set_data_type(1);
+  for (int size : {16, 3, 3, 3}) weights.add_dims(size);
+  for (int i = 0; i < 16 * 27; ++i) weights.add_float_data(0.5F);
+  onnx::add_node(model, "Conv", {"x", "w"}, {"y"});
+  onnx::add_output(model, "y");
+  return model;
+}
+
+TEST(PreflightErrors, ProfilesHaveFiguresOfTheirOwn) {
+  PreflightOptions options;
+  options.verify = false;
+  options.input_ranges = {{"x", {range(1, 1, 4), range(3, 3, 3), range(8, 32, 64), range(8, 32, 64)}}};
+  const auto without = look(convolution(), options);
+  options.profiles = {{{"x", {range(1, 1, 1), range(3, 3, 3), range(16, 16, 16), range(16, 16, 16)}}},
+                      {{"x", {range(4, 4, 4), range(3, 3, 3), range(64, 64, 64), range(64, 64, 64)}}}};
+  const auto found = look(convolution(), options);
+  ASSERT_TRUE(found) << found.error().text();
+  ASSERT_TRUE(found->supported()) << found->error().text();
+  const Forecast &all = found->forecasts[0], &whole = without->forecasts[0];
+  ASSERT_EQ(all.profiles.size(), 2u);
+  EXPECT_EQ(all.profiles[0].sizes, "x=1x3x16x16");
+  EXPECT_LT(all.profiles[0].latency.likely, all.latency.likely);
+  EXPECT_GT(all.profiles[1].latency.likely, all.profiles[0].latency.likely);
+  EXPECT_GT(all.profiles[0].kernels, 0u);
+  EXPECT_EQ(all.kernels, whole.kernels + all.profiles[0].kernels + all.profiles[1].kernels);
+  EXPECT_GT(all.build.likely, whole.build.likely);
+  EXPECT_GT(all.latency_most.likely, whole.latency_most.likely / 2);  // of the whole range; the machine is measured each time
+}
+
+TEST(PreflightErrors, ProfilesOutsideOfTheRangeAndOnGpus) {
+  PreflightOptions options;
+  options.input_ranges = {{"x", {range(1, 1, 1), range(3, 3, 3), range(8, 32, 64), range(8, 32, 64)}}};
+  options.profiles = {{{"x", {range(1, 1, 1), range(3, 3, 3), range(8, 8, 128), range(8, 8, 8)}}}};
+  const auto outside = look(convolution(), options);
+  ASSERT_FALSE(outside);
+  EXPECT_EQ(outside.error().code, Code::kInvalidArgument);
+  EXPECT_THAT(outside.error().message, HasSubstr("profiles lie inside of --shape"));
+  options.input_ranges = {{"x", tensor::fixed_ranges({1, 3, 32, 32})}};
+  options.targets = {"t4"};
+  const auto gpu = look(convolution(), options);
+  ASSERT_TRUE(gpu) << gpu.error().text();
+  EXPECT_THAT(gpu->error().message, HasSubstr("engines for GPUs have no profiles"));
+}
+
+// What a build makes without --shape: engines for CPUs of several batches, unless the model is written for one.
+TEST(PreflightErrors, TheBatchThatABuildTakesByItself) {
+  auto model = onnx::make_model();
+  onnx::add_input(model, "x", {"N", "6"});
+  onnx::add_node(model, "Relu", {"x"}, {"y"});
+  onnx::add_output(model, "y");
+  auto found = look(model);
+  ASSERT_TRUE(found) << found.error().text();
+  ASSERT_EQ(found->dynamic_inputs.size(), 1u);
+  EXPECT_TRUE(found->dynamic_inputs[0].by_default);
+  EXPECT_FALSE(found->needs_sizes());
+  EXPECT_GT(found->forecasts[0].latency_most.likely, 0);
+
+  auto& shape = *model.mutable_graph()->add_initializer();  // written for one batch
+  shape.set_name("shape"), shape.set_data_type(7), shape.add_dims(2), shape.add_int64_data(2), shape.add_int64_data(3);
+  model.mutable_graph()->clear_output();
+  onnx::add_node(model, "Reshape", {"y", "shape"}, {"z"});
+  onnx::add_output(model, "z");
+  found = look(model);
+  ASSERT_TRUE(found) << found.error().text();
+  EXPECT_TRUE(found->supported()) << found->error().text();
+  EXPECT_TRUE(found->needs_sizes());
+  EXPECT_EQ(found->forecasts[0].latency_most.likely, 0);
+}
+
 TEST(PreflightErrors, FilesThatAreNoModels) {
   EXPECT_EQ(look(std::string()).error().code, Code::kCorrupt);
   EXPECT_EQ(look(std::string(1000, '\xff')).error().code, Code::kCorrupt);

@@ -12,6 +12,7 @@ TEST(Codec, RoundTrip) {
   request.model = "yolox-nano-coco";
   request.target = "x86-64-v4";
   request.shapes = {{"images", {{{}, 1, 1, 1}, {{}, 3, 3, 3}, {{}, 32, 416, 640}, {"W", 32, 416, 640}}}};
+  request.profiles = {{{"images", {{{}, 1, 1, 1}, {{}, 3, 3, 3}, {{}, 320, 320, 320}, {{}, 320, 320, 320}}}}, {{"images", {{{}, 1, 1, 1}, {{}, 3, 3, 3}, {{}, 32, 64, 128}, {{}, 32, 64, 128}}}}};
   request.metadata = Metadata{};
   request.metadata->head = "yolox";
   request.metadata->input = ImageInput{};
@@ -21,6 +22,7 @@ TEST(Codec, RoundTrip) {
   ASSERT_TRUE(again) << again.error().text();
   EXPECT_EQ(encode(*again), encode(request));
   EXPECT_EQ(again->shapes, request.shapes);
+  EXPECT_EQ(again->profiles, request.profiles);
   EXPECT_EQ(again->metadata->input->mean, request.metadata->input->mean);
 }
 
@@ -36,6 +38,8 @@ TEST(Codec, ErrorsNameTheField) {
   EXPECT_EQ(error(R"({"target":1})"), "expected a string, got number (at target)");
   EXPECT_EQ(error(R"({"target":"t","shapes":{"x":[1,"2"]}})"), "'2' is no range like \"32:320:1280\" (at shapes.x[1])");
   EXPECT_EQ(error(R"({"target":"t","shapes":{"x":[1.5]}})"), "expected a size or a range, got number (at shapes.x[0])");
+  EXPECT_EQ(error(R"({"target":"t","profiles":[{"x":[1]},{"x":["a:b"]}]})"),
+            "'a:b' is no range like \"32:320:1280\" (at profiles[1].x[0])");
   EXPECT_EQ(error(R"({"target":"t","modle":"m"})"), "unknown field; did you mean \"model\"? (at modle)");
   EXPECT_EQ(error(R"({"target":"t","metadata":{"heat":"m"}})"),
             "unknown field; did you mean \"head\"? (at metadata.heat)");
