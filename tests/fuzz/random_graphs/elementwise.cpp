@@ -171,7 +171,8 @@ std::vector<std::int64_t> some_axes(Generator& g, std::int64_t rank) {
 bool reduction(Generator& g, const std::string& op) {
   const bool sum = op == "ReduceSum" || op == "ReduceSumSquare" || op == "ReduceL1", order = op == "ReduceMax" || op == "ReduceMin";
   g.rounding = sum || order || op == "ReduceProd" ? Rounding::kExact : Rounding::kSteep;
-  const Operand x = g.operand(order && g.chance(40) ? g.number_type() : g.chance(10) ? g.pick({DType::kInt32, DType::kInt64}) : g.real_type());
+  const bool logarithm = op.find("Log") != std::string::npos;  // no integer where a sum is not positive
+  const Operand x = g.operand(order && g.chance(40) ? g.number_type() : !logarithm && g.chance(10) ? g.pick({DType::kInt32, DType::kInt64}) : g.real_type());
   const auto axes = some_axes(g, x.rank());
   g.node(op, {x});
   if (!axes.empty()) g.axes(axes, op == "ReduceSum" ? 13 : 18);
