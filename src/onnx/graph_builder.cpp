@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "ir/bounds.h"
+#include "ir/constraints.h"
 #include "ir/elements.h"
 
 namespace xinfer::onnx {
@@ -150,6 +151,7 @@ class Builder {
       if (known != scope.names.end() && scope.graph.is_constant(known->second)) continue;
       auto type = read_type(input.type());
       if (!type) return std::unexpected(std::move(type).error().in("input '" + input.name() + "'"));
+      if (scope.outer == nullptr && type->dtype == DType::kUndefined) return fail(Code::kCorrupt, "input '{}' has no element type", input.name());
       XI_TRY(const ValueId id, define(scope, input.name(), std::move(*type)));
       scope.graph.inputs.push_back(id);
     }
@@ -389,7 +391,10 @@ class Builder {
     Emitter emitter(scope.graph, scope.value_names, stem, state_.typed);
     const std::vector<ValueId> inputs = node.inputs, outputs = node.outputs;
     if (domain.empty()) {
-      auto upgraded = upgrade(emitter, node, static_cast<int>(scope.opsets.find("")->second));
+      const std::int64_t opset = scope.opsets.find("")->second;
+      if (const int since = ir::first_opset(node.op); since > opset)
+        return refuse(fmt::format("{}: it came with opset {}, and the model is of opset {}", node.op, since, opset), stem, inputs, outputs, scope);
+      auto upgraded = upgrade(emitter, node, static_cast<int>(opset));
       if (!upgraded && upgraded.error().code == Code::kUnsupported) return refuse(node.op + ": " + upgraded.error().message, stem, inputs, outputs, scope);
       XI_CHECK(upgraded);
     }
@@ -399,6 +404,7 @@ class Builder {
     if (static_cast<int>(node.inputs.size()) < info->min_inputs || static_cast<int>(node.inputs.size()) > info->max_inputs)
       return fail(Code::kInvalidArgument, "{} inputs where the operator takes {} to {}", node.inputs.size(), info->min_inputs,
                   std::min(info->max_inputs, 4096));
+    XI_CHECK(ir::check_constraints(scope.graph, node));
     if (auto added = emitter.add(std::move(node)); !added) {
       // Behind a cut types may be unknown where a rule needs them.
       if (state_.unknown.empty() || state_.options.survey == nullptr || scope.graph_depth != 0) return added;
@@ -461,6 +467,7 @@ class Builder {
     for (const auto& given : message.attribute()) {
       const proto::AttributeProto* attribute = argument(given, scope);
       if (attribute == nullptr) continue;
+      if (node.attributes.has(given.name())) return fail(Code::kCorrupt, "attribute '{}' is given twice", given.name());
       auto value = read_attribute(*attribute, scope);
       if (!value) return std::unexpected(std::move(value).error().in("attribute '" + given.name() + "'"));
       node.attributes.set(given.name(), std::move(*value));
@@ -561,7 +568,12 @@ class Builder {
   Result<void> inline_function(const proto::NodeProto& call, const proto::FunctionProto& function, Scope& caller) {
     if (caller.function_depth + 1 > state_.options.limits.function_depth)
       return fail(Code::kLimit, "functions call one another deeper than {} (function_depth)", state_.options.limits.function_depth);
+    if (call.input_size() > function.input_size() || call.output_size() > function.output_size())
+      return fail(Code::kInvalidArgument, "{} inputs and {} outputs, and the function has {} and {}", call.input_size(), call.output_size(), function.input_size(),
+                  function.output_size());
+    if (std::ranges::find(calls_, &function) != calls_.end()) return fail(Code::kCorrupt, "the function calls itself");
     XI_TRY(const Opsets opsets, read_opsets(function.opset_import()));
+    calls_.push_back(&function);
     std::map<std::string, const proto::AttributeProto*> arguments;
     for (const auto& attribute : function.attribute_proto()) arguments[attribute.name()] = &attribute;
     for (const auto& attribute : call.attribute())
@@ -583,6 +595,7 @@ class Builder {
       if (id == kNoValue) return fail(Code::kCorrupt, "function output '{}' is not produced", function.output(i));
       XI_CHECK(bind(caller, call.output(i), id));
     }
+    calls_.pop_back();
     return {};
   }
 
@@ -596,6 +609,7 @@ class Builder {
   }
 
   ImportState& state_;
+  std::vector<const proto::FunctionProto*> calls_;  // those that are being inlined
   std::unordered_map<std::string, const proto::TypeProto*> declared_;  // by the main graph's value_info
 };
 

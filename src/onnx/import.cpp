@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <unordered_map>
+
 #include "base/files.h"
 #include "ir/operator.h"
 #include "onnx/graph_builder.h"
@@ -12,6 +14,8 @@ namespace {
 using base::Code;
 using base::fail;
 using base::Result;
+
+constexpr std::int64_t kNewestFormat = 13;  // ir_version
 
 Result<proto::ModelProto> parse_model(std::string_view bytes, const ImportLimits& limits) {
   if (bytes.size() > limits.file_bytes || bytes.size() > std::size_t{0x7fffffff})
@@ -37,8 +41,29 @@ base::Error unknown_operators(const std::map<std::string, std::vector<std::strin
   return {Code::kUnsupported, std::move(text), {}};
 }
 
+// Element types that the file says of values must be those that its operators give.
+Result<void> check_declared(const proto::GraphProto& message, const ir::Graph& graph) {
+  std::unordered_map<std::string_view, const ir::ValueType*> types;
+  for (const ir::Value& value : graph.values) types.emplace(value.name, &value.type);
+  for (const auto* declared : {&message.output(), &message.value_info()})
+    for (const auto& info : *declared) {
+      const auto found = types.find(info.name());
+      if (found == types.end() || found->second->kind != ir::ValueType::Kind::kTensor || !info.type().has_tensor_type()) continue;
+      const auto said = dtype_from(info.type().tensor_type().elem_type());
+      const tensor::DType is = found->second->dtype;
+      if (said && *said != tensor::DType::kUndefined && is != tensor::DType::kUndefined && *said != is)
+        return fail(Code::kInvalidArgument, "'{}' is declared as {}, and what makes it gives {}", info.name(), tensor::name(*said), tensor::name(is));
+    }
+  return {};
+}
+
 Result<ir::Graph> import(std::string_view bytes, const std::filesystem::path& folder, const ImportOptions& options) {
   XI_TRY(const proto::ModelProto model, parse_model(bytes, options.limits));
+  if (model.ir_version() > kNewestFormat)
+    return fail(Code::kUnsupported, "the file is of IR version {}, newer than {}, the newest known: export with an older version of onnx", model.ir_version(), kNewestFormat);
+  // Models of IR version 1 and 2 import nothing.
+  if (model.ir_version() >= 3 && model.opset_import().empty()) return fail(Code::kCorrupt, "the model does not say which operator set it is of (opset_import)");
+  if (model.graph().output().empty()) return fail(Code::kCorrupt, "the graph has no outputs");
   XI_TRY(const Opsets opsets, read_opsets(model.opset_import()));
   ImportState state{options, folder, {}, {}};
   for (const auto& function : model.functions()) {
@@ -52,6 +77,7 @@ Result<ir::Graph> import(std::string_view bytes, const std::filesystem::path& fo
   graph.compact();
   XI_CHECK(ir::verify(graph));
   XI_CHECK(ir::infer_types(graph));
+  XI_CHECK(check_declared(model.graph(), graph));
   return graph;
 }
 

@@ -149,7 +149,14 @@ Result<void> upgrade_reshape(Emitter& e, Node& node, int) {
 
 Result<void> upgrade_split(Emitter& e, Node& node, int opset) {
   if (opset < 13) ints_to_input(e, node, "split", 1);
-  if (!has_input(node, 1)) node.attributes.set("num_outputs", static_cast<std::int64_t>(node.outputs.size()));
+  if (has_input(node, 1)) return {};
+  const auto count = static_cast<std::int64_t>(node.outputs.size()), rank = e.rank(node.inputs[0]);
+  std::int64_t axis = node.attributes.integer("axis", 0);
+  if (axis < 0) axis += rank;
+  if (axis >= 0 && axis < rank)
+    if (const ir::Dim& dim = (*e.type(node.inputs[0]).dims)[static_cast<std::size_t>(axis)]; dim.is_static() && dim.value % count != 0)
+      return fail(Code::kInvalidArgument, "{} elements cannot be split into {} equal parts", dim.value, count);
+  node.attributes.set("num_outputs", count);
   return {};
 }
 

@@ -35,8 +35,12 @@ Types if_rule(const ShapeContext& context) {
     return fail(Code::kInvalidArgument, "the branches give {} and {} values for {} outputs", yes->outputs.size(),
                 no->outputs.size(), context.node.outputs.size());
   std::vector<ValueType> types;
-  for (std::size_t i = 0; i < yes->outputs.size(); ++i)
-    types.push_back(either(yes->value(yes->outputs[i]).type, no->value(no->outputs[i]).type));
+  for (std::size_t i = 0; i < yes->outputs.size(); ++i) {
+    const ValueType &one = yes->value(yes->outputs[i]).type, &other = no->value(no->outputs[i]).type;
+    if (one.kind == other.kind && one.dtype != other.dtype && one.dtype != DType::kUndefined && other.dtype != DType::kUndefined)
+      return fail(Code::kInvalidArgument, "the branches give {} and {} for output {}", tensor::name(one.dtype), tensor::name(other.dtype), i);
+    types.push_back(either(one, other));
+  }
   return outputs(context, std::move(types));
 }
 
@@ -69,9 +73,11 @@ Types scan(const ShapeContext& context) {
                 body->outputs.size());
   Dim length;
   auto in_axes = context.node.attributes.integers("scan_input_axes");
-  if (const Dims* first = dims_of(context, states)) {
-    XI_TRY(auto axis, normalize_axis(in_axes.empty() ? 0 : in_axes[0], static_cast<std::int64_t>(first->size())));
-    length = (*first)[static_cast<std::size_t>(axis)];
+  for (std::size_t i = states; i < context.num_inputs(); ++i) {
+    const Dims* scanned = dims_of(context, i);
+    if (!scanned) continue;
+    XI_TRY(auto axis, normalize_axis(i - states < in_axes.size() ? in_axes[i - states] : 0, static_cast<std::int64_t>(scanned->size())));
+    XI_TRY(length, merge_dim(length, (*scanned)[static_cast<std::size_t>(axis)], "lengths of what is scanned"));
   }
   auto out_axes = context.node.attributes.integers("scan_output_axes");
   std::vector<ValueType> types;

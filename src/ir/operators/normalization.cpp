@@ -10,7 +10,7 @@ namespace {
 template <int kDefaultAxis>
 Types along_axis(const ShapeContext& context) {
   const Dims* in = dims_of(context, 0);
-  if (in && !in->empty())
+  if (in)
     XI_CHECK(
         normalize_axis(context.node.attributes.integer("axis", kDefaultAxis), static_cast<std::int64_t>(in->size())));
   return same_as_first(context);

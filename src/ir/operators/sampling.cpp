@@ -71,6 +71,9 @@ Types resize(const ShapeContext& context) {
   const DType dtype = dtype_of(context, 0);
   if (!in) return output(context, unknown_rank(dtype));
   const Tensor *scales = context.constant(2), *sizes = context.constant(3);
+  const bool no_scales = !context.has_input(2) || (scales && scales->num_elements() == 0);
+  if (no_scales && (!context.has_input(3) || (sizes && sizes->num_elements() == 0)))
+    return fail(Code::kInvalidArgument, "Resize needs either scales or sizes");
   // An empty tensor stands for an absent input, and may itself not be known yet.
   if (!scales && !sizes) {
     // Sizes that follow from shapes.

@@ -47,6 +47,7 @@ Types non_zero(const ShapeContext& context) {
 Types non_max_suppression(const ShapeContext& context) {
   XI_CHECK(require_rank(context, 0, 3));
   XI_CHECK(require_rank(context, 1, 3));
+  if (const Dims* boxes = dims_of(context, 0)) XI_CHECK(merge_dim((*boxes)[2], Dim(4), "numbers of a box"));
   const Dims* scores = dims_of(context, 1);
   Dim most = scores ? product(*scores, 0, scores->size()) : Dim{};
   const auto limit = constant_integers(context, 2);
