@@ -439,7 +439,9 @@ class Parser {
   }
 
   std::optional<Size> sum(int depth) {
+    const bool negative = accept('-');  // of the whole product: -N/2 is -(N/2), and '/' rounds down
     auto left = product(depth);
+    if (left && negative) left = Size(0) - *left;
     while (left) {
       const bool plus = accept('+');
       if (!plus && !accept('-')) break;
@@ -467,10 +469,6 @@ class Parser {
 
   std::optional<Size> factor(int depth) {
     if (depth > kMaxDepth) return std::nullopt;
-    if (accept('-')) {
-      auto inner = factor(depth + 1);
-      return inner ? std::optional(Size(0) - *inner) : inner;
-    }
     if (accept('(')) {
       auto inner = sum(depth + 1);
       return accept(')') ? inner : std::nullopt;

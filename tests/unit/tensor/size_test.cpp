@@ -62,7 +62,7 @@ TEST(Size, BoundsFollowFromRanges) {
 TEST(Size, TextReadsBack) {
   const Size half = floor_div(h() - 1, 2);
   const Size sizes[] = {half * 2, half * half * n(), floor_div(n() * h(), half + 1), floor_div(half, n()) - half, n(), n() * h() * 2 - 3, Size(0) - n(), floor_div(h() - 1, 2) + 1, floor_div(h() + n(), n() + 1),
-                        smaller(n() * 40, h()) * 2, larger(n() - 2, 0), Size(-5)};
+                        smaller(n() * 40, h()) * 2, larger(n() - 2, 0), Size(-5), n() - floor_div(n() + 1, 2), Size(0) - floor_div(h() * n(), 3), floor_div(Size(0) - n(), 2)};
   for (const Size& size : sizes) {
     auto read = Size::parse(size.text(), known);
     ASSERT_TRUE(read) << size.text();
