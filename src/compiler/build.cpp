@@ -129,16 +129,26 @@ class Build {
     schedule::GpuOptions gpu = gpu_options();
     std::map<std::string, TunedContraction> by_symbol;
     gpu.on_contraction = [&](const forge::cuda::Problem& problem, const forge::cuda::Epilogue& epilogue,
-                             const std::string& symbol) { by_symbol[symbol] = {problem, epilogue, {}}; };
+                             const forge::cuda::Solution& solution) {
+      by_symbol[solution.kernel.symbol] = {problem, epilogue, {}, solution.finish.has_value()};
+    };
     XI_CHECK(begin("schedule"));
     XI_TRY(const schedule::Schedule schedule, schedule::make_schedule(graph, *row_->gpu, gpu));
     end(fmt::format("{} launches", schedule.plan.launches.size()));
     std::vector<TunedContraction> contractions;
-    for (const engine::Launch& launch : schedule.plan.launches) {
+    for (std::size_t i = 0; i < schedule.plan.launches.size(); ++i) {
+      const engine::Launch& launch = schedule.plan.launches[i];
       auto found = by_symbol.find(schedule.plan.kernels[launch.kernel].symbol);
       if (found == by_symbol.end()) continue;
-      for (const engine::BufferRef& ref : launch.arguments) found->second.argument_bytes.push_back(ref.bytes);
-      if (schedule.kernels[launch.kernel].scratch_bytes > 0) found->second.argument_bytes.pop_back();
+      std::vector<std::uint64_t>& bytes = found->second.argument_bytes;
+      for (const engine::BufferRef& ref : launch.arguments) bytes.push_back(ref.bytes);
+      if (schedule.kernels[launch.kernel].scratch_bytes > 0) bytes.pop_back();
+      if (found->second.finished) {  // the sums are its own, the rest follows with the second kernel
+        const engine::Launch& finish = schedule.plan.launches[i + 1];
+        const std::size_t shared = bytes.size() - 2;  // behind the input, before the sums: what both kernels read
+        bytes.pop_back();
+        for (std::size_t k = shared == 1 ? 1 : 1 + shared; k < finish.arguments.size(); ++k) bytes.push_back(finish.arguments[k].bytes);
+      }
       contractions.push_back(std::move(found->second));
       by_symbol.erase(found);
     }
@@ -273,6 +283,7 @@ class Build {
     pipeline.disabled = options_.disabled_passes;
     pipeline.cancelled = options_.cancelled;
     pipeline.fused_attention = row_->gpu && precision() != tensor::DType::kFloat32;
+    pipeline.integer_products = row_->gpu != nullptr;
     std::size_t done = 0;
     pipeline.after = [&](std::string_view pass, const ir::Graph& after) {
       progress(static_cast<double>(++done) / static_cast<double>(passes::pipeline().size()));

@@ -70,7 +70,7 @@ bool has_kernel(const std::string& op, Lowering lowering) {
     case Lowering::kControl:
     case Lowering::kFoldOnly: return true;  // the passes decide
     default:
-      return schedule::is_contraction(op) || schedule::find_lowering(op) != nullptr || forge::cpu::is_irregular(op) || forge::cpu::is_counted(op);
+      return (schedule::is_contraction(op) && !schedule::is_integer_product(op)) || schedule::find_lowering(op) != nullptr || forge::cpu::is_irregular(op) || forge::cpu::is_counted(op);
   }
 }
 

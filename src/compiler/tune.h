@@ -13,7 +13,8 @@ namespace xinfer::compiler {
 struct TunedContraction {
   forge::cuda::Problem problem;
   forge::cuda::Epilogue epilogue;
-  std::vector<std::uint64_t> argument_bytes;  // of the launch that was scheduled
+  std::vector<std::uint64_t> argument_bytes;  // of the launch that was scheduled, as of one kernel (forge::cuda::Solution)
+  bool finished = false;                      // it was scheduled as two kernels
 };
 
 struct TuneMeasurement {

@@ -21,6 +21,10 @@ struct RunTimeSize {
   explicit operator bool() const { return !text.empty(); }
 };
 
+/// Whether a product of this dtype is one of 8-bit integers: the input has the dtype, constant weights are int8 (their zero
+/// points taken off), sums are int32 and so is the output unless a fused tail makes something else of them. GPUs only.
+inline bool is_narrow(tensor::DType dtype) { return dtype == tensor::DType::kInt8 || dtype == tensor::DType::kUint8; }
+
 /// One convolution, all sizes resolved (auto_pad, output_shape and the like are the caller's). Spatial arrays are depth,
 /// height, width; unused leading ones have size 1, kernel 1, stride 1, dilation 1, no padding.
 struct ConvProblem {
@@ -35,6 +39,9 @@ struct ConvProblem {
   bool plain_input = false;      // the input comes in kPlain and converting it costs (a model input)
   bool plain_output = false;     // the output is wanted in kPlain and converting it costs (a model output)
   tensor::DType dtype = tensor::DType::kFloat32;  // of input, weights and output; the CPU has float32 only
+  /// Of products of 8-bit integers (is_narrow): `bias` is false, and in the bias's place comes the input's zero point, one
+  /// element of the input's dtype. Padding counts as zero points.
+  bool zero_point = false;
   tensor::DType stored_input = tensor::DType::kUndefined;  // what a plain input lies as, if not as dtype
   /// Of the CPU. A batch that is known only while running is 1 here, and the launch's tasks are repeated.
   std::array<RunTimeSize, 3> run_in, run_out;
@@ -49,7 +56,8 @@ struct MatMulProblem {
   bool transpose_b = false;                       // B lies as [..., n, k]
   bool constant_b = false;                        // B is a constant without batch dimensions (or all 1): it is packed
   bool bias = false;                              // [n], floating dtypes only
-  tensor::DType dtype = tensor::DType::kFloat32;  // float64 and integers: plain loops, no bias, no epilogue
+  tensor::DType dtype = tensor::DType::kFloat32;  // float64 and wide integers: plain loops, no bias, no epilogue
+  bool zero_point = false;                        // as of a convolution
   /// Of the CPU. With batch sizes among them, num_tasks is that of one entry.
   RunTimeSize run_m, run_n, run_k;
   std::vector<RunTimeSize> run_batch_a, run_batch_b;  // as long as the numbers, or empty

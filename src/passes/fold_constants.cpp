@@ -103,13 +103,10 @@ Result<bool> spread_fill(Rewriter& rewriter, const Node& node) {
   return true;
 }
 
-}  // namespace
-
-Result<bool> fold_node(Graph& graph, const Node& node) {
-  if (fold_shape(graph, node) || fold_elements(graph, node)) return true;
-  if (!foldable(graph, node)) return false;
+// By the reference function; nothing where there is none.
+Result<std::vector<Value>> evaluate(const Graph& graph, const Node& node) {
   const auto function = forge::reference::find(node.op);
-  if (!function) return false;
+  if (!function) return std::vector<Value>{};
   std::vector<Value> held;
   held.reserve(node.inputs.size());
   std::vector<const Value*> inputs;
@@ -121,7 +118,20 @@ Result<bool> fold_node(Graph& graph, const Node& node) {
     held.emplace_back(graph.value(id).constant);
     inputs.push_back(&held.back());
   }
-  XI_TRY(const std::vector<Value> results, function(node, graph, inputs));
+  return function(node, graph, inputs);
+}
+
+}  // namespace
+
+std::shared_ptr<const Tensor> evaluate_node(const Graph& graph, const Node& node) {
+  const auto results = evaluate(graph, node);
+  return results && !results->empty() ? results->front().tensor : nullptr;
+}
+
+Result<bool> fold_node(Graph& graph, const Node& node) {
+  if (fold_shape(graph, node) || fold_elements(graph, node)) return true;
+  if (!foldable(graph, node)) return false;
+  XI_TRY(const std::vector<Value> results, evaluate(graph, node));
   for (std::size_t i = 0; i < node.outputs.size(); ++i)
     if (node.outputs[i] != kNoValue && (i >= results.size() || results[i].tensor == nullptr)) return false;
   for (std::size_t i = 0; i < node.outputs.size(); ++i) {

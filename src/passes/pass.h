@@ -12,12 +12,14 @@
 
 namespace xinfer::passes {
 
+struct PipelineOptions;
+
 struct Pass {
   std::string_view name;     // verb_noun, as the file
   std::string_view summary;  // one line for people
   /// Changes the graph; true if anything changed. Expects a verified graph with inferred types and leaves one.
   base::Result<bool> (*run)(ir::Graph& graph);
-  bool fuses = false;  // runs only with PipelineOptions::fused_attention
+  bool PipelineOptions::*only_with = nullptr;  // runs only with this option
 };
 
 /// All passes in order; some appear more than once.
@@ -38,6 +40,8 @@ struct PipelineOptions {
   std::function<bool()> cancelled;
   /// For back ends that have Attention as one kernel: it is put together, from whatever the model spells it with.
   bool fused_attention = false;
+  /// For back ends that multiply 8-bit integers: their products are put together again.
+  bool integer_products = false;
 };
 
 /// Runs the pipeline; infers types and verifies after every pass that changed something, so that a broken pass is named

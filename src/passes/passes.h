@@ -6,6 +6,7 @@
 namespace xinfer::passes {
 
 base::Result<bool> compose_attention(ir::Graph& graph);
+base::Result<bool> compose_integer_products(ir::Graph& graph);
 base::Result<bool> convert_precision(ir::Graph& graph);
 base::Result<bool> decompose_composites(ir::Graph& graph);
 base::Result<bool> eliminate_common_subexpressions(ir::Graph& graph);

@@ -36,12 +36,15 @@ constexpr Pass kPipeline[] = {
     kFoldConstants,
     kRemoveIdentities,
     kRemoveDeadCode,
-    {"compose_attention", "puts attention together again for GPUs", compose_attention, true},
-    {"simplify_algebra", "replaces chains of operators by shorter equals", simplify_algebra, true},
-    {"remove_identities", "drops nodes that return their input", remove_identities, true},
-    {"remove_dead_code", "drops what no output depends on", remove_dead_code, true},
-    {"merge_projections", "makes queries, keys and values in one product", merge_projections, true},
-    {"remove_dead_code", "drops what no output depends on", remove_dead_code, true},
+    {"compose_attention", "puts attention together again for GPUs", compose_attention, &PipelineOptions::fused_attention},
+    {"simplify_algebra", "replaces chains of operators by shorter equals", simplify_algebra, &PipelineOptions::fused_attention},
+    {"remove_identities", "drops nodes that return their input", remove_identities, &PipelineOptions::fused_attention},
+    {"remove_dead_code", "drops what no output depends on", remove_dead_code, &PipelineOptions::fused_attention},
+    {"merge_projections", "makes queries, keys and values in one product", merge_projections, &PipelineOptions::fused_attention},
+    {"compose_integer_products", "puts products of 8-bit integers together again for GPUs", compose_integer_products, &PipelineOptions::integer_products},
+    {"fold_constants", "evaluates what is known at build time, shapes included", fold_constants, &PipelineOptions::integer_products},
+    {"remove_dead_code", "drops what no output depends on", remove_dead_code, &PipelineOptions::fused_attention},
+    {"remove_dead_code", "drops what no output depends on", remove_dead_code, &PipelineOptions::integer_products},
     {"string_constants", "makes constants of strings nodes, whose kernels hold the text", string_constants},
 };
 
@@ -69,7 +72,7 @@ Result<std::vector<PassRun>> run_pipeline(ir::Graph& graph, const PipelineOption
   XI_CHECK(check_names(options));
   std::vector<PassRun> runs;
   for (const Pass& pass : kPipeline) {
-    if (options.disabled.contains(pass.name) || (pass.fuses && !options.fused_attention)) continue;
+    if (options.disabled.contains(pass.name) || (pass.only_with != nullptr && !(options.*pass.only_with))) continue;
     if (options.cancelled && options.cancelled()) return fail(Code::kCancelled, "cancelled before pass {}", pass.name);
     const auto start = std::chrono::steady_clock::now();
     auto changed = pass.run(graph);

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "forge/cuda/contraction.h"
 #include "schedule/contraction.h"
 #include "schedule/epilogue.h"
 #include "schedule/loop_nest.h"
@@ -18,9 +19,10 @@ namespace xinfer::schedule {
 /// Repacks a constant into the bytes that a kernel reads; empty: it is used as it is.
 using Pack = std::function<std::vector<std::byte>(const tensor::Tensor& constant)>;
 
-/// A contraction's kernel. Arguments, in order: input, weights, bias, the epilogue's operands, output, indices.
+/// A contraction's kernel. Arguments, in order: input, weights, bias or zero point, the epilogue's operands, output, indices.
 struct ContractionKernel {
   forge::KernelSource kernel;
+  std::optional<forge::cuda::Finish> finish;  // then `kernel` has neither bias nor operands (forge/cuda/contraction.h)
   Pack pack_weights, pack_bias;
   Layout input_layout = Layout::kPlain, output_layout = Layout::kPlain;
   DType input_dtype = DType::kUndefined;  // what it reads the input as, if not as the contraction's dtype

@@ -44,7 +44,7 @@ class CpuBackend : public Backend {
     forge::cpu::Epilogue epilogue;
     if (tail) epilogue = {static_cast<int>(tail->reads.size()), tail->source};
     auto choice = contraction.choose(isa_, epilogue);
-    return ContractionKernel{std::move(choice.kernel), pack_floats(std::move(choice.pack_weights)),
+    return ContractionKernel{std::move(choice.kernel), std::nullopt, pack_floats(std::move(choice.pack_weights)),
                              pack_floats(std::move(choice.pack_bias)), choice.input_layout, choice.output_layout};
   }
   std::optional<FusedEpilogue> fuse(const ir::Graph& graph, const Surroundings& surroundings, ir::ValueId anchor,

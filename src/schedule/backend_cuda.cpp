@@ -59,19 +59,21 @@ class CudaBackend : public Backend {
     forge::cuda::Epilogue epilogue;
     if (tail) {
       epilogue.source = tail->source;
+      epilogue.output = tail->stored;
       for (std::size_t i = 0; i < tail->reads.size(); ++i)
         epilogue.operands.push_back({tail->reads[i], tail->operands[i].storage.dtype});
     }
     const std::string chosen = general_ ? std::string(forge::cuda::kGeneral)
                                         : forge::cuda::choose(problem, gpu_, {options_.records, &forge::cuda::Records::builtin(gpu_)});
     XI_TRY(auto solution, forge::cuda::solve(problem, chosen, epilogue, gpu_));
-    if (options_.on_contraction) options_.on_contraction(problem, epilogue, solution.kernel.symbol);
-    return ContractionKernel{std::move(solution.kernel), std::move(solution.pack_weights), std::move(solution.pack_bias),
+    if (options_.on_contraction) options_.on_contraction(problem, epilogue, solution);
+    return ContractionKernel{std::move(solution.kernel), std::move(solution.finish), std::move(solution.pack_weights), std::move(solution.pack_bias),
                              solution.input_layout, solution.output_layout, solution.input_dtype};
   }
   std::optional<FusedEpilogue> fuse(const ir::Graph& graph, const Surroundings& surroundings, ir::ValueId anchor,
                                     ir::ValueId result, Layout layout, std::size_t channel_axis) const override {
-    return make_scalar_epilogue(graph, surroundings, blocking(), precision_, anchor, result, layout, channel_axis);
+    const bool whole = graph.value(anchor).type.dtype == DType::kInt32;
+    return make_scalar_epilogue(graph, surroundings, blocking(), whole ? stored_dtype(graph, result) : precision_, anchor, result, layout, channel_axis);
   }
   bool scratch_is_argument() const override { return true; }
 

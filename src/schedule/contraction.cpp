@@ -33,8 +33,12 @@ bool Contraction::packs_weights() const {
 bool is_contraction(std::string_view op) {
   static const std::set<std::string_view> ops = {"Conv",    "ConvTranspose", "MatMul", "Gemm",
                                                  "MaxPool", "AveragePool",   "LpPool"};
-  return ops.contains(op);
+  return ops.contains(op) || is_integer_product(op);
 }
+
+bool is_integer_product(std::string_view op) { return op == "ConvInteger" || op == "MatMulInteger"; }
+
+bool is_windowed(std::string_view op) { return is_contraction(op) && op != "MatMul" && op != "Gemm" && op != "MatMulInteger"; }
 
 namespace {
 
@@ -123,7 +127,8 @@ void set_window(Problem& problem, Window w, const SymbolPlace& place) {
 Result<Contraction> make_conv(const ir::Graph& graph, const ir::Node& node, const SymbolPlace& place) {
   bool transposed = node.op == "ConvTranspose";
   const auto& type = graph.value(node.inputs[0]).type;
-  if (type.dtype != DType::kFloat32)
+  const bool narrow = is_integer_product(node.op);
+  if (type.dtype != DType::kFloat32 && !narrow)
     return fail(Code::kUnsupported, "{} of {} is not supported: use float32", node.op, tensor::name(type.dtype));
   if (!(*type.dims)[1].is_static() || !graph.value(node.inputs[1]).type.is_static())
     return fail(Code::kUnsupported, "channels and weights must have fixed sizes");
@@ -137,9 +142,11 @@ Result<Contraction> make_conv(const ir::Graph& graph, const ir::Node& node, cons
   p.in_channels = in[1].number(), p.out_channels = out[1].number(), p.groups = node.attributes.integer("group", 1);
   set_window(p, window, place);
   p.transposed = transposed;
-  p.bias = node.inputs.size() > 2 && node.inputs[2] != ir::kNoValue;
+  const bool third = node.inputs.size() > 2 && node.inputs[2] != ir::kNoValue;
+  p.bias = third && !narrow, p.zero_point = third && narrow;
+  if (narrow) p.dtype = type.dtype;
   p.constant_weights = graph.is_constant(node.inputs[1]) && (!p.bias || graph.is_constant(node.inputs[2]));
-  Contraction made{p, node.inputs[0], node.inputs[1], p.bias ? node.inputs[2] : ir::kNoValue};
+  Contraction made{p, node.inputs[0], node.inputs[1], third ? node.inputs[2] : ir::kNoValue};
   if (!in[0].is_number()) made.entries = in[0];
   return made;
 }
@@ -197,7 +204,9 @@ Result<Contraction> make_matmul(const ir::Graph& graph, const ir::Node& node, co
   Sizes batch_a(a.begin(), a.end() - 2), batch_b(b.begin(), b.end() - 2);
   p.dtype = graph.value(node.inputs[0]).type.dtype;
   bool alone = std::ranges::all_of(batch_b, [](const Size& size) { return size == Size(1); });
-  p.constant_b = graph.is_constant(node.inputs[1]) && alone && p.dtype == DType::kFloat32;
+  const bool narrow = is_integer_product(node.op);
+  p.constant_b = graph.is_constant(node.inputs[1]) && alone && (p.dtype == DType::kFloat32 || narrow);
+  p.zero_point = narrow && node.inputs.size() > 2 && node.inputs[2] != ir::kNoValue;
   if (alone && !p.transpose_a && !batch_a.empty()) {
     // One B for all batches: they are rows of one product.
     m *= tensor::num_elements(batch_a);
@@ -209,22 +218,31 @@ Result<Contraction> make_matmul(const ir::Graph& graph, const ir::Node& node, co
   const auto fixed = [](const Size& size) { return size.is_number(); };
   for (const Size& size : batch_a) p.batch_a.push_back(usual(size));
   for (const Size& size : batch_b) p.batch_b.push_back(usual(size));
-  Contraction made{p, node.inputs[0], node.inputs[1]};
+  Contraction made{p, node.inputs[0], node.inputs[1], p.zero_point ? node.inputs[2] : ir::kNoValue};
   if (!std::ranges::all_of(batch_a, fixed) || !std::ranges::all_of(batch_b, fixed)) {
     auto& problem = std::get<MatMulProblem>(made.problem);
     for (const Size& size : batch_a) problem.run_batch_a.push_back(run_time(size, place));
     for (const Size& size : batch_b) problem.run_batch_b.push_back(run_time(size, place));
     made.entries = num_entries(batch_a, batch_b);
   }
-  made.fuses = p.dtype == DType::kFloat32;
+  made.fuses = p.dtype == DType::kFloat32 || narrow;
   return made;
+}
+
+// Products of 8-bit integers come from compose_integer_products, in the one form that their templates take.
+Result<void> check_integer_product(const ir::Graph& graph, const ir::Node& node) {
+  const bool zeros = node.inputs.size() > 3 && node.inputs[3] != ir::kNoValue;
+  const ir::Value& weights = graph.value(node.inputs[1]);
+  if (weights.constant && weights.type.dtype == DType::kInt8 && !zeros && node.attributes.integer("group", 1) == 1) return {};
+  return fail(Code::kUnsupported, "{} is supported with int8 weights that are known, without zero point, in one group", node.op);
 }
 
 }  // namespace
 
 Result<Contraction> make_contraction(const ir::Graph& graph, const ir::Node& node, const SymbolPlace& place) {
-  if (node.op == "Conv" || node.op == "ConvTranspose") return make_conv(graph, node, place);
-  if (node.op == "MatMul" || node.op == "Gemm") return make_matmul(graph, node, place);
+  if (is_integer_product(node.op)) XI_CHECK(check_integer_product(graph, node));
+  if (node.op == "Conv" || node.op == "ConvTranspose" || node.op == "ConvInteger") return make_conv(graph, node, place);
+  if (node.op == "MatMul" || node.op == "Gemm" || node.op == "MatMulInteger") return make_matmul(graph, node, place);
   return make_pool(graph, node, place);
 }
 

@@ -19,7 +19,7 @@ struct Contraction {
   std::variant<forge::cpu::ConvProblem, forge::cpu::MatMulProblem, forge::cpu::PoolProblem> problem;
   ir::ValueId input = ir::kNoValue;    // the data input, whose layout the template chooses
   ir::ValueId weights = ir::kNoValue;  // of a convolution, or the matrix product's B
-  ir::ValueId bias = ir::kNoValue;
+  ir::ValueId bias = ir::kNoValue;     // or the zero point of an input of 8-bit integers
   bool fuses = true;  // takes an epilogue
   tensor::Size entries = 1;  // how often the kernel's tasks are to be run: a batch that is known only while running
 
@@ -28,6 +28,10 @@ struct Contraction {
 };
 
 bool is_contraction(std::string_view op);
+/// Of 8-bit integers, on GPUs.
+bool is_integer_product(std::string_view op);
+/// A convolution or pool.
+bool is_windowed(std::string_view op);
 
 using forge::SymbolPlace;
 

@@ -38,6 +38,24 @@ std::string literal(double value) {
   return fmt::format("vf({:a}f)", value);
 }
 
+// The other argument of a minimum or maximum with a constant that is no less than `low` and no more than `high`; or null.
+E beside_bound(E e, Fn function, double low, double high) {
+  if (e->op != Op::kCall || e->function != function) return nullptr;
+  for (std::size_t i : {0u, 1u})
+    if (e->args[i]->op == Op::kReal && e->args[i]->real >= low && e->args[i]->real <= high) return e->args[1 - i];
+  return nullptr;
+}
+
+// What is stored in 8 bits as the whole number, still a float, that QuantizeLinear has cut to their range; or null.
+E before_narrowing(E e) {
+  if (e->op != Op::kCast || !forge::is_narrow(e->dtype)) return nullptr;
+  E wide = e->args[0];
+  if (wide->op != Op::kCast || wide->dtype != DType::kInt32 || wide->args[0]->dtype != DType::kFloat32) return nullptr;
+  const double low = e->dtype == DType::kInt8 ? -128 : 0;
+  E above = beside_bound(wide->args[0], Fn::kMin, low, low + 255);
+  return above && beside_bound(above, Fn::kMax, low, low + 255) ? wide->args[0] : nullptr;
+}
+
 // Prints for vectors (CPUs) or for one element (GPUs, whose prelude calls a float a vector of one lane).
 class VectorPrinter {
  public:
@@ -59,6 +77,11 @@ class VectorPrinter {
  private:
   std::string load(E e);
   std::string call(E e);
+  // A product's int32, which the template hands over as a float.
+  bool is_sum(E e) const {
+    return e->op == Op::kLoad && e->dtype == DType::kInt32 && builder_.operands()[static_cast<std::size_t>(e->integer)].value == anchor_ && e->args[0] == offset_;
+  }
+  std::string whole(E e);
   std::string reject() {
     good_ = false;
     return "x";
@@ -76,7 +99,7 @@ class VectorPrinter {
 std::string VectorPrinter::load(E e) {
   const Operand& operand = builder_.operands()[static_cast<std::size_t>(e->integer)];
   E at = e->args[0];
-  if (operand.value == anchor_) return at == offset_ ? "x" : reject();
+  if (operand.value == anchor_) return at == offset_ && e->dtype == DType::kFloat32 ? "x" : reject();
   if (compute_type(operand.storage.dtype) != DType::kFloat32 || tensor::size_of(operand.storage.dtype) < (scalar_ ? 2u : 4u))
     return reject();
   const bool element = at == offset_, channel = at == channel_, fixed = at->op == Op::kInt;
@@ -150,12 +173,29 @@ std::string VectorPrinter::call(E e) {
   }
 }
 
+// A whole number that was cast to float32, as float32: the product's sum, or what 8 bits hold, plus or minus what is as small.
+std::string VectorPrinter::whole(E e) {
+  const auto small = [](auto& self, E part) -> bool {
+    if (part->op == Op::kInt) return std::abs(part->integer) <= 1 << 16;
+    if (part->op == Op::kCast) return before_narrowing(part) || (!tensor::is_float(part->dtype) && self(self, part->args[0]));
+    return part->op == Op::kCall && (part->function == Fn::kAdd || part->function == Fn::kSub) && self(self, part->args[0]) && self(self, part->args[1]);
+  };
+  const auto text_of = [&](auto& self, E part) -> std::string {
+    if (part->op == Op::kInt) return literal(static_cast<double>(part->integer));
+    if (part->op == Op::kCast) return before_narrowing(part) ? emit(before_narrowing(part)) : self(self, part->args[0]);
+    return fmt::format("({} {} {})", self(self, part->args[0]), part->function == Fn::kAdd ? "+" : "-", self(self, part->args[1]));
+  };
+  if (scalar_ && is_sum(e)) return "x";
+  return scalar_ && small(small, e) ? text_of(text_of, e) : reject();
+}
+
 std::string VectorPrinter::emit(E e) {
   if (e->op == Op::kReal && e->dtype == DType::kFloat32) return literal(e->real);
   if (auto it = names_.find(e); it != names_.end()) return it->second;
   std::string text, type = e->dtype == DType::kBool ? "vi" : "vf";
   if (e->op == Op::kLoad) text = load(e);
   else if (e->op == Op::kCall) text = call(e);
+  else if (e->op == Op::kCast && e->dtype == DType::kFloat32) text = whole(e->args[0]);
   else if (e->op == Op::kSelect && e->dtype == DType::kFloat32 && e->args[0]->dtype == DType::kBool)
     text = fmt::format("select<vf>({}, {}, {})", emit(e->args[0]), emit(e->args[1]), emit(e->args[2]));
   else text = reject();
@@ -165,12 +205,15 @@ std::string VectorPrinter::emit(E e) {
   return made;
 }
 
+// `stored`: how the result lies; a narrow one only behind a sum of integers.
 std::optional<FusedEpilogue> make_epilogue(const ir::Graph& graph, const Surroundings& surroundings, Blocking blocking,
                                            const Storage& stored, bool scalar, ir::ValueId anchor, ir::ValueId result,
                                            std::size_t channel_axis) {
   auto shape = graph.value(result).type.sizes();
-  if (graph.value(result).type.dtype != DType::kFloat32) return std::nullopt;
-  AnchorSurroundings around(surroundings, anchor, stored);
+  const DType sums = graph.value(anchor).type.dtype;
+  const bool narrow = scalar && sums == DType::kInt32 && forge::is_narrow(graph.value(result).type.dtype);
+  if (graph.value(result).type.dtype != DType::kFloat32 && !narrow) return std::nullopt;
+  AnchorSurroundings around(surroundings, anchor, {stored.layout, sums == DType::kInt32 ? sums : stored.dtype, stored.capacity});
   NestBuilder builder(graph, around, blocking);
   ExprPool& pool = builder.pool();
   auto dims = physical_shape(shape, stored.layout, blocking);
@@ -183,11 +226,14 @@ std::optional<FusedEpilogue> make_epilogue(const ir::Graph& graph, const Surroun
     index[1] = pool.add(pool.scale(place[1], dims.back()), place.back());
   }
   E value = builder.element(result, index);
-  if (!builder.outcome()) return std::nullopt;
-  VectorPrinter printer(builder, anchor, offset, index[channel_axis], scalar, stored.dtype != DType::kFloat32);
+  if (narrow) value = before_narrowing(value);
+  if (!builder.outcome() || value == nullptr) return std::nullopt;
+  const bool rounded = stored.dtype == DType::kFloat16 || stored.dtype == DType::kBfloat16;
+  VectorPrinter printer(builder, anchor, offset, index[channel_axis], scalar, rounded);
   std::string last = printer.emit(value);
   if (!printer.good()) return std::nullopt;
   FusedEpilogue made;
+  made.stored = stored.dtype;
   for (const auto& slot : printer.slots()) {
     made.operands.push_back(builder.operands()[static_cast<std::size_t>(slot.operand)]);
     made.reads.push_back(slot.read);
@@ -219,10 +265,10 @@ std::optional<FusedEpilogue> make_vector_epilogue(const ir::Graph& graph, const 
 }
 
 std::optional<FusedEpilogue> make_scalar_epilogue(const ir::Graph& graph, const Surroundings& surroundings,
-                                                  Blocking blocking, DType dtype, ir::ValueId anchor, ir::ValueId result,
+                                                  Blocking blocking, DType stored, ir::ValueId anchor, ir::ValueId result,
                                                   Layout layout, std::size_t channel_axis) {
-  const auto capacity = storage_capacity(graph.value(result).type.sizes(), layout, dtype, blocking);
-  return make_epilogue(graph, surroundings, blocking, {layout, dtype, capacity}, true, anchor, result, channel_axis);
+  const auto capacity = storage_capacity(graph.value(result).type.sizes(), layout, stored, blocking);
+  return make_epilogue(graph, surroundings, blocking, {layout, stored, capacity}, true, anchor, result, channel_axis);
 }
 
 }  // namespace xinfer::schedule

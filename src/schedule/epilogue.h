@@ -16,6 +16,7 @@ struct FusedEpilogue {
   std::vector<EpilogueRead> reads;   // how each operand is read
   std::vector<Operand> operands;
   std::set<const ir::Node*> nodes;
+  DType stored = DType::kFloat32;    // what the result lies as
   double operations = 0;  // about how many plain ones an element takes
 };
 
@@ -25,9 +26,10 @@ struct FusedEpilogue {
 std::optional<FusedEpilogue> make_vector_epilogue(const ir::Graph& graph, const Surroundings& surroundings,
                                                   const target::CpuIsa& isa, ir::ValueId anchor, ir::ValueId result,
                                                   Layout layout, std::size_t channel_axis);
-/// For GPUs: forge/cuda/contraction.h's function of one element; the anchor is stored as `dtype`.
+/// For GPUs: forge/cuda/contraction.h's function of one element. The anchor is float32 or, of products of 8-bit integers,
+/// int32; the result is stored as `stored`.
 std::optional<FusedEpilogue> make_scalar_epilogue(const ir::Graph& graph, const Surroundings& surroundings,
-                                                  Blocking blocking, DType dtype, ir::ValueId anchor, ir::ValueId result,
+                                                  Blocking blocking, DType stored, ir::ValueId anchor, ir::ValueId result,
                                                   Layout layout, std::size_t channel_axis);
 
 }  // namespace xinfer::schedule

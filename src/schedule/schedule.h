@@ -54,8 +54,8 @@ struct GpuOptions {
   bool general_templates = false;
   /// Tuning records that count before those of the repository; null: none.
   const forge::cuda::Records* records = nullptr;
-  /// Told of every contraction that was given a kernel, and of the kernel's symbol.
-  std::function<void(const forge::cuda::Problem&, const forge::cuda::Epilogue&, const std::string& symbol)> on_contraction;
+  /// Told of every contraction that was given a kernel.
+  std::function<void(const forge::cuda::Problem&, const forge::cuda::Epilogue&, const forge::cuda::Solution&)> on_contraction;
 };
 
 /// The same for a GPU.

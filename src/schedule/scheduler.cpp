@@ -107,6 +107,8 @@ Result<void> Scheduler::check() const {
       report(node, fixed ? "the operator has no native code yet" : "it needs fixed sizes, not " + types_of(graph_, node));
     else if (partition_.roles[i] == Role::kIrregular) {
       if (auto made = backend_.irregular(node, graph_, place); !made) report(node, made.error().message);
+    } else if (partition_.roles[i] == Role::kContraction && is_integer_product(node.op) && backend_.nest_style() != NestStyle::kWhole) {
+      report(node, "it needs fixed sizes, not " + types_of(graph_, node));
     } else if (partition_.roles[i] == Role::kContraction) {
       if (auto made = make_contraction(graph_, node, place); !made) report(node, made.error().message);
     }
@@ -261,7 +263,8 @@ Result<void> Scheduler::store_by_loops(ValueId value, const Place& place, bool c
 bool Scheduler::is_blockable(ValueId value) const {
   const auto& type = graph_.value(value).type;
   const auto& dims = *type.dims;
-  return (dims.size() == 3 || dims.size() == 4) && dims[1].is_static() && compute_type(type.dtype) == DType::kFloat32;
+  const bool narrow = blocking_.whole && forge::is_narrow(type.dtype);
+  return (dims.size() == 3 || dims.size() == 4) && dims[1].is_static() && (compute_type(type.dtype) == DType::kFloat32 || narrow);
 }
 
 // Whether some reader is a template that takes blocked tensors, directly or through pointwise operators.
@@ -270,8 +273,7 @@ bool Scheduler::wants_blocked(ValueId value, int depth) const {
   for (std::size_t user : users_[value]) {
     const Node& node = graph_.nodes[user];
     if (partition_.roles[user] == Role::kDead) continue;
-    bool windowed = is_contraction(node.op) && node.op != "MatMul" && node.op != "Gemm";
-    if (windowed && node.inputs[0] == value) return true;
+    if (is_windowed(node.op) && node.inputs[0] == value) return true;
     bool keeps =
         node.op == "Concat" ||
         (find_lowering(node.op) && !node.outputs.empty() &&
@@ -518,13 +520,19 @@ Result<void> Scheduler::schedule_contraction(std::size_t i) {
     }
   }
   std::set<const Node*> nodes = {&node};
+  if (fused) nodes.insert(fused->nodes.begin(), fused->nodes.end());
+  if (choice.finish) {
+    const bool zero_point = is_integer_product(node.op) && contraction.bias != kNoValue;
+    add_sums(std::move(choice.kernel), choice.finish->sums_bytes, arguments, zero_point, names_of(nodes));
+    choice.kernel = std::move(choice.finish->kernel);
+  }
   if (fused) {
     for (const Operand& operand : fused->operands)
       arguments.push_back(
           argument(operand.value == kNoValue ? table_place(operand) : places_.at(operand.value), operand.value));
-    nodes.insert(fused->nodes.begin(), fused->nodes.end());
   }
-  Place out = allocate_result(result, choice.output_layout, dtype);
+  const DType whole = fused ? fused->stored : DType::kInt32;
+  Place out = allocate_result(result, choice.output_layout, is_integer_product(node.op) ? whole : dtype);
   arguments.push_back(argument(out, result));
   places_[result] = out;
   const bool two = node.outputs.size() > 1 && node.outputs[1] != kNoValue;
@@ -541,6 +549,21 @@ Result<void> Scheduler::schedule_contraction(std::size_t i) {
   const auto vectors = (tensor::num_elements(graph_.value(result).type.sizes()).opt() + blocking_.lanes - 1) / blocking_.lanes;
   schedule_.notes.back().fused_operations = fused->operations * static_cast<double>(vectors);
   return {};
+}
+
+// The first kernel of a product that is finished by a second one: it writes sums, and `arguments` (input, weights, bias or zero
+// point) become the second's.
+void Scheduler::add_sums(forge::KernelSource kernel, std::uint64_t bytes, std::vector<Argument>& arguments, bool zero_point, const std::string& name) {
+  Buffer sums;
+  sums.bytes = bytes;
+  buffers_.push_back(sums);
+  const Argument made{static_cast<int>(buffers_.size() - 1), 0, bytes};
+  std::vector<Argument> first = arguments;
+  if (!zero_point) first.resize(2);
+  first.push_back(made);
+  add_launch(std::move(kernel), std::move(first), name);
+  arguments[0] = made;
+  if (!zero_point) arguments.erase(arguments.begin() + 1);
 }
 
 // Irregular templates take dense row-major tensors.

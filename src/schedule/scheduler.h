@@ -62,6 +62,7 @@ class Scheduler : public Surroundings {
   /// `times`: the kernel's tasks are to be run for each of so many entries. The last `outputs` arguments are written.
   void add_launch(forge::KernelSource kernel, std::vector<Argument> arguments, std::string name, const Size& times = 1,
                   std::size_t outputs = 1);
+  void add_sums(forge::KernelSource kernel, std::uint64_t bytes, std::vector<Argument>& arguments, bool zero_point, const std::string& name);
   void collect_symbols();
   std::int64_t num_elements(ir::ValueId value) const;  // at most
   Argument argument(const Place& place, ir::ValueId value) const;

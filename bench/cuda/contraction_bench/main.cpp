@@ -253,8 +253,8 @@ int launches(const char* path) {
   if (auto runs = passes::run_pipeline(*graph, options); !runs) return std::fprintf(stderr, "%s\n", runs.error().text().c_str()), 1;
   std::map<std::string, std::string> problems;
   schedule::GpuOptions gpu_options{DType::kFloat16};
-  gpu_options.on_contraction = [&](const forge::cuda::Problem& problem, const forge::cuda::Epilogue&, const std::string& symbol) {
-    problems[symbol] = forge::cuda::text_of(problem);
+  gpu_options.on_contraction = [&](const forge::cuda::Problem& problem, const forge::cuda::Epilogue&, const forge::cuda::Solution& solution) {
+    problems[solution.kernel.symbol] = forge::cuda::text_of(problem);
   };
   auto made = schedule::make_schedule(*graph, h100(), gpu_options);
   if (!made) return std::fprintf(stderr, "%s\n", made.error().text().c_str()), 1;

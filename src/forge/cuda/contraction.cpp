@@ -59,6 +59,11 @@ Solved solve(const PoolProblem& p, const std::string& text, const Epilogue& epil
 
 }  // namespace
 
+DType output_dtype(DType problem, const Epilogue& epilogue) {
+  if (epilogue.output != DType::kUndefined) return epilogue.output;
+  return forge::is_narrow(problem) ? DType::kInt32 : problem;
+}
+
 double flops_of(const ConvProblem& p) {
   const double sums = p.transposed ? elements_in(p) * double(p.out_channels) : elements_out(p) * double(p.in_channels);
   return 2 * sums / double(p.groups) * taps(p);

@@ -2,6 +2,7 @@
 // a candidate makes a kernel.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -32,8 +33,13 @@ struct EpilogueOperand {
 struct Epilogue {
   std::vector<EpilogueOperand> operands;
   std::string source;
+  /// What the output lies as, if not as the problem's dtype: behind products of 8-bit integers any of float32, float16,
+  /// bfloat16, int8 and uint8, the last two from whole numbers that they hold.
+  DType output = DType::kUndefined;
   bool empty() const { return source.empty(); }
 };
+/// The dtype of the output in memory.
+DType output_dtype(DType problem, const Epilogue& epilogue);
 /// An epilogue that changes nothing, so that templates can call it always.
 std::string epilogue_source(const Epilogue& epilogue);
 
@@ -50,11 +56,19 @@ struct Candidate {
 /// as it is, converted to the problem's dtype (a bias: to float32).
 using Pack = std::function<std::vector<std::byte>(const tensor::Tensor& constant)>;
 
+/// A second kernel that adds up what the blocks of the first have summed, in a fixed order, where no cluster can.
+struct Finish {
+  KernelSource kernel;
+  std::uint64_t sums_bytes = 0;
+};
+
 /// A candidate made concrete. Arguments of the launch, in order: the input (A), the weights (B; packed when constant), the
-/// bias if there is one (float32 when constant, else the problem's dtype), the epilogue's operands, the output, and the
-/// indices of a maximum pool that has them.
+/// bias if there is one (float32 when constant, else the problem's dtype) or the zero point, the epilogue's operands, the
+/// output, and the indices of a maximum pool that has them. With `finish` the kernel writes sums_bytes of sums instead of the
+/// output and has neither bias nor operands; finish->kernel reads the sums instead of the input.
 struct Solution {
   KernelSource kernel;
+  std::optional<Finish> finish;
   Pack pack_weights, pack_bias;
   Layout input_layout = Layout::kPlain, output_layout = Layout::kPlain;  // of tensors of rank 3 and 4
   DType input_dtype = DType::kUndefined;  // what the kernel reads the input as, if not as the problem's dtype

@@ -142,13 +142,13 @@ Solved solve_small_channels(const ConvProblem& p, const std::string& text, const
   Constants c;
   add_window(c, p);
   c.add("kImages", p.batch).add("kC", p.in_channels).add("kM", rows).add("kN", n).add("kDepth", gather_depth(p));
-  c.add("kBM", g->bm).add("kBN", g->bn).add("kWarpsM", warps_m).add("kWarpsN", warps / warps_m).add("kSplitK", 1).flag("kWgmma", false);
+  c.add("kBM", g->bm).add("kBN", g->bn).add("kWarpsM", warps_m).add("kWarpsN", warps / warps_m).add("kSplitK", 1).flag("kPartial", false).flag("kWgmma", false);
   Solution solution{kernel_of(p, text, ceil_div(rows, g->bm) * ceil_div(n, g->bn), g->threads)};
   solution.input_dtype = plain_input_dtype(p);
   c.type("Input", element_type(solution.input_dtype));
   solution.kernel.shared_bytes = gather_shared(p, *g);
   assemble(solution.kernel, c, {true, p.bias, false, p.dtype, DType::kFloat32, p.out_channels}, epilogue,
-           {kMmaCuh, kTileCuh, kSmallChannelsCuh});
+           {kMmaCuh, kFinishCuh, kTileCuh, kSmallChannelsCuh});
   solution.pack_weights = [p](const tensor::Tensor& constant) { return pack_gather(p, constant); };
   solution.output_layout = Layout::kBlocked;
   return solution;

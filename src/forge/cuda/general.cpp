@@ -39,10 +39,6 @@ void set_grid(KernelSource& kernel, std::int64_t items) {
   kernel.grid = static_cast<std::uint32_t>(std::clamp<std::int64_t>(ceil_div(items, kBlock), 1, kMaxGrid));
 }
 
-Constants& add_type(Constants& c, DType dtype) {
-  return c.text(fmt::format("typedef {} Element;\ntypedef {} Sum;", element_type(dtype), cpu::number_type(dtype)));
-}
-
 base::Result<void> check_type(DType dtype, std::string_view what) {
   if (!element_type(dtype).empty()) return {};
   return base::fail(base::Code::kUnsupported, "{} of {} has no kernel for GPUs", what, tensor::name(dtype));
@@ -52,7 +48,8 @@ base::Result<void> check_type(DType dtype, std::string_view what) {
 
 std::string parameters_source(const Parameters& p, const Epilogue& epilogue) {
   std::vector<std::string> list = {"const Element* __restrict__ input"}, values;
-  if (p.weights) list.emplace_back("const Element* __restrict__ weights");
+  if (p.weights) list.emplace_back("const Weight* __restrict__ weights");
+  if (p.zero_point) list.emplace_back("const Element* __restrict__ bias");
   if (p.bias) list.push_back(fmt::format("const {}* __restrict__ bias", p.constant_bias ? "float" : "Element"));
   for (std::size_t i = 0; i < epilogue.operands.size(); ++i) {
     const EpilogueOperand& operand = epilogue.operands[i];
@@ -61,13 +58,16 @@ std::string parameters_source(const Parameters& p, const Epilogue& epilogue) {
     values.push_back(fmt::format("(float)e{}[{}]", i, kAt[static_cast<int>(operand.kind)]));
   }
   if (values.empty()) values.emplace_back("0.0f");
-  list.emplace_back("Element* __restrict__ output");
+  list.emplace_back("Out* __restrict__ output");
   if (p.indices) list.emplace_back("int64_t* __restrict__ indices");
   const bool fused = !epilogue.empty();
+  const std::string_view element = element_type(p.dtype);
+  const bool narrow = p.weights && forge::is_narrow(p.dtype);
   return fmt::format(
-      "#define XI_PARAMETERS {}\n#define XI_OPERANDS(offset, channel) const float operands[] = {{{}}};\nconstexpr bool "
-      "kHasBias = {}, kFused = {};\n{}{}",
-      fmt::join(list, ", "), fmt::join(values, ", "), p.bias, fused, p.bias ? "" : "constexpr float* bias = nullptr;\n",
+      "typedef {} Element;\ntypedef {} Weight;\ntypedef {} Sum;\ntypedef {} Out;\n#define XI_PARAMETERS {}\n#define XI_OPERANDS(offset, "
+      "channel) const float operands[] = {{{}}};\nconstexpr bool kHasBias = {}, kHasZeroPoint = {}, kFused = {};\n{}{}",
+      element, narrow ? "int8_t" : element, narrow ? "int32_t" : cpu::number_type(p.dtype), element_type(p.weights ? output_dtype(p.dtype, epilogue) : p.dtype),
+      fmt::join(list, ", "), fmt::join(values, ", "), p.bias, p.zero_point, fused, p.bias || p.zero_point ? "" : "constexpr float* bias = nullptr;\n",
       epilogue_source(epilogue));
 }
 
@@ -87,7 +87,6 @@ base::Result<Solution> general_conv(const forge::ConvProblem& p, const Epilogue&
                      outputs = p.out_channels / p.groups;
   const std::int64_t items = p.batch * pixels_out * (blocked_out ? padded(p.out_channels) : p.out_channels);
   Constants c;
-  add_type(c, p.dtype);
   cpu::add_window(c, p);
   c.text(fmt::format("constexpr bool kTransposed = {}, kBlockedOut = {};", p.transposed, blocked_out));
   c.text(fmt::format("constexpr int64_t kItems = {}, kInImage = {};", items,
@@ -104,7 +103,7 @@ base::Result<Solution> general_conv(const forge::ConvProblem& p, const Epilogue&
       .add("kWIn", packs ? outputs : transposed ? outputs * taps : taps)
       .add("kWOut", packs ? 1 : transposed ? taps : inputs * taps);
   if (packs)
-    solution.pack_weights = packer(p.dtype, p.groups * group_size, [=](std::int64_t i) {
+    solution.pack_weights = packer(forge::is_narrow(p.dtype) ? DType::kInt8 : p.dtype, p.groups * group_size, [=](std::int64_t i) {
       const std::int64_t tap = i % taps, inner = i / taps, group = i / group_size;
       const std::int64_t in = transposed ? inner / outputs % inputs : inner % inputs,
                          out = transposed ? inner % outputs : inner / inputs % outputs;
@@ -115,7 +114,7 @@ base::Result<Solution> general_conv(const forge::ConvProblem& p, const Epilogue&
   kernel.flops = cpu::conv_flops(p);
   kernel.bytes = cpu::conv_bytes(p) * static_cast<double>(tensor::size_of(p.dtype)) / 4;
   kernel.choice = fmt::format("conv {}x{}x{} {}", p.kernel[0], p.kernel[1], p.kernel[2], kGeneral);
-  finish_source(kernel, c.str() + parameters_source({p.dtype, true, p.bias, p.constant_weights}, epilogue) +
+  finish_source(kernel, parameters_source({p.dtype, true, p.bias, p.constant_weights, false, p.zero_point}, epilogue) + c.str() +
                             std::string(kGeneralConvCuh));
   return solution;
 }
@@ -140,7 +139,6 @@ base::Result<Solution> general_matmul(const forge::MatMulProblem& p, const Epilo
   std::int64_t count = 1;
   for (auto size : batch) count *= size;
   Constants c;
-  add_type(c, p.dtype);
   c.add("kM", p.m).add("kN", p.n).add("kK", p.k).add("kBatchRank", static_cast<std::int64_t>(rank));
   c.text(fmt::format("constexpr int64_t kBatch[] = {{{}}}, kBatchA[] = {{{}}}, kBatchB[] = {{{}}};",
                      fmt::join(rank ? batch : std::vector<std::int64_t>{1}, ", "),
@@ -155,7 +153,9 @@ base::Result<Solution> general_matmul(const forge::MatMulProblem& p, const Epilo
   kernel.bytes = static_cast<double>(tensor::size_of(p.dtype)) *
                  static_cast<double>(count * (p.m * p.k + p.m * p.n) + (p.batch_b.empty() ? 1 : count) * p.k * p.n);
   kernel.choice = fmt::format("matmul {}x{}x{} {}", p.m, p.n, p.k, kGeneral);
-  finish_source(kernel, c.str() + parameters_source({p.dtype, true, p.bias, true}, epilogue) +
+  if (forge::is_narrow(p.dtype))
+    solution.pack_weights = [](const Tensor& constant) { return std::vector<std::byte>(constant.bytes().begin(), constant.bytes().end()); };
+  finish_source(kernel, parameters_source({p.dtype, true, p.bias, true, false, p.zero_point}, epilogue) + c.str() +
                             std::string(kGeneralMatmulCuh));
   return solution;
 }
@@ -168,7 +168,6 @@ base::Result<Solution> general_pool(const forge::PoolProblem& p, const Epilogue&
   const std::int64_t pixels_in = p.in[0] * p.in[1] * p.in[2], pixels_out = p.out[0] * p.out[1] * p.out[2],
                      channels = blocked ? padded(p.channels) : p.channels, items = p.batch * channels * pixels_out;
   Constants c;
-  add_type(c, p.dtype);
   cpu::add_window(c, p);
   c.add("kPZEnd", p.pad_end[0]).add("kPYEnd", p.pad_end[1]).add("kPXEnd", p.pad_end[2]);
   c.text(fmt::format("constexpr bool kMaximum = {}, kLp = {}, kCountPadding = {}, kBlocked = {}, kIndices = {}, "
@@ -189,7 +188,7 @@ base::Result<Solution> general_pool(const forge::PoolProblem& p, const Epilogue&
   kernel.bytes = static_cast<double>(tensor::size_of(p.dtype)) *
                  static_cast<double>(p.batch * p.channels * (pixels_in + pixels_out));
   kernel.choice = fmt::format("pool {}x{}x{} {}", p.kernel[0], p.kernel[1], p.kernel[2], kGeneral);
-  finish_source(kernel, c.str() + parameters_source({p.dtype, false, false, true, p.indices}, epilogue) +
+  finish_source(kernel, parameters_source({p.dtype, false, false, true, p.indices}, epilogue) + c.str() +
                             std::string(kGeneralPoolCuh));
   return solution;
 }

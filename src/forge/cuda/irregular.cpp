@@ -70,7 +70,9 @@ KernelSource alone(const cpu::irregular::Irregular& made, const ir::Node& node, 
 
 // A block a task; its scratch memory is shared memory where it fits.
 KernelSource together(const cpu::irregular::Irregular& made, const ir::Node& node) {
-  const std::uint64_t scratch = (made.scratch_bytes + 63) / 64 * 64;
+  const bool own = !made.block_text.empty();
+  const std::string& text = own ? made.block_text : made.text;
+  const std::uint64_t scratch = ((own ? made.block_scratch_bytes : made.scratch_bytes) + 63) / 64 * 64;
   const std::int64_t tasks = std::clamp<std::int64_t>(made.items, 1, kMaxBlocks);
   const bool shared = scratch <= kMaxShared;
   KernelSource kernel = start(made);
@@ -79,7 +81,7 @@ KernelSource together(const cpu::irregular::Irregular& made, const ir::Node& nod
   kernel.scratch_bytes = shared ? 0 : scratch * static_cast<std::uint64_t>(tasks);
   const std::string task = "  const int64_t task = blockIdx.x;\n";
   finish_source(kernel,
-                fmt::format("constexpr int64_t kTasks = {};\n{}{}{}", tasks, kIrregularTogetherCuh, made.constants + made.text,
+                fmt::format("constexpr int64_t kTasks = {};\n{}{}{}", tasks, kIrregularTogetherCuh, made.constants + text,
                             shared ? entry(node, kernel.threads, "",
                                            fmt::format("{}  __shared__ __align__(16) char scratch[{}];\n", task,
                                                        std::max<std::uint64_t>(scratch, 64)),

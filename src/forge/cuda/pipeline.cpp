@@ -39,7 +39,7 @@ std::int64_t tiles_of(const Gemm& g, const Pipeline& p) { return ceil_div(g.m, p
 
 std::vector<Pipeline> pipelines_of(const Gemm& g, const target::GpuIsa& gpu) {
   std::vector<Pipeline> all;
-  if (gpu.sm != 90 || !g.pointwise || g.columns_b || g.matrices != 1 || g.k % 8 != 0 || g.n % 8 != 0) return all;
+  if (gpu.sm != 90 || g.narrow() || !g.pointwise || g.columns_b || g.matrices != 1 || g.k % 8 != 0 || g.n % 8 != 0) return all;
   for (Pipeline p : kShapes)
     for (int cluster : {1, 2}) {
       p.cluster = cluster, p.stages = most_stages(p, gpu);

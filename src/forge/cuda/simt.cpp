@@ -48,7 +48,7 @@ KernelSource kernel_of(const Tile& t, std::int64_t m, std::int64_t n, std::int64
 }
 
 bool is_plain_conv(const ConvProblem& p) {
-  return p.groups == 1 && !p.transposed && p.spatial_rank <= 2 && p.constant_weights && is_computed(p.dtype);
+  return p.groups == 1 && p.spatial_rank <= 2 && p.constant_weights && is_computed(p.dtype);
 }
 
 }  // namespace
@@ -71,7 +71,7 @@ Solved solve_simt(const ConvProblem& p, const std::string& text, const Epilogue&
   Constants c;
   add_window(c, p);
   c.add("kImages", p.batch).add("kC", padded_channels(p.in_channels)).add("kM", m).add("kN", n);
-  c.flag("kConvolution", true).flag("kTransposeA", false).flag("kColumnsB", false);
+  c.flag("kConvolution", true).flag("kTransposed", p.transposed).flag("kTransposeA", false).flag("kColumnsB", false);
   add_tile(c, tile);
   Solution solution{kernel_of(tile, m, n, 1)};
   solution.kernel.flops = flops_of(p);
@@ -90,7 +90,7 @@ Solved solve_simt(const MatMulProblem& p, const std::string& text, const Epilogu
   Constants c;
   add_window(c, rows);
   c.add("kImages", 1).add("kC", p.k).add("kM", p.m).add("kN", p.n);
-  c.flag("kConvolution", false).flag("kTransposeA", p.transpose_a).flag("kColumnsB", !p.transpose_b);
+  c.flag("kConvolution", false).flag("kTransposed", false).flag("kTransposeA", p.transpose_a).flag("kColumnsB", !p.transpose_b);
   add_tile(c, tile);
   Solution solution{kernel_of(tile, p.m, p.n, matrices_of(p))};
   solution.kernel.flops = flops_of(p);

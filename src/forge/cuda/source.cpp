@@ -50,7 +50,7 @@ std::string entry_source(const KernelSource& kernel, const Signature& signature,
     values += !present ? ", nullptr" : type == from && signature.tiled ? fmt::format(", (const char*)&{}", name) : fmt::format(", {}", name);
   };
   add(signature.weights, from, "weights");
-  add(signature.bias, "const char*", "bias");
+  add(signature.bias || signature.zero_point, "const char*", "bias");
   std::string others;
   for (std::size_t i = 0; i < operands; ++i) {
     parameters += fmt::format(", const char* operand{}", i);
@@ -71,8 +71,9 @@ void assemble(KernelSource& kernel, const Constants& constants, const Signature&
   std::string text = epilogue_source(epilogue);
   text += "namespace contraction {\n";
   Constants own;
-  own.add("kThreads", kernel.threads).add("kChannels", signature.channels).flag("kHasBias", signature.bias);
-  if (is_computed(signature.dtype)) own.type("T", element_type(signature.dtype));
+  own.add("kThreads", kernel.threads).add("kChannels", signature.channels).flag("kHasBias", signature.bias).flag("kHasZeroPoint", signature.zero_point).add("kColumnSums", signature.column_sums);
+  own.type("T", element_type(signature.dtype)).type("Sum", forge::is_narrow(signature.dtype) ? "int" : "float");
+  own.type("Out", element_type(signature.output == DType::kUndefined ? output_dtype(signature.dtype, epilogue) : signature.output));
   own.type("Bias", element_type(signature.bias_dtype));
   own.flag("kElementOperands", std::ranges::any_of(epilogue.operands, [](const EpilogueOperand& operand) { return operand.kind == EpilogueOperand::Kind::kElement; }));
   text += own.str();

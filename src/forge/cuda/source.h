@@ -40,6 +40,9 @@ struct Signature {
   DType dtype = DType::kFloat32, bias_dtype = DType::kFloat32;
   std::int64_t channels = 1;  // real ones: kChannels
   bool tiled = false;         // input and weights are CUtensorMaps (KernelSource::tiled)
+  bool zero_point = false;    // in the bias's place
+  std::int64_t column_sums = 0;      // with a zero point: where the weights' sums lie in the packed weights, bytes
+  DType output = DType::kUndefined;  // Out, if not output_dtype() of the above
 };
 
 /// Whether templates that compute in float32 take the type.

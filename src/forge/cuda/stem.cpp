@@ -75,9 +75,9 @@ Solved solve_stem(const ConvProblem& p, const std::string& text, const Epilogue&
   Constants c;
   add_window(c, p);
   c.add("kImages", p.batch).add("kC", p.in_channels).add("kM", p.batch * p.out[1] * p.out[2]).add("kN", padded_channels(p.out_channels));
-  c.add("kDepth", depth_of(p)).add("kBM", t->bm).add("kBN", t->bn).add("kWarpsM", t->bm / 16).add("kWarpsN", 1).add("kSplitK", 1).flag("kWgmma", false);
+  c.add("kDepth", depth_of(p)).add("kBM", t->bm).add("kBN", t->bn).add("kWarpsM", t->bm / 16).add("kWarpsN", 1).add("kSplitK", 1).flag("kPartial", false).flag("kWgmma", false);
   c.type("Input", element_type(solution.input_dtype));
-  assemble(kernel, c, {true, p.bias, false, p.dtype, DType::kFloat32, p.out_channels}, epilogue, {kMmaCuh, kTileCuh, kStemCuh});
+  assemble(kernel, c, {true, p.bias, false, p.dtype, DType::kFloat32, p.out_channels}, epilogue, {kMmaCuh, kFinishCuh, kTileCuh, kStemCuh});
   solution.pack_weights = [p](const tensor::Tensor& constant) { return pack(p, constant); };
   solution.output_layout = Layout::kBlocked;
   return solution;

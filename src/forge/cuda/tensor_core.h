@@ -7,14 +7,15 @@
 
 namespace xinfer::forge::cuda {
 
-/// `matrices` products of m x k by k x n.
+/// `matrices` products of m x k by k x n. Depth counts pairs of bytes: elements of 16 bits, or two of 8.
 struct Gemm {
   std::int64_t m = 1, n = 1, k = 1, matrices = 1;
   bool columns_b = false;  // B lies as [k][n]
   bool pointwise = true;   // A's rows lie side by side
   DType dtype = DType::kFloat16;
   double bytes = 0;  // of A, B and the output
-  double flops() const { return 2.0 * double(m) * double(n) * double(k) * double(matrices); }
+  bool narrow() const { return forge::is_narrow(dtype); }
+  double flops() const { return (narrow() ? 4.0 : 2.0) * double(m) * double(n) * double(k) * double(matrices); }
 };
 
 /// The product that a problem is, if tensor cores take it.
@@ -27,7 +28,8 @@ Signature matmul_signature(const MatMulProblem& problem);
 /// A matrix product's constant B from [k][n] to [n][k].
 std::vector<std::byte> pack_columns(const MatMulProblem& problem, const tensor::Tensor& constant);
 
-/// The tile of a block, its warps, the steps in flight, and how many blocks (one cluster) share the depth of one tile.
+/// The tile of a block, its warps, the steps in flight, and how many blocks share the depth of one tile: those of a cluster,
+/// or where there are no clusters any, whose sums a second kernel adds up (Solution::finish).
 struct Tile {
   bool wgmma = false;
   int bm = 64, bn = 64, bk = 64, warps_m = 2, warps_n = 2, stages = 3, split = 1;
@@ -39,6 +41,7 @@ struct Tile {
 /// Tile from its text, which need not fit anything.
 std::optional<Tile> parse_tile(const std::string& text);
 bool fits(const Gemm& gemm, const Tile& tile, const target::GpuIsa& gpu);
+inline bool has_clusters(const target::GpuIsa& gpu) { return gpu.sm >= 90; }
 /// Every tile worth measuring.
 std::vector<Tile> tiles_of(const Gemm& gemm, const target::GpuIsa& gpu);
 /// Microseconds, about.

@@ -60,9 +60,8 @@ bool fits(const Gemm& g, const Tile& t, const target::GpuIsa& gpu) {
   const int rows_pass = t.threads() / (t.bk / 8), rows_b = g.columns_b ? t.bk : t.bn;
   const int rows_pass_b = t.threads() / (g.columns_b ? t.bn / 8 : t.bk / 8);
   const std::int64_t steps = ceil_div(g.k, t.bk), each = ceil_div(steps, t.split);
-  if (t.wgmma && (gpu.sm != 90 || g.columns_b || t.stages < 3)) return false;
+  if (t.wgmma && (gpu.sm != 90 || g.narrow() || g.columns_b || t.stages < 3)) return false;
   if (g.columns_b && (t.bn < 64 || (t.bn & (t.bn - 1)) != 0)) return false;
-  if (t.split > 1 && gpu.sm < 90) return false;  // needs clusters
   return t.bm % rows_pass == 0 && rows_b % rows_pass_b == 0 && t.bm * t.bn / t.threads() <= 128 &&
          static_cast<int>(t.shared_bytes()) <= gpu.shared_bytes && t.bm * t.bn / 8 % t.split == 0 && each * (t.split - 1) < steps;
 }
@@ -98,7 +97,9 @@ double estimate(const Gemm& g, const Tile& t, const target::GpuIsa& gpu) {
   const double copies = 2.0 * (t.bm + t.bn) * t.bk / 60e3;
   const double latency = 0.31 / (t.wgmma ? t.stages - 2 : t.stages - 1);
   const double output = 2.0 * t.bm * t.bn / t.split / (0.87 * gpu.bandwidth / gpu.multiprocessors);
-  const double sharing = t.split > 1 ? 0.56 + 0.26 * t.split + 0.9 * t.bm * t.bn / 4096 : 0;
+  // Without clusters all sums go through memory (which mostly holds them in its cache) and a second kernel.
+  const double sums = 8.0 * double(g.matrices * g.m * g.n) * t.split / (2 * gpu.bandwidth);
+  const double sharing = t.split == 1 ? 0 : has_clusters(gpu) ? 0.56 + 0.26 * t.split + 0.9 * t.bm * t.bn / 4096 : 3 + sums;
   // A block by itself waits for its copies; a multiprocessor full of blocks is bound by what they do together.
   const double alone = 0.68 + steps * (std::hypot(latency, 0.9 * arithmetic) + 0.01) + output + sharing;
   const double together = steps * std::max(arithmetic, copies) + output + 0.09;

@@ -61,6 +61,18 @@ std::vector<Problem> problems() {
     pool.layout = forge::Layout::kBlocked, pool.dtype = dtype;
     all.push_back(pool);
   }
+  for (DType dtype : {DType::kInt8, DType::kUint8})
+    for (std::int64_t channels : {8, 16}) {
+      ConvProblem narrow = conv(channels, 67, 14, 3, dtype);
+      narrow.bias = false, narrow.zero_point = true;
+      all.push_back(narrow);
+      MatMulProblem rows = matmul(50, 33, channels * 9 + (channels == 8), dtype);
+      rows.constant_b = true, rows.zero_point = channels == 16;
+      all.push_back(rows);
+    }
+  ConvProblem transposed = conv(16, 24, 10, 4, DType::kFloat16);
+  transposed.transposed = true, transposed.stride = {1, 2, 2}, transposed.pad = {0, 1, 1}, transposed.out = {1, 20, 20};
+  all.push_back(transposed);
   // Enough tiles for the copy engine's pipelines: odd sizes, padding channels.
   MatMulProblem large = matmul(4001, 1000, 776, DType::kFloat16);
   large.constant_b = true;
@@ -74,16 +86,23 @@ Epilogue residual_relu(DType dtype) {
           "static __device__ __forceinline__ float epilogue(float x, const float (&operands)[3]) {\n"
           "  return relu(x + operands[0]) * operands[1] + operands[2];\n}\n"};
 }
+// Behind sums of whole numbers: scaled, rounded and cut to 8 bits.
+Epilogue requantized(DType dtype) {
+  return {{{EpilogueOperand::Kind::kChannel, DType::kFloat32}},
+          "static __device__ __forceinline__ float epilogue(float x, const float (&operands)[1]) {\n"
+          "  return min<vf>(max<vf>(round_even<vf>(x * operands[0]), 0.0f), 127.0f);\n}\n", dtype};
+}
 DType dtype_of(const Problem& problem) {
   return std::visit([](const auto& p) { return p.dtype; }, problem);
 }
 
-// One candidate of each template, by its first word; of pipelines each shape.
+// One candidate of each template, by its first word, and one that several blocks share; of pipelines each shape.
 std::vector<std::string> one_of_each(const Problem& problem, const target::GpuIsa& gpu) {
   std::set<std::string> seen;
   std::vector<std::string> texts;
   for (const auto& candidate : forge::cuda::candidates(problem, gpu))
-    if (seen.insert(candidate.text.substr(0, candidate.text.find(candidate.text.starts_with("pipeline") ? " stages" : " "))).second)
+    if (seen.insert(candidate.text.substr(0, candidate.text.find(candidate.text.starts_with("pipeline") ? " stages" : " ")) +
+                    (candidate.text.ends_with("split 2") ? " split" : "")).second)
       texts.push_back(candidate.text);
   return texts;
 }
@@ -99,11 +118,16 @@ TEST_P(ContractionTest, EveryTemplateCompiles) {
   if (!nvrtc->supports(gpu->name)) GTEST_SKIP() << nvrtc->version() << " has no " << gpu->name;
   for (const Problem& problem : problems())
     for (const std::string& text : one_of_each(problem, *gpu)) {
-      auto solution = forge::cuda::solve(problem, text, residual_relu(dtype_of(problem)), *gpu);
+      const DType dtype = dtype_of(problem);
+      auto solution = forge::cuda::solve(problem, text, forge::is_narrow(dtype) ? requantized(dtype) : residual_relu(dtype), *gpu);
       ASSERT_TRUE(solution) << text << ": " << solution.error().message;
-      auto cubin = nvrtc->compile(solution->kernel.source, gpu->name);
-      ASSERT_TRUE(cubin) << text << ": " << cubin.error().message;
-      EXPECT_NE(cubin->find(solution->kernel.symbol), std::string::npos);
+      std::vector<forge::KernelSource> kernels{solution->kernel};
+      if (solution->finish) kernels.push_back(solution->finish->kernel);
+      for (const forge::KernelSource& kernel : kernels) {
+        auto cubin = nvrtc->compile(kernel.source, gpu->name);
+        ASSERT_TRUE(cubin) << text << ": " << cubin.error().message;
+        EXPECT_NE(cubin->find(kernel.symbol), std::string::npos);
+      }
     }
 }
 

@@ -25,7 +25,13 @@ class HostKernels {
                                            const std::filesystem::path& source_folder,
                                            const std::filesystem::path& binary_folder) {
     XI_TRY(std::string text, base::read_file(source_folder / "tests/unit/codegen/cuda_on_host.inc"));
-    for (std::size_t i = 0; i < kernels.size(); ++i) text += wrapped(kernels[i], i, counts[i]);
+    XI_TRY(const std::string mma, base::read_file(source_folder / "tests/unit/codegen/mma_on_host.inc"));
+    XI_TRY(const std::string real, base::read_file(source_folder / "src/forge/cuda/templates/mma.cuh"));
+    for (std::size_t i = 0; i < kernels.size(); ++i) {
+      KernelSource kernel = kernels[i];
+      if (const auto at = kernel.source.find(real); at != std::string::npos) kernel.source.replace(at, real.size(), mma);
+      text += wrapped(kernel, i, counts[i]);
+    }
     const auto folder = binary_folder / "kernel-cache/cuda-on-host";
     std::filesystem::create_directories(folder);
     const auto library = folder / (base::sha256(text).substr(0, 32) + ".so");

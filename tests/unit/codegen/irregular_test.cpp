@@ -37,6 +37,21 @@ TEST(IrregularGraphs, Selections) {
   check(b);
 }
 
+// On GPUs by blocks; whole numbers make equals.
+TEST(IrregularGraphs, SelectionsFromLongLines) {
+  for (std::int64_t axis : {0, 1}) {
+    GraphBuilder b;
+    ir::Node& top = b.node("TopK", {b.input({axis == 0 ? 300 : 3, axis == 0 ? 2 : 200}, DType::kInt32), b.ints({40})}, 2);
+    top.attributes.set("axis", axis);
+    top.attributes.set("largest", axis);
+    b.output(top.outputs[0]), b.output(top.outputs[1]);
+    check(b);
+  }
+  GraphBuilder b;
+  b.output(b.node("TopK", {b.input({1, 129}), b.ints({129})}, 2).outputs[1]);
+  check(b);
+}
+
 TEST(IrregularGraphs, Scatters) {
   GraphBuilder b;
   ValueId x = b.input({9, 40}), updates = b.input({3, 40});

@@ -166,8 +166,14 @@ Kernel Builder::finish(const Size& items, double flops, std::uint64_t scratch_by
       "#define XI_ITEMS(item) for (int64_t item = task_begin * kItems / kTasks, item##_end = task_end * kItems / "
       "kTasks; item < item##_end; ++item)");
   if (!sizes_.empty()) choice += ", run-time sizes";
-  Irregular made{constants_ + std::string(kIrregularCommonInc), {}, sizes_, items.max(), scratch_bytes, threads_, flops, bytes, std::move(choice)};
+  Irregular made{constants_ + std::string(kIrregularCommonInc), {}, sizes_, items.max(), scratch_bytes, {}, 0, threads_, flops, bytes, std::move(choice)};
   for (std::string_view text : texts) made.text += text;
+  return made;
+}
+
+Irregular& Builder::in_blocks(Irregular& made, int threads, std::uint64_t scratch_bytes, std::initializer_list<std::string_view> texts) {
+  made.threads = threads, made.block_scratch_bytes = scratch_bytes;
+  for (std::string_view text : texts) made.block_text += text;
   return made;
 }
 

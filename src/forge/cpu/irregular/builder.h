@@ -24,6 +24,8 @@ struct Irregular {
   RunTimeSizes sizes;      // that the text reads besides the constants
   std::int64_t items = 1;  // at most
   std::uint64_t scratch_bytes = 0;  // of whoever runs items, one after the other
+  std::string block_text;           // where a GPU's blocks need another text than a thread alone, and its scratch memory
+  std::uint64_t block_scratch_bytes = 0;
   int threads = 1;                  // of a GPU that run an item together; 1: the text is for one thread alone
   double flops = 0, bytes = 0;
   std::string choice;
@@ -92,6 +94,8 @@ class Builder {
   /// `items` independent units; the template runs as many of them as XI_ITEMS gives it.
   Kernel finish(const Size& items, double flops, std::uint64_t scratch_bytes, std::string choice,
                 std::initializer_list<std::string_view> texts);
+  /// Gives blocks of that many threads a text of their own.
+  static Irregular& in_blocks(Irregular& made, int threads, std::uint64_t scratch_bytes, std::initializer_list<std::string_view> texts);
 
  private:
   std::string text_of(const Size& size) const;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "forge/cpu/irregular/builder.h"
 #include "forge/irregular_text.h"
@@ -9,6 +10,8 @@
 namespace xinfer::forge::cpu::irregular {
 
 namespace {
+
+constexpr std::int64_t kLongLine = 128, kManyLines = 16384;
 
 Kernel top_k(Builder& b) {
   const Sizes in = b.sizes(0);
@@ -20,8 +23,15 @@ Kernel top_k(Builder& b) {
                 sizes.size.min(), sizes.size.text());
   b.add("kInner", sizes.inner).add("kSize", sizes.size).add("kK", k).flag("kLargest", b.integer("largest", 1) != 0);
   const Size lines = k == Size(0) ? Size(0) : sizes.outer * sizes.inner;
-  return b.finish(lines, estimate(lines * sizes.size) * 4, static_cast<std::uint64_t>(k.max()) * 8,
-                  fmt::format("top {} of {}", k.text(), sizes.size.text()), {kIrregularTopKInc});
+  const auto power = static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(sizes.size.max())));
+  // Short lines, and so many that they fill a GPU a thread each, gain nothing from more threads.
+  const bool blocks = sizes.size.max() >= kLongLine && lines.max() < kManyLines && power < std::int64_t{1} << 31;
+  if (blocks) b.add("kPower", power);
+  XI_TRY(Irregular made, b.finish(lines, estimate(lines * sizes.size) * 4, static_cast<std::uint64_t>(k.max()) * 8,
+                                  fmt::format("top {} of {}", k.text(), sizes.size.text()), {kIrregularTopKLineInc, kIrregularTopKInc}));
+  if (!blocks) return made;
+  const auto threads = static_cast<int>(std::min<std::int64_t>(1024, power / 2));
+  return Builder::in_blocks(made, threads, static_cast<std::uint64_t>(power) * (power <= 65536 ? 2 : 4), {kIrregularTopKLineInc, kIrregularTopKTogetherInc});
 }
 
 template <bool kProduct>

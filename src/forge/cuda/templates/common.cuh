@@ -73,6 +73,27 @@ struct Vectors {  // of a 16-bit type
     }
   }
 };
+// Whole numbers that fit.
+template <class T>
+struct ByteVectors {
+  template <int V>
+  static __device__ __forceinline__ void store(T* p, const float (&x)[V]) {
+    if constexpr (V == 8) {
+      u32 words[2];
+#pragma unroll
+      for (int i = 0; i < 2; ++i)
+        words[i] = ((u32)(int)x[4 * i] & 255) | ((u32)(int)x[4 * i + 1] & 255) << 8 | ((u32)(int)x[4 * i + 2] & 255) << 16 | (u32)(int)x[4 * i + 3] << 24;
+      *(uint2*)p = make_uint2(words[0], words[1]);
+    } else {
+#pragma unroll
+      for (int v = 0; v < V; ++v) p[v] = (T)(int)x[v];
+    }
+  }
+};
+template <>
+struct Vectors<uint8_t> : ByteVectors<uint8_t> {};
+template <>
+struct Vectors<int8_t> : ByteVectors<int8_t> {};
 template <>
 struct Vectors<float> {
   template <int V>

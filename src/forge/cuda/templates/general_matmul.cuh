@@ -12,7 +12,9 @@ extern "C" __global__ void __launch_bounds__(256) XI_ENTRY(XI_PARAMETERS) {
     a_offset += rest % kBatch[d] * kBatchA[d];
     b_offset += rest % kBatch[d] * kBatchB[d];
   }
-  const Element *a = input + a_offset, *b = weights + b_offset;
+  const Element* a = input + a_offset;
+  const Weight* b = weights + b_offset;
+  const Sum zero_point = kHasZeroPoint ? Sum(bias[0]) : Sum(0);
   const int row = threadIdx.x / 16 * 4, column = threadIdx.x % 16 * 4;
   Sum sum[4][4] = {};
   for (int k0 = 0; k0 < kK; k0 += kStep) {
@@ -20,7 +22,7 @@ extern "C" __global__ void __launch_bounds__(256) XI_ENTRY(XI_PARAMETERS) {
 #pragma unroll
     for (int i = threadIdx.x; i < kTile * kStep; i += 256) {
       const int m = kAK == 1 ? i / kStep : i % kTile, k = kAK == 1 ? i % kStep : i / kTile;
-      a_tile[k][m] = m0 + m < kM && k0 + k < kK ? Sum(a[(int64_t)(m0 + m) * kAM + (int64_t)(k0 + k) * kAK]) : Sum(0);
+      a_tile[k][m] = m0 + m < kM && k0 + k < kK ? Sum(Sum(a[(int64_t)(m0 + m) * kAM + (int64_t)(k0 + k) * kAK]) - zero_point) : Sum(0);
     }
 #pragma unroll
     for (int i = threadIdx.x; i < kTile * kStep; i += 256) {
@@ -47,9 +49,9 @@ extern "C" __global__ void __launch_bounds__(256) XI_ENTRY(XI_PARAMETERS) {
       if constexpr (kHasBias) x += Sum(bias[n]);
       if constexpr (kFused) {
         XI_OPERANDS(at, n)
-        output[at] = Element(epilogue((float)x, operands));
+        output[at] = Out(epilogue((float)x, operands));
       } else {
-        output[at] = Element(x);
+        output[at] = Out(x);
       }
     }
 }

@@ -1,16 +1,19 @@
-// Convolution (an implicit matrix product) and matrix product on tensor cores, 16-bit in and out, float32 sums.
+// Convolution (an implicit matrix product) and matrix product on tensor cores: 16-bit floats with float32 sums, or 8-bit
+// integers with int32 sums.
 //
 //   rows    m = (image, y, x)        kBM a block
 //   columns o = output channel       kBN a block
-//   depth   k = (ky, kx, c)          kBK a step, kStages steps in flight, kSplitK blocks (a cluster) share one tile
+//   depth   k = (ky, kx, c)          kBK pairs of bytes a step, kStages steps in flight, kSplitK blocks share one tile
 //
 // All sizes are constants, so that every division is by a constant. The input's rows are channels-last pixels of kC
-// elements; the weights are [kN][kK], or the other way round (kColumnsB: a matrix product's B as it lies). Shared memory
-// holds rows of kBK elements whose 16-byte chunks are permuted by the row: ldmatrix meets no bank conflict, and where a row
+// elements; the weights are [kN][kRowK], or the other way round (kColumnsB: a matrix product's B as it lies). Shared memory
+// holds rows of kBK pairs of bytes whose 16-byte chunks are permuted by the row: ldmatrix meets no bank conflict, and where a row
 // is 128 bytes the permutation is the one that wgmma reads.
 
 constexpr int kK = kKH * kKW * kC;
-constexpr int kSteps = (kK + kBK - 1) / kBK, kStepsEach = (kSteps + kSplitK - 1) / kSplitK;
+constexpr int kElement = sizeof(T), kChunk = 16 / kElement;  // bytes of an element, elements of a chunk
+constexpr int kStepK = kBK * 2 / kElement, kRowK = (kK + kChunk - 1) / kChunk * kChunk;
+constexpr int kSteps = (kK + kStepK - 1) / kStepK, kStepsEach = (kSteps + kSplitK - 1) / kSplitK;
 constexpr int kChunks = kBK / 8;  // 16-byte chunks of a row
 constexpr int kRowsPass = kThreads / kChunks, kPassesA = kBM / kRowsPass;
 constexpr int kChunksB = kColumnsB ? kBN / 8 : kChunks, kRowsPassB = kThreads / kChunksB, kRowsB = kColumnsB ? kBK : kBN;
@@ -18,7 +21,7 @@ constexpr int kPassesB = kRowsB / kRowsPassB;
 constexpr int kStageBytes = (kBM + kBN) * kBK * 2;
 constexpr int kAhead = kWgmma ? kStages - 2 : kStages - 1;  // steps that are copied ahead
 constexpr bool kPointwise = kKH == 1 && kKW == 1 && kPH == 0 && kPW == 0 && kSH == 1 && kSW == 1;
-static_assert(kBM % kRowsPass == 0 && kRowsB % kRowsPassB == 0 && kTilesN % 2 == 0 && kC % 8 == 0);
+static_assert(kBM % kRowsPass == 0 && kRowsB % kRowsPassB == 0 && kTilesN % 2 == 0 && (kElement == 1 || kC % 8 == 0));
 
 __device__ __forceinline__ int swizzle(int row, int chunk) {
   return kChunks == 8 ? chunk ^ (row & 7) : kChunks == 4 ? chunk ^ ((row >> 1) & 3) : chunk;
@@ -35,33 +38,79 @@ __device__ __forceinline__ void load_weights(u32 stage, const char* weights, int
       const bool inside = (kN % kBN == 0 || o < kN) && (kK % kBK == 0 || k < kK);
       copy16(stage + kBM * kBK * 2 + (row * kChunksB + (chunk ^ (row & 7))) * 16, weights + (inside ? ((i64)k * kN + o) * 2 : 0), inside);
     } else {
-      const int k = step * kBK + chunk * 8, o = column0 + row;
-      const bool inside = (kN % kBN == 0 || o < kN) && (kK % kBK == 0 || k < kK);
-      copy16(stage + ((kBM + row) * kChunks + swizzle(row, chunk)) * 16, weights + (inside ? ((i64)o * kK + k) * 2 : 0), inside);
+      const int k = step * kStepK + chunk * kChunk, o = column0 + row;
+      const bool inside = (kN % kBN == 0 || o < kN) && (kRowK % kStepK == 0 || k < kRowK);
+      copy16(stage + ((kBM + row) * kChunks + swizzle(row, chunk)) * 16, weights + (inside ? ((i64)o * kRowK + k) * kElement : 0), inside);
     }
   }
 }
 
-struct Pixel {   // where the window of one output pixel starts
+struct Pixel {   // where the window of one output pixel starts; transposed: the image, and where its window ends
   int base;      // offset in elements; may point outside
   int ih0, iw0;  // ih0 hugely negative for rows past the end
 };
 __device__ __forceinline__ Pixel pixel(int m) {
   const int n = m / (kOH * kOW), rest = m % (kOH * kOW);
+  if constexpr (kTransposed) return {n * kIH * kIW * kC, m < kM ? rest / kOW + kPH : -(1 << 28), rest % kOW + kPW};
   const int ih0 = rest / kOW * kSH - kPH, iw0 = rest % kOW * kSW - kPW;
   Pixel p{((n * kIH + ih0) * kIW + iw0) * kC, ih0, iw0};
   if (m >= kM) p.ih0 = -(1 << 28);
   return p;
 }
-__device__ __forceinline__ void load_input(u32 stage, const char* input, const Pixel (&pixels)[kPassesA], int step) {
+
+// Bytes: a chunk of them may lie in several pixels, and at any address; where there are none stand zero points (`zeros`: four).
+__device__ __forceinline__ const char* byte_at(const char* input, const Pixel& p, int k) {
+  const int tap = k / kC, c = k % kC, kh = tap / kKW * kDH, kw = tap % kKW * kDW;
+  const bool inside = (kK % kStepK == 0 || k < kK) &&
+                      (kPointwise ? p.ih0 >= 0 : (unsigned)(p.ih0 + kh) < (unsigned)kIH && (unsigned)(p.iw0 + kw) < (unsigned)kIW);
+  return inside ? input + (i64)(p.base + (kh * kIW + kw) * kC + c) : nullptr;
+}
+__device__ __forceinline__ void load_bytes(u32 to, const char* input, const Pixel& p, int k, u32 zeros) {
+  constexpr int kUnit = kC % 16 == 0 ? 16 : kC % 8 == 0 ? 8 : kC % 4 == 0 ? 4 : 1;  // bytes that lie together, aligned
+#pragma unroll
+  for (int part = 0; part < 16; part += kUnit < 4 ? 4 : kUnit) {
+    if constexpr (kUnit >= 4) {
+      if (const char* from = byte_at(input, p, k + part)) {
+        copy_part<kUnit>(to + part, from);
+      } else {
+#pragma unroll
+        for (int i = 0; i < kUnit; i += 4) store_word(to + part + i, zeros);
+      }
+    } else {
+      u32 word = 0;
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const char* from = byte_at(input, p, k + part + i);
+        word |= (from ? (u32)(unsigned char)*from : zeros & 255) << 8 * i;
+      }
+      store_word(to + part, word);
+    }
+  }
+}
+
+__device__ __forceinline__ void load_input(u32 stage, const char* input, const Pixel (&pixels)[kPassesA], int step, u32 zeros) {
   const int chunk = threadIdx.x % kChunks, row0 = threadIdx.x / kChunks;
-  const int k = step * kBK + chunk * 8;
+  const int k = step * kStepK + chunk * kChunk;
+  if constexpr (kElement == 1) {
+#pragma unroll
+    for (int pass = 0; pass < kPassesA; ++pass) {
+      const int row = row0 + pass * kRowsPass;
+      load_bytes(stage + (row * kChunks + swizzle(row, chunk)) * 16, input, pixels[pass], k, zeros);
+    }
+    return;
+  }
   const int tap = k / kC, c = k % kC, kh = tap / kKW * kDH, kw = tap % kKW * kDW;
   const int shift = (kh * kIW + kw) * kC + c;
 #pragma unroll
   for (int pass = 0; pass < kPassesA; ++pass) {
     const int row = row0 + pass * kRowsPass;
     const Pixel& p = pixels[pass];
+    if constexpr (kTransposed) {  // most taps of a pixel fall between those of the input
+      const int h = p.ih0 - kh, w = p.iw0 - kw;
+      const bool hit = (kK % kStepK == 0 || k < kK) && h >= 0 && w >= 0 && h % kSH == 0 && w % kSW == 0 && h / kSH < kIH && w / kSW < kIW;
+      copy16(stage + (row * kChunks + swizzle(row, chunk)) * 16, input + (hit ? (i64)(p.base + (h / kSH * kIW + w / kSW) * kC + c) * 2 : 0), hit);
+      continue;
+    }
     const bool inside = (kK % kBK == 0 || k < kK) &&
                         (kPointwise ? p.ih0 >= 0 : (unsigned)(p.ih0 + kh) < (unsigned)kIH && (unsigned)(p.iw0 + kw) < (unsigned)kIW);
     copy16(stage + (row * kChunks + swizzle(row, chunk)) * 16, input + (inside ? (i64)(p.base + shift) * 2 : 0), inside);
@@ -101,7 +150,7 @@ __device__ __forceinline__ void load_fragments_b(u32 (&b)[kTilesN / 2][4], u32 s
     }
   }
 }
-__device__ __forceinline__ void multiply_stage(u32 stage, float (&acc)[kTilesM][kTilesN][4]) {
+__device__ __forceinline__ void multiply_stage(u32 stage, Sum (&acc)[kTilesM][kTilesN][4]) {
   const int lane = threadIdx.x % 32, row0 = warp_row(threadIdx.x / 32);
 #pragma unroll
   for (int kk = 0; kk < kBK / 16; ++kk) {
@@ -135,16 +184,18 @@ __device__ __forceinline__ void run(const Arguments& all, char* shared) {
   for (int s = 0; s < kAhead; ++s)
     if (s < count) load_weights(base + s * kStageBytes, a.weights, column0, first + s);
   Pixel pixels[kPassesA];
+  u32 zeros = 0;
 #pragma unroll
   for (int pass = 0; pass < kPassesA; ++pass) pixels[pass] = pixel(row0 + threadIdx.x / kChunks + pass * kRowsPass);
   if (kConstantB) wait_for_inputs();
+  if (kHasZeroPoint) zeros = (u32)*(const unsigned char*)a.bias * 0x01010101u;
 #pragma unroll
   for (int s = 0; s < kAhead; ++s) {
-    if (s < count) load_input(base + s * kStageBytes, a.input, pixels, first + s);
+    if (s < count) load_input(base + s * kStageBytes, a.input, pixels, first + s, zeros);
     commit();
   }
 
-  float acc[kTilesM][kTilesN][4] = {};
+  Sum acc[kTilesM][kTilesN][4] = {};
   for (int step = 0; step < count; ++step) {
     wait_for_all_but<kAhead - 1>();
     const int next = step + kAhead;
@@ -158,7 +209,7 @@ __device__ __forceinline__ void run(const Arguments& all, char* shared) {
 #endif
     if (next < count) {
       load_weights(next_stage, a.weights, column0, first + next);
-      load_input(next_stage, a.input, pixels, first + next);
+      load_input(next_stage, a.input, pixels, first + next, zeros);
     }
     commit();
 #ifdef XI_WGMMA
@@ -176,8 +227,8 @@ __device__ __forceinline__ void run(const Arguments& all, char* shared) {
   __syncthreads();
   float* tile = (float*)shared;
   store_tile(tile, acc);
-  if (kSplitK == 1) __syncthreads();
+  if (kShares == 1) __syncthreads();
   else synchronize_cluster();
   finish_tile(tile, split, row0, column0, a);
-  if (kSplitK > 1) synchronize_cluster();  // the others still read this block's tile
+  if (kShares > 1) synchronize_cluster();  // the others still read this block's tile
 }

@@ -2,6 +2,18 @@
 
 __device__ __forceinline__ u32 shared_address(const void* p) { return (u32)__cvta_generic_to_shared(p); }
 
+__device__ __forceinline__ void store_word(u32 to, u32 word) { asm volatile("st.shared.u32 [%0], %1;" ::"r"(to), "r"(word)); }
+// Copies 4, 8 or 16 aligned bytes to shared memory.
+template <int kBytes>
+__device__ __forceinline__ void copy_part(u32 to, const void* from) {
+#if __CUDA_ARCH__ >= 800
+  if constexpr (kBytes == 16) asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from));
+  else asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(to), "l"(from), "n"(kBytes));
+#else
+#pragma unroll
+  for (int i = 0; i < kBytes / 4; ++i) store_word(to + 4 * i, ((const u32*)from)[i]);
+#endif
+}
 // Copies 16 bytes to shared memory, or writes zeros.
 __device__ __forceinline__ void copy16(u32 to, const void* from, bool inside) {
 #if __CUDA_ARCH__ >= 800
@@ -53,4 +65,29 @@ __device__ __forceinline__ void multiply<bfloat16>(float (&d)[4], const u32 (&a)
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 #endif
+}
+
+// Of bytes: d += a (16x32) * b (32x8), b signed.
+#if __CUDA_ARCH__ >= 800
+#define XI_MULTIPLY_BYTES(type)                                                                                                      \
+  asm volatile("mma.sync.aligned.m16n8k32.row.col.s32." type ".s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"         \
+               : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1))
+#else
+#define XI_MULTIPLY_BYTES_8(type, row, a, b)                                                                                         \
+  asm volatile("mma.sync.aligned.m8n8k16.row.col.s32." type ".s8.s32 {%0,%1}, {%2}, {%3}, {%0,%1};" : "+r"(d[row]), "+r"(d[row + 1]) : "r"(a), "r"(b))
+#define XI_MULTIPLY_BYTES(type)                                                                                                      \
+  XI_MULTIPLY_BYTES_8(type, 0, a[0], b0);                                                                                            \
+  XI_MULTIPLY_BYTES_8(type, 2, a[1], b0);                                                                                            \
+  XI_MULTIPLY_BYTES_8(type, 0, a[2], b1);                                                                                            \
+  XI_MULTIPLY_BYTES_8(type, 2, a[3], b1)
+#endif
+template <class T>
+__device__ __forceinline__ void multiply(int (&d)[4], const u32 (&a)[4], u32 b0, u32 b1);
+template <>
+__device__ __forceinline__ void multiply<uint8_t>(int (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+  XI_MULTIPLY_BYTES("u8");
+}
+template <>
+__device__ __forceinline__ void multiply<int8_t>(int (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
+  XI_MULTIPLY_BYTES("s8");
 }

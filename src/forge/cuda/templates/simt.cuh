@@ -24,8 +24,14 @@ __device__ __forceinline__ void load_a(float (&x)[4], const T* input, int m, int
     load_four<kM % 4 == 0>(x, input + (i64)k * kM + m, k < kK ? kM - m : 0);
   } else if constexpr (kConvolution) {
     const int n = m / (kOH * kOW), rest = m % (kOH * kOW), tap = k / kC;
-    const int y = rest / kOW * kSH - kPH + tap / kKW * kDH, z = rest % kOW * kSW - kPW + tap % kKW * kDW;
-    const bool inside = m < kM && k < kK && (unsigned)y < (unsigned)kIH && (unsigned)z < (unsigned)kIW;
+    int y = rest / kOW * kSH - kPH + tap / kKW * kDH, z = rest % kOW * kSW - kPW + tap % kKW * kDW;
+    bool hit = true;
+    if constexpr (kTransposed) {
+      y = rest / kOW + kPH - tap / kKW * kDH, z = rest % kOW + kPW - tap % kKW * kDW;
+      hit = y >= 0 && z >= 0 && y % kSH == 0 && z % kSW == 0;
+      y /= kSH, z /= kSW;
+    }
+    const bool inside = hit && m < kM && k < kK && (unsigned)y < (unsigned)kIH && (unsigned)z < (unsigned)kIW;
     load_four<true>(x, input + (inside ? ((i64)(n * kIH + y) * kIW + z) * kC + k % kC : 0), inside ? 4 : 0);
   } else {
     load_four<kK % 4 == 0>(x, input + (i64)m * kK + k, m < kM ? kK - k : 0);
