@@ -38,6 +38,7 @@ void print_report(const compiler::Report& report, const std::string& path, doubl
     fmt::print("{}\n", verification.reason);
     return;
   }
+  if (!verification.reason.empty()) fmt::print("verified {}\n", verification.reason);
   for (const auto& output : verification.outputs)
     fmt::print("verified against the reference on {}: {}: largest error {:.3g}, cosine {:.9f}\n", verification.device,
                output.name, output.max_abs_error, output.cosine);

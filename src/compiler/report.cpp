@@ -15,6 +15,7 @@ Json verification_json(const Verification& verification) {
   }
   json["device"] = verification.device;
   json["passed"] = verification.passed();
+  if (!verification.reason.empty()) json["reason"] = verification.reason;
   for (const Verification::Output& output : verification.outputs)
     json["outputs"].push_back({{"name", output.name},
                                {"max_abs_error", output.max_abs_error},

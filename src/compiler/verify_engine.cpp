@@ -69,6 +69,13 @@ void add_tensors(const Value& value, std::vector<const Tensor*>& tensors) {
   for (const Value& element : value.elements) add_tensors(element, tensors);
 }
 
+// Grey, red green blue, or with a fourth channel; channels first or last.
+bool is_image(const ir::ValueType& type) {
+  if (!tensor::is_float(type.dtype) || !type.dims || type.dims->size() != 4) return false;
+  const auto are_channels = [](const ir::Dim& dim) { return dim.is_static() && (dim.value == 1 || dim.value == 3 || dim.value == 4); };
+  return are_channels((*type.dims)[1]) || are_channels((*type.dims)[3]);
+}
+
 // Words that mean something to the model, and numbers, which are always valid.
 std::vector<std::string> words_of(const ir::Graph& graph) {
   std::vector<std::string> words{"0", "1", "2"};
@@ -86,7 +93,7 @@ std::vector<std::string> words_of(const ir::Graph& graph) {
 
 }  // namespace
 
-std::vector<Tensor> random_inputs(const ir::Graph& graph, std::uint64_t seed, const tensor::Size::Values& sizes) {
+std::vector<Tensor> random_inputs(const ir::Graph& graph, std::uint64_t seed, const tensor::Size::Values& sizes, Numbers numbers) {
   std::vector<Tensor> inputs;
   std::uint64_t state = seed;
   const std::vector<std::string> words = words_of(graph);
@@ -97,11 +104,12 @@ std::vector<Tensor> random_inputs(const ir::Graph& graph, std::uint64_t seed, co
     Tensor tensor(type.dtype, shape);
     // Integers are mostly positions or token numbers, where only small ones are sure to be valid.
     const bool wide = type.dtype == DType::kUint8 || type.dtype == DType::kInt8;
-    const bool real = tensor::is_float(type.dtype);
+    const bool real = tensor::is_float(type.dtype), pixels = numbers == Numbers::kPixels && is_image(type);
     for (std::string& text : tensor.strings()) text = words[next(state) % words.size()];
     for (std::int64_t i = 0; i < tensor.num_elements() && type.dtype != DType::kString; ++i) {
       const std::uint64_t bits = next(state);
-      if (real) tensor.set(i, static_cast<double>(bits >> 40) / (1 << 23) - 1);
+      if (pixels) tensor.set(i, static_cast<double>(bits & 255));
+      else if (real) tensor.set(i, static_cast<double>(bits >> 40) / (1 << 23) - 1);
       else tensor.set(i, static_cast<double>(wide ? bits & 127 : bits & 1));
     }
     inputs.push_back(std::move(tensor));
@@ -211,23 +219,16 @@ void merge(Verification::Output& into, const Verification::Output& other) {
   into.cosine = std::min(into.cosine, other.cosine);
 }
 
-Result<Verification> verify_engine(const ir::Graph& original, std::shared_ptr<const engine::Engine> engine) {
-  const engine::Manifest manifest = engine->manifest();
-  const std::string& architecture = manifest.architecture;
-  auto machine = runtime::machine_name(architecture);
-  if (!machine) return not_run("not verified on device: this machine does not run " + architecture);
-  if (is_random(original)) return not_run("not verified: the model draws random numbers");
-  const std::string& precision = manifest.precision;
-  const Exactness exactness = is_quantised(original)  ? Exactness::kQuantised
-                              : precision == "fp16" ? Exactness::kFloat16
-                              : precision == "bf16" ? Exactness::kBfloat16
-                                                    : Exactness::kFull;
+namespace {
+
+Result<Verification> verify_with(const ir::Graph& original, const std::shared_ptr<const engine::Engine>& engine, const std::string& machine,
+                                 Exactness exactness, Numbers numbers) {
   double flops = 0;
   for (const engine::Launch& launch : engine->plan().launches) flops += launch.flops;
   Verification verification;
   for (const Point& point : points_of(original)) {
     if (verification.ran && flops * point.growth * point.growth > kMaxReferenceFlops) continue;
-    const std::vector<Tensor> inputs = random_inputs(original, kSeed, [&](const std::string& name) { return point.sizes.at(name); });
+    const std::vector<Tensor> inputs = random_inputs(original, kSeed, [&](const std::string& name) { return point.sizes.at(name); }, numbers);
     std::vector<Value> values;
     for (const Tensor& input : inputs) values.emplace_back(input);
     auto reference = forge::reference::evaluate(original, values);
@@ -240,7 +241,7 @@ Result<Verification> verify_engine(const ir::Graph& original, std::shared_ptr<co
     if (actual.size() != expected.size())
       return fail(Code::kInternal, "the engine has {} outputs, the model {}", actual.size(), expected.size());
     verification.ran = true;
-    verification.device = *machine;
+    verification.device = machine;
     for (std::size_t i = 0; i < actual.size(); ++i) {
       const std::string& name = engine->plan().outputs[i].name;
       Verification::Output output = compare(name, actual[i], *expected[i], exactness);
@@ -250,6 +251,29 @@ Result<Verification> verify_engine(const ir::Graph& original, std::shared_ptr<co
     }
   }
   return verification;
+}
+
+}  // namespace
+
+Result<Verification> verify_engine(const ir::Graph& original, std::shared_ptr<const engine::Engine> engine) {
+  const engine::Manifest manifest = engine->manifest();
+  const std::string& architecture = manifest.architecture;
+  auto machine = runtime::machine_name(architecture);
+  if (!machine) return not_run("not verified on device: this machine does not run " + architecture);
+  if (is_random(original)) return not_run("not verified: the model draws random numbers");
+  const std::string& precision = manifest.precision;
+  const bool lower = precision == "fp16" || precision == "bf16";
+  const Exactness exactness = is_quantised(original)  ? Exactness::kQuantised
+                              : precision == "fp16" ? Exactness::kFloat16
+                              : precision == "bf16" ? Exactness::kBfloat16
+                                                    : Exactness::kFull;
+  XI_TRY(Verification verification, verify_with(original, engine, *machine, exactness, Numbers::kUnit));
+  const bool images = std::ranges::any_of(original.inputs, [&](ir::ValueId id) { return is_image(original.value(id).type); });
+  if (!verification.ran || verification.passed() || !lower || !images) return verification;
+  XI_TRY(Verification pixels, verify_with(original, engine, *machine, exactness, Numbers::kPixels));
+  if (!pixels.ran || !pixels.passed()) return verification;
+  pixels.reason = "on pixels from 0 to 255, since it amplifies 16-bit rounding of numbers in [-1, 1]";
+  return pixels;
 }
 
 namespace {

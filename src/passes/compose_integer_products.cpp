@@ -21,10 +21,6 @@ using ir::Node;
 using ir::ValueId;
 using tensor::Tensor;
 
-bool is_single(const Rewriter& rewriter, ValueId id) {
-  return rewriter.type(id).is_static() && tensor::num_elements(rewriter.type(id).shape()) == 1;
-}
-
 // What a Cast reads, if it is of 8-bit integers.
 ValueId before_cast(const Rewriter& rewriter, ValueId id) {
   const Node* cast = rewriter.producer(id);
@@ -85,13 +81,6 @@ std::optional<Tensor> as_int8(const Tensor& tensor) {
   return narrow;
 }
 
-// One element per channel, to be added to [N, C, spatial...].
-ValueId as_channels(Formula& f, ValueId bias, std::size_t rank, std::int64_t channels) {
-  Formula::Ints shape(rank - 1, 1);
-  shape[0] = channels;
-  return f.reshape(bias, shape);
-}
-
 Result<bool> compose(Rewriter& rewriter, Node& node) {
   const bool conv = node.op == "Conv";
   if ((!conv && node.op != "MatMul") || !has_static_inputs(rewriter, node) || node.attributes.integer("group", 1) != 1) return false;
@@ -102,7 +91,6 @@ Result<bool> compose(Rewriter& rewriter, Node& node) {
   const auto weights = value_of(rewriter, node.inputs[1]);
   std::optional<Tensor> narrow = weights ? as_int8(*weights) : std::nullopt;
   if (!narrow) return false;
-  const std::int64_t channels = narrow->shape()[0];
   const DType dtype = rewriter.type(node.outputs[0]).dtype;
   Formula f(rewriter);
   Formula::Values operands{input->value, f.constant(std::move(*narrow))};
@@ -111,7 +99,7 @@ Result<bool> compose(Rewriter& rewriter, Node& node) {
   ir::Attributes to = with("to", static_cast<std::int64_t>(dtype));
   if (dtype == DType::kInt32) rewriter.replace(node.outputs[0], sum);
   else if (!has_input(node, 2)) f.call_into(node.outputs[0], "Cast", {sum}, std::move(to));
-  else f.call_into(node.outputs[0], "Add", {f.call("Cast", {sum}, std::move(to)), as_channels(f, node.inputs[2], rank, channels)});
+  else f.call_into(node.outputs[0], "Add", {f.call("Cast", {sum}, std::move(to)), f.per_channel(node.inputs[2], rank)});
   return f.finish();
 }
 

@@ -78,8 +78,6 @@ Result<void> requantize(Rewriter& rewriter, const Node& node, ValueId sum, Value
   return rewriter.add_as(node.outputs[0], "QuantizeLinear", {scaled, rewriter.add_scalar(DType::kFloat32, 1), zero});
 }
 
-bool is_single(const Rewriter& rewriter, ValueId id) { return tensor::num_elements(rewriter.type(id).shape()) == 1; }
-
 }  // namespace
 
 Result<bool> decompose_dynamic_quantize(Rewriter& rewriter, Node& node) {

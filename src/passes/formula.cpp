@@ -35,6 +35,12 @@ ValueId Formula::reshape(ValueId x, Ints shape) {
   return call("Reshape", {x, rewriter_.add_int64s(std::move(shape))}, with("allowzero", 1));
 }
 
+ValueId Formula::per_channel(ValueId x, std::size_t rank) {
+  Ints shape(rank - 1, 1);
+  shape[0] = -1;
+  return call("Reshape", {x, rewriter_.add_int64s(std::move(shape))});
+}
+
 void Formula::reshape_into(ValueId output, ValueId x, Ints shape) {
   call_into(output, "Reshape", {x, rewriter_.add_int64s(std::move(shape))}, with("allowzero", 1));
 }

@@ -19,6 +19,8 @@ class Formula {
   Values call_all(std::string op, Values inputs, std::size_t outputs, ir::Attributes attributes = {});
   void call_into(ir::ValueId output, std::string op, Values inputs, ir::Attributes attributes = {});
   ir::ValueId reshape(ir::ValueId x, Ints shape);
+  /// One element for each channel as what broadcasts to [N, C, spatial...] of that rank.
+  ir::ValueId per_channel(ir::ValueId x, std::size_t rank);
   void reshape_into(ir::ValueId output, ir::ValueId x, Ints shape);
   ir::ValueId transpose(ir::ValueId x, Ints perm);
   ir::ValueId unsqueeze(ir::ValueId x, Ints axes) { return call("Unsqueeze", {x, rewriter_.add_int64s(std::move(axes))}); }

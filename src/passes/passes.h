@@ -11,6 +11,7 @@ base::Result<bool> convert_precision(ir::Graph& graph);
 base::Result<bool> decompose_composites(ir::Graph& graph);
 base::Result<bool> eliminate_common_subexpressions(ir::Graph& graph);
 base::Result<bool> expand_extensions(ir::Graph& graph);
+base::Result<bool> extract_scales(ir::Graph& graph);
 base::Result<bool> fold_batch_normalization(ir::Graph& graph);
 base::Result<bool> fold_constants(ir::Graph& graph);
 base::Result<bool> inline_control_flow(ir::Graph& graph);

@@ -21,6 +21,7 @@ constexpr Pass kRemoveIdentities{"remove_identities", "drops nodes that return t
 constexpr Pass kRemoveDeadCode{"remove_dead_code", "drops what no output depends on", remove_dead_code};
 
 constexpr Pass kPipeline[] = {
+    {"extract_scales", "multiplies dequantised operands as 8-bit integers, for GPUs", extract_scales, &PipelineOptions::integer_products},
     kFoldConstants,
     {"inline_control_flow", "takes If, Loop, Scan, sequences and optionals apart", inline_control_flow},
     {"expand_extensions", "spells out other domains' operators in standard ones", expand_extensions},

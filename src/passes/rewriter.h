@@ -77,6 +77,10 @@ bool scalar_value(const ir::Graph& graph, ir::ValueId id, double& value);
 
 inline bool has_input(const ir::Node& node, std::size_t i) { return i < node.inputs.size() && node.inputs[i] != ir::kNoValue; }
 inline bool has_output(const ir::Node& node, std::size_t i) { return i < node.outputs.size() && node.outputs[i] != ir::kNoValue; }
+/// Whether the value has exactly one element.
+inline bool is_single(const Rewriter& rewriter, ir::ValueId id) {
+  return rewriter.type(id).is_static() && tensor::num_elements(rewriter.type(id).shape()) == 1;
+}
 inline bool has_static_inputs(const Rewriter& rewriter, const ir::Node& node) {
   for (ir::ValueId id : node.inputs)
     if (id != ir::kNoValue && !rewriter.type(id).is_static()) return false;

@@ -135,6 +135,25 @@ TEST(IntegerProducts, TailsGoOnBehindEightBits) {
   EXPECT_LE(schedule.plan.launches.size(), 3U);
 }
 
+TEST(IntegerProducts, DequantisedOperands) {
+  GraphBuilder b;
+  const auto real = [&](ValueId q, ValueId scale, ValueId zero, std::int64_t axis = 1) { return b.op("DequantizeLinear", {q, scale, zero}, {{"axis", axis}}); };
+  const ValueId step = scalar(b, DType::kFloat32, 0.02), zero = scalar(b, DType::kUint8, 117);
+  // A scale for each channel; a bias; what follows is quantised again and multiplied again.
+  ValueId x = real(b.input({1, 16, 6, 5}, DType::kUint8), step, zero);
+  ValueId y = b.op("Conv", {x, real(b.constant(bytes(b, DType::kInt8, {24, 16, 3, 3})), scales(b, 24), b.constant(Tensor(DType::kInt8, {24})), 0), b.random({24})}, {{"pads", Ints(4, 1)}});
+  y = real(b.op("QuantizeLinear", {b.op("Relu", {y}), step, zero}), step, zero);
+  b.output(b.op("Conv", {y, real(b.constant(bytes(b, DType::kUint8, {8, 24, 1, 1})), step, scalar(b, DType::kUint8, 128))}));
+  // Rows and columns of weights.
+  ValueId rows = real(b.input({4, 32}, DType::kInt8), step, scalar(b, DType::kInt8, -4));
+  b.output(b.op("Gemm", {rows, real(b.constant(bytes(b, DType::kInt8, {10, 32})), scales(b, 10), b.constant(Tensor(DType::kInt8, {10})), 0), b.random({10})}, {{"transB", std::int64_t{1}}}));
+  b.output(b.op("MatMul", {rows, real(b.constant(bytes(b, DType::kInt8, {32, 10})), scales(b, 10), b.constant(Tensor(DType::kInt8, {10})), -1)}));
+  const Made made = prepare(std::move(b));
+  EXPECT_EQ(made.products, 4);
+  EXPECT_EQ(count(run(made, "a100", {}, 1e-5), "mma"), 4);
+  run(made, "a100", {.precision = DType::kFloat16}, 2e-3);
+}
+
 TEST(IntegerProducts, WeightsThatEightBitsDoNotHoldStayFloats) {
   GraphBuilder b;
   b.output(b.op("MatMulInteger", {b.input({4, 16}, DType::kUint8), b.constant(bytes(b, DType::kUint8, {16, 8})), scalar(b, DType::kUint8, 7), scalar(b, DType::kUint8, 0)}));
