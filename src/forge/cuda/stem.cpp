@@ -54,8 +54,9 @@ std::vector<std::byte> pack(const ConvProblem& p, const tensor::Tensor& constant
 void add_stem(const ConvProblem& p, const target::GpuIsa& gpu, Candidates& to) {
   for (const Tile& t : tiles_of(p, gpu)) {
     // Blocks are alike in latency: large ones, as long as all multiprocessors have some.
-    const double each = static_cast<double>(blocks_of(p, t)) / gpu.multiprocessors, copy = p.plain_input ? 0 : 2;
-    to.push_back({t.text(), 1.5 + copy + std::max(std::max(1.0, each * t.bm / 512) * 1.5 + 16.0 / t.bm, bytes_of(p) / (0.6 * gpu.bandwidth))});
+    const double blocks = static_cast<double>(blocks_of(p, t)), each = blocks / gpu.multiprocessors, copy = p.plain_input ? 0 : 2;
+    const double work = std::max(std::max(1.0, each * t.bm / 512) * 1.5, bytes_of(p) / (0.6 * gpu.bandwidth));
+    to.push_back({t.text(), 1.5 + copy + work + 16.0 / t.bm + 0.0025 * blocks});
   }
 }
 
