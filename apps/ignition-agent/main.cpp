@@ -9,7 +9,7 @@
 #include <filesystem>
 
 #include "agent/agent.h"
-#include "agent/build_job.h"
+#include "agent/job.h"
 #include "base/files.h"
 #include "target/registry.h"
 
@@ -69,13 +69,18 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "ignition-agent " XI_VERSION);
   agent::AgentOptions options;
   std::string token_file, sandbox = "on", devices = "all";
+  std::vector<std::string> kinds;
+  for (const agent::JobWork& work : agent::job_works()) kinds.emplace_back(work.kind);
   auto* hub = app.add_option("--hub", options.hub, "Address of the hub");
   auto* token = app.add_option("--token-file", token_file, "File with the agent's token");
   app.add_option("--queue", options.queue, "amqp://… where the hub announces jobs, to wait there")
       ->envname("IGNITION_AGENT_QUEUE");
   app.add_option("--name", options.name, "Name in the hub's logs");
   app.add_option("--targets", options.targets, "Targets to build for (all that this version can)")->delimiter(',');
-  app.add_option("--devices", devices, "What engines are verified on here: all, none, or names with commas, such as host,h100");
+  app.add_option("--kinds", options.kinds, "Jobs to do: build, verify, tune, preflight (all that this machine can)")
+      ->delimiter(',')
+      ->check(CLI::IsMember(kinds));
+  app.add_option("--devices", devices, "What engines are run on here: all, none, or names with commas, such as host,h100");
   app.add_option("--work", options.work, "Folder for caches of kernels and models, and for jobs");
   app.add_option("--sandbox", sandbox, "on, or off where every model is trusted")->check(CLI::IsMember({"on", "off"}));
   app.add_option("--memory-bytes", options.limits.memory_bytes, "Address space of a build")->check(CLI::PositiveNumber);
@@ -85,23 +90,19 @@ int main(int argc, char** argv) {
       ->check(CLI::NonNegativeNumber);
   app.add_flag("--once", options.once, "End after one job");
 
-  std::string job, out, cache;
-  int jobs = 0;
-  CLI::App* build = app.add_subcommand("build-job", "One build inside the sandbox (the agent calls this)");
-  build->add_option("job", job)->required();
-  build->add_option("out", out)->required();
-  build->add_option("cache", cache)->required();
-  build->add_option("--jobs", jobs);
-  CLI::App* verify = app.add_subcommand("verify-job", "One verification inside the sandbox (the agent calls this)");
-  verify->add_option("job", job)->required();
+  agent::JobFiles files;
+  CLI::App* job = app.add_subcommand("job", "One job inside the sandbox (the agent calls this)");
+  job->add_option("job", files.job)->required();
+  job->add_option("out", files.out)->required();
+  job->add_option("cache", files.cache)->required();
+  job->add_option("--jobs", files.jobs);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     return report({base::Code::kInvalidArgument, std::string(error.what()) + "; try --help", ""});
   }
-  if (*verify) return agent::run_verify_job(job);
-  if (*build) return agent::run_build_job(job, out, cache, jobs);
+  if (*job) return agent::run_job(files);
   if (!*hub || !*token) return report({base::Code::kInvalidArgument, "--hub and --token-file are required", ""});
   return work(std::move(options), token_file, sandbox, devices);
 }

@@ -23,24 +23,25 @@ ProgressPrinter::~ProgressPrinter() {
   if (drawn_) std::fputc('\n', stderr);
 }
 
-void ProgressPrinter::show(std::string_view stage, double fraction) {
+void ProgressPrinter::show(std::string_view stage, double fraction, std::string_view note) {
   if (!terminal_) {
     if (stage == last_stage_) return;
-    fmt::print(stderr, "{}\n", stage);
+    fmt::print(stderr, "{}{}{}\n", stage, note.empty() ? "" : "  ", note);
     last_stage_ = stage;
     return;
   }
   int percent = fraction < 0 ? -1 : static_cast<int>(std::lround(std::fmin(fraction, 1) * 100));
-  if (stage == last_stage_ && percent == last_percent_) return;
+  if (stage == last_stage_ && percent == last_percent_ && note == last_note_) return;
   last_stage_ = stage;
+  last_note_ = note;
   last_percent_ = percent;
   drawn_ = true;
   constexpr int kWidth = 30;
   if (percent < 0) {
-    fmt::print(stderr, "\r\033[K{}", stage);
+    fmt::print(stderr, "\r\033[K{}{}{}", stage, note.empty() ? "" : "  ", note);
   } else {
     int filled = percent * kWidth / 100;
-    fmt::print(stderr, "\r\033[K[{:=<{}}{: <{}}] {:3}% {}", "", filled, "", kWidth - filled, percent, stage);
+    fmt::print(stderr, "\r\033[K[{:=<{}}{: <{}}] {:3}% {}{}{}", "", filled, "", kWidth - filled, percent, stage, note.empty() ? "" : "  ", note);
   }
   std::fflush(stderr);
 }

@@ -50,12 +50,12 @@ class ProgressPrinter {
  public:
   ProgressPrinter();
   ~ProgressPrinter();  // ends the bar's line
-  /// `fraction` 0 to 1, negative when unknown.
-  void show(std::string_view stage, double fraction);
+  /// `fraction` 0 to 1, negative when unknown. `note` stands behind it.
+  void show(std::string_view stage, double fraction, std::string_view note = {});
 
  private:
   bool terminal_, drawn_ = false;
-  std::string last_stage_;
+  std::string last_stage_, last_note_;
   int last_percent_ = -1;
 };
 

@@ -24,33 +24,12 @@ struct BuildArguments : HubArguments {
 
 std::string engine_url(hub::Client& client, const api::Engine& engine) { return client.url() + engine.url; }
 
-/// Progress on the terminal, and the build's log lines where they are wanted.
 auto show_on(ProgressPrinter& printer, bool log) {
-  return [&printer, log](const hub::Progress& progress) {
-    if (!progress.log.empty()) {
-      if (log) fmt::print(stderr, "{}\n", progress.log);
-    } else {
-      printer.show(progress.stage, progress.fraction);
-    }
-  };
+  return [&printer, log](const hub::Progress& progress) { show_progress(printer, progress, log); };
 }
 
 std::string name_of(const BuildArguments& arguments) {
   return !arguments.name.empty() ? arguments.name : std::filesystem::path(arguments.onnx).filename().string();
-}
-
-/// "a,b:fp16" as canonical targets; `precision` for those that name none.
-Result<std::vector<HardwareTarget>> parse_targets(const std::string& text, const std::string& precision) {
-  std::vector<HardwareTarget> targets;
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    std::string one = text.substr(begin, end - begin);
-    if (!precision.empty() && one.find(':') == std::string::npos) one += ":" + precision;
-    XI_TRY(HardwareTarget target, target::parse(one));
-    targets.push_back(std::move(target));
-    begin = end + 1;
-  }
-  return targets;
 }
 
 /// What one target and several have in common.
@@ -144,11 +123,7 @@ void print_matrix(const api::Matrix& matrix) {
 /// Waits for every build, whatever becomes of the others.
 Result<void> wait_for_all(hub::Client& client, const api::Matrix& matrix, ProgressPrinter& printer, bool log) {
   for (const api::Build& build : matrix.builds) {
-    const auto show = [&](const hub::Progress& progress) {
-      if (!progress.log.empty() && log) fmt::print(stderr, "{}: {}\n", target_of(build), progress.log);
-      if (progress.log.empty()) printer.show(target_of(build) + ": " + progress.stage, progress.fraction);
-    };
-    auto ended = client.wait(build, show);
+    auto ended = client.wait(build, [&](const hub::Progress& progress) { show_progress(printer, progress, log, target_of(build)); });
     // A build that failed is for the table; a hub that does not answer is not.
     if (!ended)
       if (auto known = client.build(build.id); !known) return std::unexpected(std::move(known).error());
@@ -204,13 +179,14 @@ void print_build(const api::Build& build, const std::string& url) {
   fmt::print("build     {}\nof        {}\ntarget    {}\nstate     {}\n", build.id, what_of(build), target_of(build),
              build.state);
   if (build.state == "queued") fmt::print("before it {} in the queue\n", build.queue_position);
-  if (!hub::is_final(build) && !build.progress.stage.empty()) {
+  if (!build.waiting_for.empty()) fmt::print("waits     {}\n", build.waiting_for);
+  if (!hub::is_final(build.state) && !build.progress.stage.empty()) {
     const auto& progress = build.progress;
     fmt::print("stage     {}{}\n", progress.stage,
                progress.total > 0 ? fmt::format(" {} of {}", progress.done, progress.total) : "");
     if (progress.remaining_ms)
-      fmt::print("left      about {:.0f} s, as earlier builds for {} took\n", static_cast<double>(*progress.remaining_ms) / 1000,
-                 build.target);
+      fmt::print("left      about {:.0f} s, from {} builds for {}\n", static_cast<double>(*progress.remaining_ms) / 1000,
+                 progress.builds.value_or(0), build.target);
   }
   fmt::print("attempts  {}\ncreated   {}\n", build.attempts, format_time(build.created_ms));
   if (build.finished_ms) fmt::print("finished  {}\n", format_time(build.finished_ms));
@@ -232,6 +208,12 @@ Result<int> status(const StatusArguments& arguments, bool json) {
     XI_TRY(const api::Matrix matrix, client.matrix(arguments.id));
     if (json) print_json(api::encode(matrix));
     else print_matrix(matrix);
+    return 0;
+  }
+  if (hub::is_job(arguments.id)) {
+    XI_TRY(const api::Job job, client.job(arguments.id));
+    if (json) print_json(api::encode(job));
+    else print_job(job);
     return 0;
   }
   if (!arguments.id.empty()) {
@@ -256,13 +238,21 @@ Result<int> status(const StatusArguments& arguments, bool json) {
 
 Result<int> logs(const StatusArguments& arguments, bool json) {
   XI_TRY(hub::Client client, hub::Client::open(arguments.options()));
-  XI_TRY(const api::Build last, client.follow(arguments.id, [&](const api::Event& event) {
+  const auto show = [&](const api::Event& event) {
     if (json) fmt::print("{}\n", api::encode(event));  // one document a line, as they come
     else if (event.kind == "log") fmt::print("{}\n", event.text);
     else if (event.kind == "state") fmt::print("-- {}\n", event.text);
     std::fflush(stdout);
-  }));
-  if (!json && last.error) fmt::print("-- {}: {}\n", last.error->kind, last.error->message);
+  };
+  std::optional<api::BuildError> error;
+  if (hub::is_job(arguments.id)) {
+    XI_TRY(api::Job last, client.follow_job(arguments.id, show));
+    error = std::move(last.error);
+  } else {
+    XI_TRY(api::Build last, client.follow(arguments.id, show));
+    error = std::move(last.error);
+  }
+  if (!json && error) fmt::print("-- {}: {}\n", error->kind, error->message);
   return 0;
 }
 
@@ -272,6 +262,12 @@ Result<int> cancel(const StatusArguments& arguments, bool json) {
     XI_TRY(const api::Matrix matrix, client.cancel_matrix(arguments.id));
     if (json) print_json(api::encode(matrix));
     else print_matrix(matrix);
+    return 0;
+  }
+  if (hub::is_job(arguments.id)) {
+    XI_TRY(const api::Job job, client.cancel_job(arguments.id));
+    if (json) print_json(api::encode(job));
+    else fmt::print("{} {} is {}\n", job.kind, job.id, job.state);
     return 0;
   }
   XI_TRY(const api::Build build, client.cancel(arguments.id));
@@ -311,13 +307,13 @@ void add_hub_build_commands(CLI::App& hub, Invocation& invocation) {
   const auto add = [&](const char* name, const char* description, const char* examples, auto action, bool id_required) {
     auto arguments = std::make_shared<StatusArguments>();
     auto* command = add_hub_command(hub, invocation, *arguments, name, description, examples);
-    auto* id = command->add_option("build", arguments->id, "Id of a build or matrix");
+    auto* id = command->add_option("build", arguments->id, "Id of a build, a matrix, a preflight or a tuning");
     if (id_required) id->required();
     else command->add_option("--state", arguments->state, "Only builds in this state");
     command->callback(
         [=, &invocation] { invocation.action = [=, &invocation] { return action(*arguments, invocation.json); }; });
   };
-  add("status", "Shows a build, a matrix, or all builds", "xinfer-cli hub status\nxinfer-cli hub status --state queued", status, false);
+  add("status", "Shows a build, another job, a matrix, or all builds", "xinfer-cli hub status\nxinfer-cli hub status --state queued", status, false);
   add("logs", "Shows a build's log and follows it to its end", "xinfer-cli hub logs BUILD", logs, true);
   add("cancel", "Cancels a build or a matrix", "xinfer-cli hub cancel BUILD", cancel, true);
 }

@@ -6,6 +6,7 @@
 
 #include "api/codec.h"
 #include "base/files.h"
+#include "target/registry.h"
 
 namespace xinfer::cli {
 
@@ -21,6 +22,7 @@ void add_hub_commands(CLI::App& app, Invocation& invocation) {
       "$XINFER_TOKEN,\n"
       "else from `xinfer-cli hub login`. Reading the public catalogue and its engines needs no token.");
   add_hub_build_commands(*hub, invocation);
+  add_hub_job_commands(*hub, invocation);
   add_hub_model_commands(*hub, invocation);
   add_hub_access_commands(*hub, invocation);
 }
@@ -83,6 +85,30 @@ std::string format_time(std::int64_t ms_since_1970) {
   char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts);
   return text;
+}
+
+Result<std::vector<HardwareTarget>> parse_targets(const std::string& text, const std::string& precision) {
+  std::vector<HardwareTarget> targets;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    std::string one = text.substr(begin, end - begin);
+    if (!precision.empty() && one.find(':') == std::string::npos) one += ":" + precision;
+    XI_TRY(HardwareTarget target, target::parse(one));
+    targets.push_back(std::move(target));
+    begin = end + 1;
+  }
+  return targets;
+}
+
+void show_progress(ProgressPrinter& printer, const hub::Progress& progress, bool log, const std::string& of) {
+  const std::string before = of.empty() ? "" : of + ": ";
+  if (!progress.log.empty()) {
+    if (log) fmt::print(stderr, "{}{}\n", before, progress.log);
+    return;
+  }
+  const bool known = progress.seconds_left >= 0;
+  printer.show(before + progress.stage, progress.fraction,
+               known ? fmt::format("about {:.0f} s left, from {} builds", progress.seconds_left, progress.builds) : "");
 }
 
 Result<std::optional<api::Metadata>> read_metadata(const std::string& path) {

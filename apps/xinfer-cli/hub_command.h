@@ -31,6 +31,15 @@ std::string format_time(std::int64_t ms_since_1970);  // "2026-11-23 18:09:10" i
 /// Metadata from a JSON file; nothing for an empty path.
 [[nodiscard]] base::Result<std::optional<api::Metadata>> read_metadata(const std::string& path);
 
+/// Progress on the terminal, with the hub's estimate where it has one; of one of several builds with `of` before it. Log lines
+/// where they are wanted.
+void show_progress(ProgressPrinter& printer, const hub::Progress& progress, bool log, const std::string& of = {});
+/// "a,b:fp16" as canonical targets; `precision` for those that name none.
+[[nodiscard]] base::Result<std::vector<HardwareTarget>> parse_targets(const std::string& text, const std::string& precision);
+
+// hub_jobs.cpp: preflights and tunings
+void add_hub_job_commands(CLI::App& hub, Invocation& invocation);
+void print_job(const api::Job& job);
 // hub_builds.cpp
 void add_hub_build_commands(CLI::App& hub, Invocation& invocation);
 // hub_models.cpp

@@ -9,8 +9,8 @@
 #include <thread>
 
 #include "agent/announcements.h"
-#include "agent/build_job.h"
 #include "agent/hub_link.h"
+#include "agent/job.h"
 #include "agent/job_folder.h"
 #include "agent/kernel_exchange.h"
 #include "agent/lease_keeper.h"
@@ -22,6 +22,7 @@
 #include "base/trace.h"
 #include "codegen/cuda/nvrtc.h"
 #include "engine/layout.h"
+#include "queue/channel.h"
 #include "runtime/cuda/device.h"
 #include "target/registry.h"
 
@@ -44,6 +45,35 @@ std::vector<std::string> buildable_targets() {
   for (const target::TargetInfo& info : target::targets())
     if (info.kind == target::Kind::kCpu || (nvrtc && nvrtc->supports(info.name))) names.emplace_back(info.name);
   return names;
+}
+
+// Kinds of jobs that it does, of those that `options` allows. A GPU is tuned for where its candidates can be compiled too.
+std::vector<std::string> kinds_here(const AgentOptions& options, const std::vector<api::Device>& devices) {
+  const bool tunes = std::ranges::any_of(devices, [&](const api::Device& device) {
+    const target::TargetInfo* info = target::find_canonical(device.architecture);
+    return info && info->gpu && std::ranges::find(options.targets, device.architecture) != options.targets.end();
+  });
+  std::vector<std::string> kinds;
+  for (const JobWork& work : job_works())
+    if ((options.kinds.empty() || std::ranges::find(options.kinds, work.kind) != options.kinds.end()) && (work.kind != "tune" || tunes))
+      kinds.emplace_back(work.kind);
+  return kinds;
+}
+
+// Classes of agents that this one is of: those that its jobs are announced for.
+std::vector<std::string> classes_here(const std::vector<std::string>& kinds, const std::vector<std::string>& targets,
+                                      const std::vector<api::Device>& devices) {
+  const auto does = [&](bool on_device) {
+    return std::ranges::any_of(kinds, [&](const std::string& kind) { return find_work(kind)->on_device == on_device; });
+  };
+  std::vector<std::string> classes;
+  if (does(false))
+    for (const std::string& target : targets) classes.push_back(queue::class_of(target, false));
+  if (does(true))
+    for (const target::TargetInfo& info : target::targets())
+      if (std::ranges::any_of(devices, [&](const api::Device& device) { return target::runs_on(info.name, device.architecture); }))
+        classes.push_back(queue::class_of(info.name, true));
+  return classes;
 }
 
 // What engines can be run on here.
@@ -92,20 +122,19 @@ class Attempt {
  public:
   Attempt(const AgentOptions& options, const std::atomic<int>& stop, HubLink& link, const api::Lease& lease,
           LeaseKeeper& keeper, JobFolder scratch)
-      : options_(options), stop_(stop), link_(link), lease_(lease), keeper_(keeper), scratch_(std::move(scratch)), kernels_(link, lease, scratch_.path() / "job" / "kernels") {}
+      : options_(options), stop_(stop), link_(link), lease_(lease), work_(*find_work(lease.kind)), keeper_(keeper), scratch_(std::move(scratch)), kernels_(link, lease, scratch_.path() / "job" / "kernels") {}
 
   // What went wrong, or nothing. `retry` tells whether another attempt may do better.
   std::optional<api::BuildError> run(bool& retry) {
     retry = true;
     if (auto prepared = prepare(); !prepared) return to_build_error(prepared.error(), "internal");
-    if (auto error = build(retry)) return error;
+    if (auto error = work(retry)) return error;
     retry = true;
     if (auto delivered = deliver(); !delivered) return to_build_error(delivered.error(), "internal");
     return std::nullopt;
   }
 
  private:
-  bool verifies() const { return lease_.kind == "verify"; }
   fs::path input() const { return scratch_.path() / "job"; }
   fs::path output() const { return scratch_.path() / "out"; }
 
@@ -120,7 +149,7 @@ class Attempt {
     XI_TRY(const bool had, models.take(lease_.onnx, input() / "model.onnx",
                                        [&](const fs::path& file) { return link_.fetch_input(lease_, file); }));
     if (had) keeper_.log("the model was here already");
-    if (verifies()) {
+    if (work_.takes_engine) {
       XI_CHECK(link_.fetch_engine(lease_, input() / "engine"));
       XI_TRY(const std::string key, link_.public_key());
       XI_CHECK(base::write_file(input() / "key", key));
@@ -157,18 +186,15 @@ class Attempt {
     }
   }
 
-  std::optional<api::BuildError> build(bool& retry) {
+  std::optional<api::BuildError> work(bool& retry) {
     SandboxJob job;
     job.program = options_.program;
     job.input = input();
     job.output = output();
     job.cache = cache();
-    job.arguments = {"build-job", "{job}", "{out}", "{cache}", "--jobs", std::to_string(options_.jobs)};
-    if (verifies()) {
-      job.arguments = {"verify-job", "{job}"};
-      const target::TargetInfo* info = target::find_canonical(lease_.target);
-      job.gpu = info && info->gpu;
-    }
+    job.arguments = {"job", "{job}", "{out}", "{cache}", "--jobs", std::to_string(options_.jobs)};
+    const target::TargetInfo* info = target::find_canonical(lease_.target);
+    job.gpu = work_.on_device && info && info->gpu;
     job.sandboxed = options_.sandbox;
     job.limits = options_.limits;
     job.on_line = [this](std::string_view line) { take_line(line); };
@@ -186,9 +212,9 @@ class Attempt {
   }
 
   Result<void> deliver() {
-    if (verifies()) {
+    if (!work_.gives_engine) {
       keeper_.flush();
-      return link_.complete(lease_.job, {lease_.token, lease_.engine, api::RawJson{report_}});
+      return link_.complete(lease_.job, {lease_.token, {}, api::RawJson{report_}});
     }
     const fs::path engine = output() / "engine";
     std::error_code error;
@@ -207,6 +233,7 @@ class Attempt {
   const std::atomic<int>& stop_;
   HubLink& link_;
   const api::Lease& lease_;
+  const JobWork& work_;
   LeaseKeeper& keeper_;
   JobFolder scratch_;
   KernelExchange kernels_;
@@ -227,9 +254,13 @@ Result<void> work_on(const AgentOptions& options, const std::atomic<int>& stop, 
   LeaseKeeper keeper(std::move(beat), lease);
   bool retry = true;
   std::optional<api::BuildError> error;
-  if (auto scratch = JobFolder::make(options.work))
+  if (!find_work(lease.kind)) {
+    error = api::BuildError{"internal", "unsupported", fmt::format("this agent does no jobs of kind \"{}\"", lease.kind), ""};
+  } else if (auto scratch = JobFolder::make(options.work)) {
     error = Attempt(options, stop, link, lease, keeper, std::move(*scratch)).run(retry);
-  else error = to_build_error(scratch.error(), "internal");
+  } else {
+    error = to_build_error(scratch.error(), "internal");
+  }
   if (!error) {
     base::log(LogLevel::kInfo, "job succeeded", {{"job", lease.job}, {"trace", trace_id}});
     return {};
@@ -252,18 +283,20 @@ Result<void> run_agent(const AgentOptions& given, const std::atomic<int>& stop) 
   std::vector<api::Device> devices = devices_here();
   if (!options.all_devices)
     std::erase_if(devices, [&](const api::Device& device) { return std::ranges::find(options.devices, device.architecture) == options.devices.end(); });
+  const std::vector<std::string> kinds = kinds_here(options, devices);
+  if (kinds.empty()) return base::fail(Code::kUnavailable, "this machine can do none of the jobs of --kinds: is there a device of the targets?");
   if (const int stale = remove_stale_job_folders(options.work))
     base::log(LogLevel::kInfo, "removed folders of agents that were killed", {{"folders", std::to_string(stale)}});
   // Waiting for a job ends at the first signal; what a job needs of the hub goes on until the second.
   XI_TRY(HubLink waiting, HubLink::open(options.hub, options.token, [&stop] { return stop >= kDrain; }, 1));
   XI_TRY(HubLink working, HubLink::open(options.hub, options.token, {}));
-  Announcements announced(options.queue, options.targets, [&stop] { return stop >= kDrain; });
+  Announcements announced(options.queue, classes_here(kinds, options.targets, devices), [&stop] { return stop >= kDrain; });
   while (stop == kRun) {
-    api::LeaseRequest request{options.name, options.targets, kWaitMs, devices};
+    api::LeaseRequest request{options.name, options.targets, kWaitMs, devices, kinds, {}};
     const bool at_queue = announced.ready();
     if (at_queue) {
       // After a while without a message the hub is asked too: messages may get lost, rows do not.
-      if (auto target = announced.wait(kWaitMs)) request.targets = {*target};
+      if (auto announced_for = announced.wait(kWaitMs)) request.queue = *announced_for;
       request.wait_ms = 0;
       if (stop != kRun) break;
     }

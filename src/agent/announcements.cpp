@@ -14,11 +14,11 @@ namespace {
 
 constexpr int kTimeoutMs = 5'000, kHeartbeatSeconds = 20, kSliceMs = 250;
 
-Result<std::unique_ptr<Channel>> subscribe(const std::string& url, const std::vector<std::string>& targets) {
+Result<std::unique_ptr<Channel>> subscribe(const std::string& url, const std::vector<std::string>& classes) {
   XI_TRY(std::unique_ptr<Channel> channel, Channel::connect(url, kTimeoutMs, kHeartbeatSeconds));
   std::vector<std::string> queues;
-  for (const std::string& target : targets) {
-    queues.push_back(queue::queue_of(target));
+  for (const std::string& one : classes) {
+    queues.push_back(queue::queue_of(one));
     XI_CHECK(channel->declare(queues.back()));
   }
   XI_CHECK(channel->consume(queues));
@@ -31,7 +31,7 @@ bool Announcements::ready() {
   if (url_.empty()) return false;
   if (channel_) return true;
   delivery_.reset();
-  auto channel = subscribe(url_, targets_);
+  auto channel = subscribe(url_, classes_);
   if (!channel) {
     base::log(LogLevel::kWarning, "waiting at the hub instead of the queue", {{"error", channel.error().text()}});
     return false;

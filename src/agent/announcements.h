@@ -1,5 +1,5 @@
-// Jobs announced in RabbitMQ: the agent waits there instead of at the hub. A message only says that there is work for a
-// target; the job itself comes from the hub, under a lease.
+// Jobs announced in RabbitMQ: the agent waits there instead of at the hub. A message only says that there is work for a class
+// of agents (queue/channel.h); the job itself comes from the hub, under a lease.
 #pragma once
 #include <functional>
 #include <memory>
@@ -15,12 +15,12 @@ namespace xinfer::agent {
 class Announcements {
  public:
   /// Without a `url` there are none. `stopped` ends waiting.
-  Announcements(std::string url, std::vector<std::string> targets, std::function<bool()> stopped)
-      : url_(std::move(url)), targets_(std::move(targets)), stopped_(std::move(stopped)) {}
+  Announcements(std::string url, std::vector<std::string> classes, std::function<bool()> stopped)
+      : url_(std::move(url)), classes_(std::move(classes)), stopped_(std::move(stopped)) {}
 
   /// Whether to wait here at all: the queue is configured and its broker answers.
   bool ready();
-  /// Waits for a message: its target, or nothing after `timeout_ms` and when the broker went away.
+  /// Waits for a message: the class that it is for, or nothing after `timeout_ms` and when the broker went away.
   std::optional<std::string> wait(int timeout_ms);
   /// The hub has answered, with a lease (which is durable now) or with nothing to do: the message has served.
   void settle(bool leased);
@@ -29,7 +29,7 @@ class Announcements {
 
  private:
   std::string url_;
-  std::vector<std::string> targets_;
+  std::vector<std::string> classes_;
   std::function<bool()> stopped_;
   std::unique_ptr<queue::Channel> channel_;
   std::optional<queue::Channel::Delivery> delivery_;

@@ -1,62 +1,19 @@
-#include "agent/build_job.h"
-
+// A build.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cmath>
-#include <new>
 
+#include "agent/job.h"
 #include "agent/kernel_exchange.h"
 #include "api/codec.h"
-#include "base/digest.h"
 #include "base/files.h"
 #include "compiler/build.h"
 #include "compiler/preflight.h"
-#include "engine/engine.h"
-#include "engine/trust.h"
 
 namespace xinfer::agent {
 namespace {
 
 using base::Code;
-using base::Error;
-
-void print(LineKind kind, std::string_view text) {
-  std::string line(1, static_cast<char>(kind));
-  for (char c : text) line += c == '\n' ? ' ' : c;
-  line += '\n';
-  std::string_view rest = line;
-  while (!rest.empty()) {
-    const ssize_t written = ::write(STDOUT_FILENO, rest.data(), rest.size());
-    if (written <= 0) return;
-    rest.remove_prefix(static_cast<std::size_t>(written));
-  }
-}
-
-// Whose fault a failed build is: the model's, the compiler's or this machine's.
-std::string_view kind_of(const Error& error) {
-  if (error.message.find("out of memory") != std::string::npos || error.message.find("bad_alloc") != std::string::npos)
-    return "out_of_memory";
-  switch (error.code) {
-    case Code::kOutOfMemory: return "out_of_memory";
-    case Code::kInvalidArgument:
-    case Code::kUnsupported:
-    case Code::kCorrupt:
-    case Code::kLimit:
-    case Code::kNotFound: return "invalid_model";
-    case Code::kTimeout: return "time_out";
-    case Code::kInternal: return "compiler_error";
-    default: return "internal";
-  }
-}
-
-int fail_with(const Error& error) {
-  const std::string kind(kind_of(error));
-  // The compiler's own words for want of memory come with the code of a bug.
-  const Code code = kind == "out_of_memory" ? Code::kOutOfMemory : error.code;
-  print(LineKind::kError, api::encode(api::BuildError{kind, std::string(base::facts(code).name), error.message, error.where}));
-  return base::facts(error.code).exit_code;
-}
 
 // Before time is spent: what is to be expected goes to the job's log.
 base::Result<compiler::Preflight> look_ahead(const std::filesystem::path& model, const compiler::BuildOptions& options) {
@@ -72,10 +29,10 @@ base::Result<compiler::Preflight> look_ahead(const std::filesystem::path& model,
   return found;
 }
 
-base::Result<void> build_files(const std::filesystem::path& job, const std::filesystem::path& out,
-                               const std::filesystem::path& cache, int jobs) {
-  XI_TRY(const std::string text, base::read_file(job / "lease.json", 64 << 20));
-  XI_TRY(const api::Lease lease, api::decode<api::Lease>(text, api::Unknown::kIgnore));
+}  // namespace
+
+base::Result<void> run_build(const api::Lease& lease, const JobFiles& files) {
+  const auto& [job, out, cache, jobs] = files;
   compiler::BuildOptions options;
   options.target = lease.target + ":" + lease.precision;
   options.precision = lease.precision;
@@ -118,49 +75,6 @@ base::Result<void> build_files(const std::filesystem::path& job, const std::file
     print(LineKind::kLog, fmt::format("{:<10} {:8.1f} ms  {}", stage.name, stage.milliseconds, stage.detail));
   print(LineKind::kReport, compiler::to_json(output.report));
   return {};
-}
-
-base::Result<void> verify_files(const std::filesystem::path& job) {
-  XI_TRY(const std::string key, base::read_file(job / "key", 1000));
-  engine::Trust trust;
-  XI_TRY(trust.public_keys.emplace_back(), base::from_hex(key));
-  XI_TRY(auto engine, engine::open(job / "engine", trust));
-  print(LineKind::kProgress, api::encode(api::Progress{"verify", 0, 1, {}}));
-  compiler::Report report;
-  report.model_digest = engine->manifest().model_digest;
-  report.target = engine->manifest().architecture;
-  XI_TRY(report.verification, compiler::verify(job / "model.onnx", std::move(engine)));
-  print(LineKind::kReport, compiler::to_json(report));
-  return {};
-}
-
-// The exit status of what is done here; how it failed is printed.
-template <class Work>
-int end_of(Work work) {
-  try {
-    const base::Result<void> done = work();
-    return done ? 0 : fail_with(done.error());
-  } catch (const std::bad_alloc&) {
-    // Text made beforehand: there may be no memory to make any.
-    static constexpr std::string_view kLine =
-        "E{\"kind\":\"out_of_memory\",\"code\":\"out_of_memory\",\"message\":\"the build needs more memory than its agent allows: build for "
-        "smaller sizes, or have the agent's operator raise --memory-bytes (agents.build_memory_bytes)\"}\n";
-    (void)!::write(STDOUT_FILENO, kLine.data(), kLine.size());
-    return base::facts(Code::kOutOfMemory).exit_code;
-  } catch (const std::exception& error) {
-    return fail_with(Error{Code::kInternal, fmt::format("the compiler threw: {}", error.what()), {}});
-  }
-}
-
-}  // namespace
-
-int run_verify_job(const std::filesystem::path& job) {
-  return end_of([&] { return verify_files(job); });
-}
-
-int run_build_job(const std::filesystem::path& job, const std::filesystem::path& out,
-                  const std::filesystem::path& cache, int jobs) {
-  return end_of([&] { return build_files(job, out, cache, jobs); });
 }
 
 }  // namespace xinfer::agent

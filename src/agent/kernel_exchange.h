@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "agent/build_job.h"
 #include "agent/hub_link.h"
+#include "agent/job.h"
 #include "api/types.h"
 #include "base/error.h"
 

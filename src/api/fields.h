@@ -93,7 +93,7 @@ XI_API_TYPE(MatrixRequest, XI_MAY(MatrixRequest, model, "id of a model"),
             XI_MAY(MatrixRequest, profiles, "sizes inside of the shapes that get plans of their own"), XI_MAY(MatrixRequest, name),
             XI_MAY(MatrixRequest, metadata), XI_MAY(MatrixRequest, priority, "-100 to 100, higher is sooner"));
 XI_API_TYPE(Progress, XI_NEED(Progress, stage), XI_NEED(Progress, done), XI_NEED(Progress, total, "0 where unknown"),
-            XI_MAY(Progress, remaining_ms, "as earlier builds for the target took"));
+            XI_MAY(Progress, remaining_ms, "as earlier builds for the target took"), XI_MAY(Progress, builds, "so many earlier builds"));
 XI_API_TYPE(BuildError,
             XI_NEED(BuildError, kind,
                     "out_of_memory, time_out, crash, compiler_error, invalid_model, source, lost_agent or internal"),
@@ -103,8 +103,24 @@ XI_API_TYPE(Build, XI_NEED(Build, id), XI_NEED(Build, state, "queued, leased, su
             XI_MAY(Build, name), XI_MAY(Build, shapes), XI_MAY(Build, profiles), XI_NEED(Build, job, "identical builds share one"),
             XI_MAY(Build, trace, "id of the trace of the request that made the job"),
             XI_NEED(Build, cached, "answered from the store"), XI_NEED(Build, attempts), XI_MAY(Build, queue_position),
-            XI_MAY(Build, progress), XI_MAY(Build, engine), XI_MAY(Build, error), XI_MAY(Build, report),
+            XI_MAY(Build, waiting_for, "why no agent that is there can take it"), XI_MAY(Build, progress), XI_MAY(Build, engine), XI_MAY(Build, error), XI_MAY(Build, report),
             XI_NEED(Build, created_ms), XI_MAY(Build, started_ms), XI_MAY(Build, finished_ms));
+XI_API_TYPE(PreflightRequest, XI_MAY(PreflightRequest, model, "a model's id; or else onnx"),
+            XI_MAY(PreflightRequest, onnx, "digest of an uploaded ONNX file"), XI_NEED(PreflightRequest, targets),
+            XI_MAY(PreflightRequest, precision, "for targets that name none"), XI_MAY(PreflightRequest, shapes), XI_MAY(PreflightRequest, profiles),
+            XI_MAY(PreflightRequest, name), XI_MAY(PreflightRequest, launches, "with every launch and its predicted time"));
+XI_API_TYPE(TuneRequest, XI_MAY(TuneRequest, model, "a model's id; or else onnx"),
+            XI_MAY(TuneRequest, onnx, "digest of an uploaded ONNX file"), XI_NEED(TuneRequest, target, "a GPU"),
+            XI_MAY(TuneRequest, precision), XI_MAY(TuneRequest, shapes), XI_MAY(TuneRequest, name),
+            XI_MAY(TuneRequest, candidates, "kernels measured of each contraction, 1 to 1000; 32"));
+XI_API_TYPE(JobOptions, XI_MAY(JobOptions, targets), XI_MAY(JobOptions, launches), XI_MAY(JobOptions, candidates));
+XI_API_TYPE(Job, XI_NEED(Job, id), XI_NEED(Job, kind, "preflight or tune"),
+            XI_NEED(Job, state, "queued, leased, succeeded, failed or cancelled"), XI_MAY(Job, model), XI_MAY(Job, onnx),
+            XI_NEED(Job, target), XI_NEED(Job, precision), XI_MAY(Job, name), XI_MAY(Job, shapes),
+            XI_NEED(Job, job, "identical requests in flight share one"), XI_MAY(Job, trace), XI_NEED(Job, attempts),
+            XI_MAY(Job, queue_position), XI_MAY(Job, waiting_for, "why no agent that is there can take it"),
+            XI_MAY(Job, progress), XI_MAY(Job, error), XI_MAY(Job, result, "the preflight's report; the records measured"),
+            XI_NEED(Job, created_ms), XI_MAY(Job, started_ms), XI_MAY(Job, finished_ms));
 XI_API_TYPE(StageTime, XI_NEED(StageTime, name), XI_NEED(StageTime, milliseconds));
 XI_API_TYPE(DeviceVerification, XI_NEED(DeviceVerification, ran), XI_MAY(DeviceVerification, passed),
             XI_MAY(DeviceVerification, reason), XI_MAY(DeviceVerification, device));
@@ -135,12 +151,13 @@ XI_API_TYPE(KernelList, XI_NEED(KernelList, kernels));
 XI_API_TYPE(KernelOffer, XI_MAY(KernelOffer, token), XI_MAY(KernelOffer, bundle), XI_NEED(KernelOffer, kernels));
 XI_API_TYPE(Device, XI_NEED(Device, architecture), XI_MAY(Device, name));
 XI_API_TYPE(DeviceList, XI_NEED(DeviceList, devices));
-XI_API_TYPE(Agent, XI_NEED(Agent, name), XI_NEED(Agent, targets, "that it builds for"), XI_MAY(Agent, devices, "that it verifies engines on"),
+XI_API_TYPE(Agent, XI_NEED(Agent, name), XI_NEED(Agent, targets, "that it builds for"), XI_MAY(Agent, devices, "that it runs engines on"), XI_MAY(Agent, kinds, "of jobs that it does"),
             XI_NEED(Agent, seen_ms), XI_NEED(Agent, live, "seen lately"));
 XI_API_TYPE(AgentList, XI_NEED(AgentList, agents));
 XI_API_TYPE(LeaseRequest, XI_NEED(LeaseRequest, agent), XI_NEED(LeaseRequest, targets), XI_MAY(LeaseRequest, wait_ms),
-            XI_MAY(LeaseRequest, devices, "that it verifies engines on"));
-XI_API_TYPE(Lease, XI_NEED(Lease, job), XI_MAY(Lease, kind, "build, or verify: run the engine"), XI_MAY(Lease, engine), XI_NEED(Lease, token), XI_NEED(Lease, attempt), XI_NEED(Lease, ttl_ms),
+            XI_MAY(LeaseRequest, devices, "that it runs engines on"), XI_MAY(LeaseRequest, kinds, "of jobs that it does; empty: build and verify"),
+            XI_MAY(LeaseRequest, queue, "the announcement that it follows"));
+XI_API_TYPE(Lease, XI_NEED(Lease, job), XI_MAY(Lease, kind, "build, verify, tune or preflight"), XI_MAY(Lease, engine), XI_MAY(Lease, options), XI_NEED(Lease, token), XI_NEED(Lease, attempt), XI_NEED(Lease, ttl_ms),
             XI_NEED(Lease, onnx), XI_NEED(Lease, onnx_bytes), XI_NEED(Lease, target), XI_NEED(Lease, precision),
             XI_MAY(Lease, model), XI_MAY(Lease, licence), XI_NEED(Lease, cache_scope), XI_MAY(Lease, trace), XI_MAY(Lease, shapes), XI_MAY(Lease, profiles),
             XI_MAY(Lease, metadata), XI_MAY(Lease, tuning));
@@ -149,7 +166,7 @@ XI_API_TYPE(HeartbeatReply, XI_NEED(HeartbeatReply, cancelled), XI_NEED(Heartbea
 XI_API_TYPE(SignRequest, XI_NEED(SignRequest, token),
             XI_NEED(SignRequest, message, "prefix and header page of the engine, hexadecimal"));
 XI_API_TYPE(Signature, XI_NEED(Signature, signature), XI_NEED(Signature, public_key));
-XI_API_TYPE(Completion, XI_NEED(Completion, token), XI_NEED(Completion, engine), XI_MAY(Completion, report));
+XI_API_TYPE(Completion, XI_NEED(Completion, token), XI_MAY(Completion, engine, "of a build"), XI_MAY(Completion, report));
 XI_API_TYPE(Failure, XI_NEED(Failure, token), XI_NEED(Failure, error), XI_MAY(Failure, retry));
 XI_API_TYPE(Health, XI_NEED(Health, status), XI_NEED(Health, version));
 
@@ -165,7 +182,7 @@ void for_each_type(F&& f) {
   }(std::type_identity<std::tuple<ErrorBody, ErrorReply, ImageInput, Metadata, Source, Engine, Model, ModelPage,
                                   EngineList, SourceConfirmed, Target, TargetList, PublicKey, KeyList, UploadRequest,
                                   Upload, Blob, BuildRequest, MatrixRequest, Progress, BuildError, Build, StageTime, BuildReport, BuildPage, Matrix,
-                                  Event,
+                                  PreflightRequest, TuneRequest, JobOptions, Job, Event,
                                   PushRequest, TokenRequest, Token, TokenList, TuningRecords, Kernel, KernelQuery, KernelList,
                                   KernelOffer, DeviceVerification, Device, DeviceList, Agent, AgentList, LeaseRequest, Lease, Heartbeat,
                                   HeartbeatReply, SignRequest, Signature, Completion, Failure, Health>>{});

@@ -191,6 +191,7 @@ struct Progress {
   std::string stage;                 // fetch, import, optimise, schedule, compile, verify, upload, …
   std::int64_t done = 0, total = 0;  // kernels or bytes; total 0 where unknown
   std::optional<std::int64_t> remaining_ms;  // as earlier builds for the target took; absent where there were too few
+  std::optional<std::int64_t> builds = {};   // so many earlier builds
 };
 struct BuildError {
   std::string kind;  // out_of_memory, time_out, crash, compiler_error, invalid_model, source, lost_agent, internal
@@ -207,6 +208,7 @@ struct Build {
   bool cached = false;  // answered from the store
   std::int64_t attempts = 0;
   std::int64_t queue_position = 0;  // jobs before this one; 0 when not queued
+  std::string waiting_for;          // why no agent that is there can take it
   Progress progress;
   std::optional<Engine> engine;
   std::optional<BuildError> error;
@@ -228,6 +230,46 @@ struct BuildReport {
   std::optional<DeviceVerification> verification;
   std::vector<StageTime> stages;
   std::optional<std::int64_t> kernels;
+};
+/// What would come of builds of a model for these targets (docs/preflight.md). Model, shapes and name as in BuildRequest.
+struct PreflightRequest {
+  std::string model, onnx;
+  std::vector<std::string> targets;
+  std::string precision;  // for targets that name none
+  Shapes shapes;
+  Profiles profiles;
+  std::string name;
+  std::optional<bool> launches;  // with every launch of every forecast
+};
+/// Measures the model's contractions on a GPU; the records become the organisation's.
+struct TuneRequest {
+  std::string model, onnx;
+  std::string target, precision;
+  Shapes shapes;
+  std::string name;
+  std::optional<std::int64_t> candidates;  // of each contraction: 32
+};
+/// What a job has beside its model, target and shapes, by its kind.
+struct JobOptions {
+  std::vector<std::string> targets;  // preflight
+  std::optional<bool> launches;
+  std::optional<std::int64_t> candidates;  // tune
+};
+/// A preflight or a tuning.
+struct Job {
+  std::string id;
+  std::string kind;   // preflight, tune
+  std::string state;  // as of a build
+  std::string model, onnx, target, precision, name;
+  Shapes shapes;
+  std::string job, trace;
+  std::int64_t attempts = 0;
+  std::int64_t queue_position = 0;
+  std::string waiting_for;  // why no agent that is there can take it
+  Progress progress;
+  std::optional<BuildError> error;
+  std::optional<RawJson> result;  // preflight: its report; tune: the records that were measured
+  std::int64_t created_ms = 0, started_ms = 0, finished_ms = 0;
 };
 struct BuildPage {
   std::vector<Build> builds;
@@ -320,6 +362,7 @@ struct Agent {
   std::string name;
   std::vector<std::string> targets;  // that it builds for
   std::vector<Device> devices;
+  std::vector<std::string> kinds;  // of jobs that it does
   std::int64_t seen_ms = 0;
   bool live = false;  // seen lately
 };
@@ -331,12 +374,15 @@ struct LeaseRequest {
   std::string agent;                 // name for logs
   std::vector<std::string> targets;  // architectures that it builds for
   std::int64_t wait_ms = 0;          // long poll
-  std::vector<Device> devices;       // that it verifies engines on
+  std::vector<Device> devices;       // that it runs engines on
+  std::vector<std::string> kinds;    // of jobs that it does; empty: build and verify, as earlier agents
+  std::string queue;                 // the announcement that it follows: only jobs that are announced there
 };
 struct Lease {
   std::string job, token;
-  std::string kind;    // build, or verify: run `engine` on a device
+  std::string kind;    // build; verify: run `engine` on a device; tune, preflight: see `options`
   std::string engine;  // digest
+  std::optional<JobOptions> options;
   std::int64_t attempt = 0, ttl_ms = 0;
   std::string onnx;  // blob to fetch
   std::int64_t onnx_bytes = 0;
@@ -366,8 +412,8 @@ struct Signature {
 };
 struct Completion {
   std::string token;
-  std::string engine;  // blob uploaded under this lease
-  RawJson report;
+  std::string engine;  // of a build: blob uploaded under this lease
+  RawJson report;      // what the job has found
 };
 struct Failure {
   std::string token;

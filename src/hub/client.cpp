@@ -1,6 +1,7 @@
 #include "hub/client.h"
 
 #include <cstdlib>
+#include <optional>
 
 #include "api/codec.h"
 #include "base/trace.h"
@@ -48,9 +49,8 @@ std::string hub_url(const std::string& url) {
   return result;
 }
 
-bool is_final(const api::Build& build) {
-  return build.state == "succeeded" || build.state == "failed" || build.state == "cancelled";
-}
+bool is_final(std::string_view state) { return state == "succeeded" || state == "failed" || state == "cancelled"; }
+bool is_job(const std::string& id) { return id.starts_with("preflight_") || id.starts_with("tune_"); }
 
 Result<Client> Client::open(const HubOptions& options) {
   const std::string url = hub_url(options.url);
@@ -127,48 +127,102 @@ Result<api::Matrix> Client::cancel_matrix(const std::string& id) {
   return parse<api::Matrix>(send("DELETE", "/v1/matrices/" + escape(id), {}, false));
 }
 
+namespace {
+
+// "/v1/tunes/tune_…"
+std::string job_path(const std::string& id) { return fmt::format("/v1/{}s/{}", escape(id.substr(0, id.find('_'))), escape(id)); }
+
+/// Shows the events of a job as progress.
+class Shown {
+ public:
+  explicit Shown(const std::function<void(const Progress&)>& show) : show_(show) {
+    if (show_) show_(progress_);
+  }
+  void operator()(const api::Event& event) {
+    progress_.log.clear();
+    if (event.kind == "log") progress_.log = event.text;
+    if (event.progress) {
+      progress_.stage = event.progress->stage;
+      progress_.fraction = event.progress->total > 0 ? double(event.progress->done) / double(event.progress->total) : -1;
+      progress_.seconds_left = event.progress->remaining_ms ? double(*event.progress->remaining_ms) / 1000 : -1;
+      progress_.builds = static_cast<int>(event.progress->builds.value_or(0));
+    }
+    if (show_ && (event.progress || !progress_.log.empty())) show_(progress_);
+  }
+
+ private:
+  const std::function<void(const Progress&)>& show_;
+  Progress progress_{"queued"};
+};
+
+// Why there is no result; nothing where the job succeeded.
+std::optional<base::Error> failure(std::string_view what, std::string_view id, std::string_view state, const std::optional<api::BuildError>& known) {
+  if (state == "succeeded") return std::nullopt;
+  if (state == "cancelled") return base::Error{Code::kCancelled, fmt::format("{} {} was cancelled", what, id), {}};
+  base::Error error{Code::kInternal, fmt::format("{} {} failed without saying why", what, id), {}};
+  if (known) {
+    for (int i = 0; i <= static_cast<int>(Code::kInternal); ++i)
+      if (base::facts(static_cast<Code>(i)).name == known->code) error.code = static_cast<Code>(i);
+    error.message = fmt::format("{} {} failed ({}): {}", what, id, known->kind, known->message);
+    error.where = known->where;
+  }
+  return error;
+}
+
+}  // namespace
+
+Result<void> Client::events(const std::string& path, const std::function<void(const api::Event&)>& on_event) {
+  XI_CHECK(http_.events(path + "/events", [&](const ServerEvent& event) {
+    const auto parsed = api::decode<api::Event>(event.data, api::Unknown::kIgnore);
+    if (!parsed) return true;  // of a newer hub
+    on_event(*parsed);
+    return !(parsed->kind == "state" && is_final(parsed->text));
+  }));
+  return {};
+}
+
 Result<api::Build> Client::follow(const std::string& id, const std::function<void(const api::Event&)>& on_event) {
-  for (;;) {
-    bool ended = false;
-    XI_CHECK(http_.events("/v1/builds/" + escape(id) + "/events", [&](const ServerEvent& event) {
-      const auto parsed = api::decode<api::Event>(event.data, api::Unknown::kIgnore);
-      if (!parsed) return true;  // of a newer hub
-      on_event(*parsed);
-      ended = parsed->kind == "state" &&
-              (parsed->text == "succeeded" || parsed->text == "failed" || parsed->text == "cancelled");
-      return !ended;
-    }));
+  for (;;) {  // the hub may end the stream early: it restarts, or the job was requeued
+    XI_CHECK(events("/v1/builds/" + escape(id), on_event));
     XI_TRY(api::Build now, build(id));
-    if (is_final(now)) return now;  // else the hub ended the stream early: it restarts, or the job was requeued
+    if (is_final(now.state)) return now;
   }
 }
 
 Result<api::Build> Client::wait(const api::Build& build, const std::function<void(const Progress&)>& show) {
-  Progress progress{"queued", -1, {}};
-  if (!is_final(build) && show) show(progress);
-  auto ended = is_final(build) ? Result<api::Build>(build) : follow(build.id, [&](const api::Event& event) {
-    progress.log.clear();
-    if (event.kind == "log") progress.log = event.text;
-    if (event.progress) {
-      progress.stage = event.progress->stage;
-      progress.fraction = event.progress->total > 0 ? double(event.progress->done) / double(event.progress->total) : -1;
-    }
-    if (show && (event.progress || !progress.log.empty())) show(progress);
-  });
-  XI_TRY(api::Build last, std::move(ended));
-  if (last.state == "cancelled") return fail(Code::kCancelled, "build {} was cancelled", last.id);
-  if (last.state == "succeeded") {
-    if (!last.engine) return fail(Code::kCorrupt, "build {} succeeded, but the hub names no engine", last.id);
-    return last;
+  api::Build last = build;
+  if (!is_final(build.state)) {
+    XI_TRY(last, follow(build.id, Shown(show)));
   }
-  base::Error error{Code::kInternal, "build " + last.id + " failed without saying why", {}};
-  if (last.error) {
-    for (int i = 0; i <= static_cast<int>(Code::kInternal); ++i)
-      if (base::facts(static_cast<Code>(i)).name == last.error->code) error.code = static_cast<Code>(i);
-    error.message = fmt::format("build {} failed ({}): {}", last.id, last.error->kind, last.error->message);
-    error.where = last.error->where;
+  if (auto error = failure("build", last.id, last.state, last.error)) return std::unexpected(std::move(*error));
+  if (!last.engine) return fail(Code::kCorrupt, "build {} succeeded, but the hub names no engine", last.id);
+  return last;
+}
+
+Result<api::Job> Client::submit_preflight(const api::PreflightRequest& request) {
+  return parse<api::Job>(send("POST", "/v1/preflights", api::encode(request)));
+}
+
+Result<api::Job> Client::submit_tune(const api::TuneRequest& request) {
+  return parse<api::Job>(send("POST", "/v1/tunes", api::encode(request)));
+}
+
+Result<api::Job> Client::job(const std::string& id) { return parse<api::Job>(send("GET", job_path(id))); }
+
+Result<api::Job> Client::cancel_job(const std::string& id) { return parse<api::Job>(send("DELETE", job_path(id), {}, false)); }
+
+Result<api::Job> Client::follow_job(const std::string& id, const std::function<void(const api::Event&)>& on_event) {
+  for (;;) {
+    XI_CHECK(events(job_path(id), on_event));
+    XI_TRY(api::Job now, job(id));
+    if (is_final(now.state)) return now;
   }
-  return std::unexpected(std::move(error));
+}
+
+Result<api::Job> Client::wait(const api::Job& job, const std::function<void(const Progress&)>& show) {
+  XI_TRY(api::Job last, follow_job(job.id, Shown(show)));
+  if (auto error = failure(last.kind, last.id, last.state, last.error)) return std::unexpected(std::move(*error));
+  return last;
 }
 
 namespace {

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "api/types.h"
 #include "base/error.h"
@@ -46,6 +47,14 @@ class Client {
   [[nodiscard]] base::Result<api::Matrix> submit_matrix(const api::MatrixRequest& request);
   [[nodiscard]] base::Result<api::Matrix> matrix(const std::string& id);
   [[nodiscard]] base::Result<api::Matrix> cancel_matrix(const std::string& id);
+  [[nodiscard]] base::Result<api::Job> submit_preflight(const api::PreflightRequest& request);
+  [[nodiscard]] base::Result<api::Job> submit_tune(const api::TuneRequest& request);
+  /// A preflight or a tuning: its id tells which.
+  [[nodiscard]] base::Result<api::Job> job(const std::string& id);
+  [[nodiscard]] base::Result<api::Job> cancel_job(const std::string& id);
+  [[nodiscard]] base::Result<api::Job> follow_job(const std::string& id, const std::function<void(const api::Event&)>& on_event);
+  /// Waits like follow_job(). One that failed or was cancelled is an error.
+  [[nodiscard]] base::Result<api::Job> wait(const api::Job& job, const std::function<void(const Progress&)>& show);
   /// Reports each event until the build has ended; the build as it is then.
   [[nodiscard]] base::Result<api::Build> follow(const std::string& id,
                                                 const std::function<void(const api::Event&)>& on_event);
@@ -65,12 +74,17 @@ class Client {
   Client(Http http, bool has_token) : http_(std::move(http)), has_token_(has_token) {}
   [[nodiscard]] base::Result<std::string> send(std::string method, std::string path, const std::string& body = {},
                                                bool repeatable = true);
+  /// The events of the request at `path`, until it or the stream has ended.
+  [[nodiscard]] base::Result<void> events(const std::string& path, const std::function<void(const api::Event&)>& on_event);
   [[nodiscard]] base::Result<api::Upload> begin_upload(const std::filesystem::path& file, const std::string& digest,
                                                        const std::filesystem::path& record);
   Http http_;
   bool has_token_;
 };
 
-bool is_final(const api::Build& build);
+/// Whether a build or another job in this state has ended.
+bool is_final(std::string_view state);
+/// Whether the id is that of a preflight or a tuning.
+bool is_job(const std::string& id);
 
 }  // namespace xinfer::hub

@@ -54,7 +54,8 @@ Result<amqp_socket_t*> new_socket(amqp_connection_state_t connection, bool tls) 
 
 }  // namespace
 
-std::string queue_of(const std::string& target) { return "ignition." + target; }
+std::string class_of(std::string_view target, bool on_device) { return std::string(target) + (on_device ? ".device" : ""); }
+std::string queue_of(const std::string& job_class) { return "ignition." + job_class; }
 
 class Channel::State {
  public:

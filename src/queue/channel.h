@@ -4,14 +4,17 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
 
 namespace xinfer::queue {
 
-/// The queue in which jobs for a target are announced. One per target, so that each kind of agent scales by its own.
-std::string queue_of(const std::string& target);
+/// The class of agents that a job needs: those that build for a target, or those that have a device of it: "sm_90a.device".
+std::string class_of(std::string_view target, bool on_device);
+/// The queue in which jobs for a class are announced. One per class, so that each kind of agent scales by its own.
+std::string queue_of(const std::string& job_class);
 
 struct Message {
   std::string queue, body;

@@ -26,6 +26,7 @@
 #include "server/queue/announcer.h"
 #include "server/routes/route.h"
 #include "server/services.h"
+#include "target/registry.h"
 
 namespace xinfer::server {
 
@@ -153,6 +154,7 @@ class Hub::State final : public http::Service {
   std::unique_ptr<store::Uploads> uploads;
   std::unique_ptr<farm::Feeds> feeds;
   std::unique_ptr<farm::LeaseDesk> leases;
+  std::unique_ptr<farm::EndDesk> ends;
   std::unique_ptr<Services> services;
   std::unique_ptr<http::Server> server;
   std::unique_ptr<http::Server> agents_server;  // plain, on the loopback, where `server` speaks TLS
@@ -190,6 +192,8 @@ Result<void> Hub::State::open() {
   XI_TRY(lock_fd, lock_folder(folder));
   fs::remove_all(folder / "tmp", error);  // of an earlier run
   fs::create_directories(folder / "tmp", error);
+  for (const std::string& name : settings.farm_verify_targets)
+    if (auto found = target::find(name); !found) return std::unexpected(std::move(found).error().in("farm.verify_targets"));
   XI_CHECK(open_stores());
   farm = std::make_unique<farm::Farm>(*database, settings, metrics, now);
   uploads = std::make_unique<store::Uploads>(
@@ -200,12 +204,13 @@ Result<void> Hub::State::open() {
       [this](const std::string& who, const std::string& sha256) { return farm->may_read_blob(who, sha256); }, now);
   const farm::Post post = [this](std::function<void()> work) { server->post(std::move(work)); };
   feeds = std::make_unique<farm::Feeds>(*farm, post);
+  ends = std::make_unique<farm::EndDesk>(*farm, post);
   leases = std::make_unique<farm::LeaseDesk>(*farm, post, [this](http::Exchange& exchange, api::Lease lease) {
     if (const auto size = store->size(lease.onnx); size && *size) lease.onnx_bytes = static_cast<std::int64_t>(**size);
     exchange.respond(http::Response::json(200, api::encode(lease)));
   });
   services.reset(new Services{
-      settings, folder, now, metrics, *database, *store, *blobs, *accounts, key, *catalogue, *farm, *uploads, *feeds, *leases,
+      settings, folder, now, metrics, *database, *store, *blobs, *accounts, key, *catalogue, *farm, *uploads, *feeds, *leases, *ends,
       [this] { wake_fetcher(); },
       [this] {
         if (!settings.public_url.empty()) return settings.public_url;
@@ -275,6 +280,7 @@ void Hub::State::stop() {
   changed.notify_all();
   if (agents) agents->stop(kAgentGraceMs);  // while requests are still answered, so that jobs can be handed back
   if (leases) leases->close_all();
+  if (ends) ends->close_all();
   if (feeds) feeds->close_all();
   if (server) server->stop(settings.http_stop_grace_ms);
   if (agents_server) agents_server->stop(settings.http_stop_grace_ms);
@@ -386,6 +392,7 @@ void Hub::State::maintain() {
     if (now() >= reap_from)
       if (auto reaped = farm->reap(); !reaped) reap_from = now() + settings.farm_lease_ms;
     leases->tick();
+    ends->tick();
     feeds->sweep();
     look_around();
   }

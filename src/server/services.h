@@ -22,6 +22,7 @@ namespace xinfer::server {
 namespace farm {
 class Feeds;
 class LeaseDesk;
+class EndDesk;
 }  // namespace farm
 
 struct Services {
@@ -39,6 +40,7 @@ struct Services {
   store::Uploads& uploads;
   farm::Feeds& feeds;
   farm::LeaseDesk& leases;
+  farm::EndDesk& ends;
   std::function<void()> wake_fetcher;    // a job waits for its source
   std::function<std::string()> address;  // "http://127.0.0.1:8080"
 };

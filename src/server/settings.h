@@ -75,9 +75,11 @@ struct Settings {
 
   std::int64_t pages_size = 100;       // largest page
   std::int64_t builds_queued = 1'000;  // per organisation
+  std::int64_t preflights_queued = 100;  // per organisation
   std::int64_t builds_matrix = 64;     // targets of one request
   std::int64_t builds_inputs = 64;     // inputs with shapes in a request
 
+  std::vector<std::string> farm_verify_targets;
   std::int64_t farm_lease_ms = 20'000;
   std::int64_t farm_attempts = 3;
   std::int64_t farm_long_poll_ms = 25'000;

@@ -14,8 +14,8 @@ const agentHelp = helpOf('ignition-agent', []);
 const version = /VERSION ([\d.]+)/.exec(fs.readFileSync(path.join(source, 'CMakeLists.txt'), 'utf8').split('project(')[1])[1];
 const operations = fs.readFileSync(path.join(source, 'docs/operations.md'), 'utf8');
 // The one place that names queues.
-const prefix = /queue_of\(const std::string& target\) \{ return "([^"]+)" \+ target; \}/.exec(fs.readFileSync(path.join(source, 'src/queue/channel.cpp'), 'utf8'))[1];
-const queueOf = (target) => prefix + target;
+const prefix = /queue_of\(const std::string& job_class\) \{ return "([^"]+)" \+ job_class; \}/.exec(fs.readFileSync(path.join(source, 'src/queue/channel.cpp'), 'utf8'))[1];
+const queueOf = (target, onDevice) => prefix + target + (onDevice ? '.device' : '');
 let failures = 0;
 const fail = (message) => {
   console.log(`FAIL: ${message}`);
@@ -33,17 +33,20 @@ function settingsOf(objects) {
   ];
 }
 
-// Each class of agents: its queue, its targets and its name are the same.
+// Each class of agents: its queue, its targets and its name are the same; those that have devices do what takes one.
 function classProblems(objects) {
   return objects.filter((o) => o.kind === 'ScaledJob').flatMap((job) => {
     // Names of objects have no "_".
-    const target = [...targets].find((t) => `agent-${t.replaceAll('_', '-')}` === job.metadata.name);
+    const onDevice = job.metadata.name.startsWith('agent-device-');
+    const target = [...targets].find((t) => `agent-${onDevice ? 'device-' : ''}${t.replaceAll('_', '-')}` === job.metadata.name);
     const queue = job.spec.triggers[0].metadata.queueName;
     const args = job.spec.jobTargetRef.template.spec.containers[0].args;
     return [
       [target, 'is named after no target'],
       [args.includes(`--targets=${target}`), `builds for ${args.filter((a) => a.startsWith('--targets'))}`],
-      [queue === queueOf(target), `waits for the queue ${queue}, not ${queueOf(target)}`],
+      [queue === queueOf(target, onDevice), `waits for the queue ${queue}, not ${queueOf(target, onDevice)}`],
+      [args.includes('--kinds=verify,tune') === onDevice, 'does jobs of the wrong kinds'],
+      [('nvidia.com/gpu' in (job.spec.jobTargetRef.template.spec.containers[0].resources?.limits ?? {})) === onDevice, 'asks for the wrong hardware'],
       [args.includes('--once'), 'an agent of a Job must end after one build (--once)'],
       [job.spec.minReplicaCount === 0, 'does not scale to zero'],
     ].filter(([holds]) => !holds).map(([, problem]) => `ScaledJob/${job.metadata.name}: ${problem}`);
@@ -118,6 +121,7 @@ const planted = [
   ['setting out of bounds', (o) => { find(o, 'ConfigMap', 'hub-settings').data['hub.yaml'] = 'farm: {attempts: 0}\n'; }, /farm.attempts: 0 is no number/],
   ['queue unlike the class', (o) => { find(o, 'ScaledJob', 'agent').spec.triggers[0].metadata.queueName = 'ignition.h100'; }, /waits for the queue ignition.h100/],
   ['targets unlike the class', (o) => { const args = agent(o).containers[0].args; args[args.findIndex((a) => a.startsWith('--targets'))] = '--targets=h100'; }, /builds for/],
+  ['builds on a device', (o) => { const args = find(o, 'ScaledJob', 'agent-device').spec.jobTargetRef.template.spec.containers[0].args; args.splice(args.findIndex((a) => a.startsWith('--kinds')), 1); }, /wrong kinds/],
   ['Secret key that nobody was told of', (o) => { agent(o).volumes[0].secret.items[0].key = 'jeton'; }, /Secret key agent-token jeton/],
 ];
 for (const [name, plant, expected] of planted) {

@@ -1,5 +1,6 @@
 // usage: node farm.mjs SEED…: two hubs and four agents on PostgreSQL, RabbitMQ and S3, while things go wrong as the seed
-// says. Afterwards every accepted build must have succeeded with one whole, signed engine, and nothing may be left behind.
+// says. Afterwards every accepted build must have succeeded with one whole, signed engine, every preflight with its report, and
+// nothing may be left behind. One engine, which is none, waits to be verified on a device: its build must say that it was not.
 import { execFile, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -13,6 +14,8 @@ const faultSeconds = Number(process.env.XI_FAULT_SECONDS ?? (long ? 60 : 25));
 const requests = long ? 30 : 14;
 const models = 7;
 const settleSeconds = 300;
+// No agent here builds for it; where the machine runs it, agents verify engines for it.
+const unverified = /\bavx512f\b/.test(fs.readFileSync('/proc/cpuinfo', 'utf8')) ? 'x86-64-v4' : 'armv8-a';
 const exec = promisify(execFile); // what talks through the proxies must not block this process, which is the proxies
 const faketime = '/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1';
 
@@ -67,7 +70,7 @@ store: {url: "s3://seed${this.seed}-${Date.now()}/objects", s3_endpoint: "${s3}"
 queue: {url: "amqp://guest:guest@127.0.0.1:${await proxy(`rabbitmq-${i}`, rabbitmq.port)}/", poll_ms: 1000, repeat_ms: 5000}
 keys: {signing: ${path.join(this.folder, 'keys/engines.ed25519')}}
 agents: {local: 0}
-farm: {lease_ms: 4000, reap_ms: 300, attempts: 50}
+farm: {lease_ms: 4000, reap_ms: 300, attempts: 50, verify_targets: [${unverified}]}
 http: {worker_threads: 16}
 metrics: {public: true}
 `);
@@ -109,7 +112,14 @@ metrics: {public: true}
     await this.upload(organisation.token, model.bytes);
     const answer = await this.call('POST', '/v1/builds', organisation.token, JSON.stringify({ onnx: model.digest, target }));
     if (![200, 201, 202].includes(answer.status)) throw new Error(`a build was refused: ${answer.status} ${answer.bytes}`);
-    this.accepted.push({ organisation, model, target, id: answer.json.id });
+    this.accepted.push({ organisation, model, target, id: answer.json.id, path: `/v1/builds/${answer.json.id}` });
+  }
+
+  async askBefore(organisation, model, targets) {
+    await this.upload(organisation.token, model.bytes);
+    const answer = await this.call('POST', '/v1/preflights', organisation.token, JSON.stringify({ onnx: model.digest, targets }));
+    if (answer.status !== 202) throw new Error(`a preflight was refused: ${answer.status} ${answer.bytes}`);
+    this.accepted.push({ organisation, model, preflight: true, id: answer.json.id, path: `/v1/preflights/${answer.json.id}` });
   }
 
   // ---- What goes wrong.
@@ -154,7 +164,7 @@ metrics: {public: true}
   // An agent that falls silent with a job, and reports a result when the job is no longer its own.
   async completeStale() {
     for (let leased = 0; leased < 2 && !this.healed;) {
-      const lease = await this.call('POST', '/v1/agents/lease', this.agentToken, JSON.stringify({ agent: 'silent', targets: ['x86-64-v3'], wait_ms: 1000 }), [200, 204], { once: true });
+      const lease = await this.call('POST', '/v1/agents/lease', this.agentToken, JSON.stringify({ agent: 'silent', targets: ['x86-64-v3'], kinds: ['build', 'preflight'], wait_ms: 1000 }), [200, 204], { once: true });
       if (lease.status !== 200) { await sleep(300); continue; }
       ++leased;
       const { job, token } = lease.json;
@@ -176,15 +186,15 @@ metrics: {public: true}
   // An agent whose completion arrives several times, once with another result.
   async completeTwice() {
     const [organisation] = this.organisations, [model] = this.models;
-    await this.request(organisation, model, 'armv8-a');
+    await this.request(organisation, model, unverified);
     const build = this.accepted.at(-1);
     build.engine = sha256('the first result');
     await this.upload(this.agentToken, Buffer.from('the first result'));
     await this.upload(this.agentToken, Buffer.from('the second result'));
     for (let done = false; !done;) {
-      const lease = await this.call('POST', '/v1/agents/lease', this.agentToken, JSON.stringify({ agent: 'stutterer', targets: ['armv8-a'], wait_ms: 1000 }), [200, 204], { once: true });
+      const lease = await this.call('POST', '/v1/agents/lease', this.agentToken, JSON.stringify({ agent: 'stutterer', targets: [unverified], kinds: ['build'], wait_ms: 1000 }), [200, 204], { once: true });
       if (lease.status === 200) {
-        const complete = (engine) => this.call('POST', `/v1/agents/jobs/${lease.json.job}/complete`, this.agentToken, JSON.stringify({ token: lease.json.token, engine, report: {} }), [204], { once: true });
+        const complete = (engine) => this.call('POST', `/v1/agents/jobs/${lease.json.job}/complete`, this.agentToken, JSON.stringify({ token: lease.json.token, engine, report: { verification: { ran: false, reason: 'not verified on device' } } }), [204], { once: true });
         const answers = await Promise.all([1, 2, 3].map(() => complete(build.engine)));
         if (answers.filter((answer) => answer.status === 204).length > 1) this.violation('a job was completed twice');
         if (answers.some((answer) => answer.status === 204)) {
@@ -194,7 +204,7 @@ metrics: {public: true}
         }
       }
       await sleep(300);
-      done = (await this.call('GET', `/v1/builds/${build.id}`, organisation.token)).json.state === 'succeeded';
+      done = (await this.call('GET', build.path, organisation.token)).json.state === 'succeeded';
     }
   }
 
@@ -205,9 +215,10 @@ metrics: {public: true}
       return { bytes, digest: sha256(bytes) };
     });
     const plan = Array.from({ length: requests }, () => ({ organisation: this.random.pick(this.organisations), model: this.random.pick(this.models), at: this.random.next() * faultSeconds * 700 }));
-    const asked = plan.map(async ({ organisation, model, at }) => {
+    const asked = plan.map(async ({ organisation, model, at }, i) => {
       await sleep(at);
-      await this.request(organisation, model, 'x86-64-v3');
+      if (i % 4 === 3) await this.askBefore(organisation, model, ['x86-64-v3', 'h100:fp16']);
+      else await this.request(organisation, model, 'x86-64-v3');
     });
     const rogues = [this.completeStale(), this.completeTwice()];
     await this.makeTrouble();
@@ -224,12 +235,14 @@ metrics: {public: true}
     await until(async () => {
       for (const build of this.accepted) {
         if (build.state === 'succeeded') continue;
-        const answer = await this.call('GET', `/v1/builds/${build.id}`, build.organisation.token, undefined, [200, 404]);
-        if (answer.status === 404) { this.violation(`the accepted build ${build.id} is gone`); build.state = 'succeeded'; continue; }
+        const answer = await this.call('GET', build.path, build.organisation.token, undefined, [200, 404]);
+        if (answer.status === 404) { this.violation(`${build.id}, which was accepted, is gone`); build.state = 'succeeded'; continue; }
         Object.assign(build, { state: answer.json.state, answer: answer.json });
         if (!['succeeded', 'failed', 'cancelled'].includes(build.state)) return false;
       }
-      return true;
+      // Verifications have no requests of their own. One that nobody could do would wait for ever.
+      const left = await this.query("SELECT kind, target FROM jobs WHERE state IN ('queued', 'leased')");
+      return left.every(([kind, target]) => kind === 'verify' && target === 'armv8-a');
     }, settleSeconds, 'builds have not ended');
   }
 
@@ -239,7 +252,13 @@ metrics: {public: true}
     const engineOf = {};
     for (const [i, build] of this.accepted.entries()) {
       if (build.state !== 'succeeded') { this.violation(`build ${build.id} of ${build.organisation.name} is ${build.state}: ${JSON.stringify(build.answer?.error)}`); continue; }
+      if (build.preflight) {
+        if (build.answer.result?.supported !== true) this.violation(`preflight ${build.id} found ${JSON.stringify(build.answer.result)}`);
+        continue;
+      }
       const { digest } = build.answer.engine;
+      if (build.target === unverified && !/^not verified on device: /.test((await this.call('GET', build.path, build.organisation.token)).json.report.verification.reason))
+        this.violation(`build ${build.id} does not say that its engine was not verified`);
       if (build.engine && digest !== build.engine) this.violation(`build ${build.id} has the engine of another completion`);
       const fetched = await this.call('GET', `/v1/engines/${digest}`, build.organisation.token, undefined, [200], { hub: this.hubs[i % 2] });
       if (sha256(fetched.bytes) !== digest) this.violation(`engine ${digest} arrives with other bytes`);
@@ -255,11 +274,12 @@ metrics: {public: true}
     const one = async (sql) => Number((await this.query(sql))[0][0]);
     this.jobs = await one('SELECT COUNT(*) FROM jobs');
     this.attempts = await one('SELECT SUM(attempts) FROM jobs');
-    if (await one("SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'leased') OR lease_token <> '' OR lease_expires_ms <> 0")) this.violation('a lease or a waiting job is left');
-    if (await one("SELECT COUNT(*) FROM (SELECT build_key, organisation FROM jobs WHERE state = 'succeeded' GROUP BY 1, 2 HAVING COUNT(*) > 1) x")) this.violation('a request was built twice');
+    if (await one("SELECT COUNT(*) FROM jobs WHERE (state IN ('queued', 'leased') AND NOT (kind = 'verify' AND target = 'armv8-a')) OR lease_token <> '' OR lease_expires_ms <> 0")) this.violation('a lease or a waiting job is left');
+    if (await one("SELECT COUNT(*) FROM (SELECT build_key, organisation FROM jobs WHERE kind = 'build' AND state = 'succeeded' GROUP BY 1, 2 HAVING COUNT(*) > 1) x")) this.violation('a request was built twice');
     if (await one("SELECT COUNT(*) FROM (SELECT job FROM events WHERE kind = 'state' AND body IN ('succeeded', 'failed', 'cancelled') GROUP BY 1 HAVING COUNT(*) <> 1) x")) this.violation('a job ended more than once');
-    const expected = new Set(this.accepted.map((build) => `${build.organisation.name} ${build.model.digest} ${build.target}`)).size;
-    if (this.jobs !== expected) this.violation(`${this.jobs} jobs for ${expected} different requests`);
+    const builds = await one("SELECT COUNT(*) FROM jobs WHERE kind = 'build'");
+    const expected = new Set(this.accepted.filter((build) => !build.preflight).map((build) => `${build.organisation.name} ${build.model.digest} ${build.target}`)).size;
+    if (builds !== expected) this.violation(`${builds} jobs for ${expected} different requests`);
     for (const hub of this.hubs) {
       const refused = fs.readFileSync(hub.log, 'utf8').split('\n').filter((line) => /error database/.test(line) && /syntax|constraint|does not exist|type|deadlock/.test(line));
       if (refused.length) this.violation(`${hub.name}: ${refused[0]}`);
@@ -275,7 +295,7 @@ metrics: {public: true}
     this.collected = collected.trim();
     if (/^0 /.test(collected)) this.violation('nothing was collected, though stale results were uploaded');
     for (const build of this.accepted) {
-      if (build.state !== 'succeeded') continue;
+      if (build.state !== 'succeeded' || build.preflight) continue;
       const { digest } = build.answer.engine;
       const fetched = await this.call('GET', `/v1/engines/${digest}`, build.organisation.token, undefined, [200]);
       if (sha256(fetched.bytes) !== digest) this.violation(`engine ${digest} was collected`);
@@ -309,7 +329,7 @@ try {
     }
     await farm.stop();
     const counts = Object.entries(farm.counts).map(([name, count]) => `${count} × ${name}`).join(', ');
-    console.log(`seed ${seed}: ${farm.accepted?.length} builds, ${farm.jobs} jobs in ${farm.attempts} attempts, ${((Date.now() - began) / 1000).toFixed(0)} s; ${counts}; ${JSON.stringify(farm.statuses)} answers of 5xx or none; collected: ${farm.collected}; ${farm.violations.length} violations`);
+    console.log(`seed ${seed}: ${farm.accepted?.length} builds and preflights, ${farm.jobs} jobs in ${farm.attempts} attempts, ${((Date.now() - began) / 1000).toFixed(0)} s; ${counts}; ${JSON.stringify(farm.statuses)} answers of 5xx or none; collected: ${farm.collected}; ${farm.violations.length} violations`);
     if (farm.violations.length) {
       failed = true;
       for (const name of fs.readdirSync(place).filter((file) => file.endsWith('.log'))) console.log(`--- ${name}\n${fs.readFileSync(path.join(place, name), 'utf8').slice(-3000)}`);

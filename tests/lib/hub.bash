@@ -56,6 +56,12 @@ stop_hub() {
 call() { curl -sS --fail-with-body -H "Authorization: Bearer $token" "$@"; }
 field() { grep -o "\"$1\":\"[^\"]*\"" | head -1 | cut -d'"' -f4; } # of the JSON on standard input
 
+# await_stage BUILD STAGE: until the hub's events say that the build has come so far.
+await_stage() {
+  grep -qm1 "\"stage\":\"$2\"" < <(curl -sSN --max-time 600 -H "Authorization: Bearer $token" "$url/v1/builds/$1/events" 2>/dev/null) ||
+    fail "build $1 did not come to $2"
+}
+
 # expect STATUS ARGUMENT...: runs xinfer-cli, which must end so; its output is in $work/out and $work/err.
 expect() {
   local wanted=$1 status=0

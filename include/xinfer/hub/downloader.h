@@ -21,6 +21,8 @@ struct Progress {
   double fraction = -1;  // of the stage, 0 to 1; negative when unknown
   std::string log;       // a line of the build's log; then stage and fraction are those of before
   std::string model;     // whose engine; empty outside of download_engine
+  double seconds_left = -1;  // of the build, as earlier ones took; negative without an estimate
+  int builds = 0;            // so many earlier ones
 };
 
 /// Which hub, as whom, and where things are kept. All functions may be called from several threads and processes at

@@ -42,6 +42,7 @@ constexpr Migration kMigrations[] = {
     {4, migrations::k0004TraceSql},
     {5, migrations::k0005SharingSql},
     {6, migrations::k0006DevicesSql},
+    {7, migrations::k0007KindsSql},
 };
 
 // Statements end with ";" at the end of a line; comment lines are dropped.

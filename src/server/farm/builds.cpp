@@ -1,8 +1,7 @@
-// The farm as those see it who want engines: requests, their state, events, cancelling.
+// The farm as those see it who want engines and other results: requests, their state, events, cancelling.
 #include <soci/soci.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "api/codec.h"
 #include "base/digest.h"
@@ -29,9 +28,11 @@ void add_sizes(std::string& text, const api::Shapes& shapes) {
   }
 }
 
-// Everything that the engine's bytes depend on. The program's version stands for the compiler's.
+// Everything that the result depends on: an engine's bytes, or what another kind of job finds. The program's version stands for
+// the compiler's.
 std::string build_key(const JobSpec& spec, const std::string& tuning) {
-  std::string text = fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n", kSchema, XI_VERSION, spec.onnx, spec.target,
+  std::string text = spec.kind == &kBuild ? std::string() : fmt::format("{}\n", spec.kind->name);
+  text += fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n", kSchema, XI_VERSION, spec.onnx, spec.target,
                                  spec.precision, spec.model, spec.licence);
   add_sizes(text, spec.shapes);
   for (const api::Shapes& profile : spec.profiles) {
@@ -40,6 +41,7 @@ std::string build_key(const JobSpec& spec, const std::string& tuning) {
   }
   if (spec.metadata) text += api::encode(*spec.metadata);
   if (!tuning.empty()) text += "\ntuning " + tuning;
+  if (spec.options) text += "\noptions " + api::encode(*spec.options);
   return base::sha256(text);
 }
 
@@ -86,9 +88,11 @@ api::Build to_build(const BuildRow& row, const JobRow& job) {
   build.started_ms = job.started_ms;
   build.finished_ms = row.cancelled_ms != 0 ? row.cancelled_ms : job.finished_ms;
   if (build.state == "succeeded") {
-    build.engine =
-        api::Engine{job.model, job.target, job.precision, job.engine, job.engine_bytes, job.finished_ms, {}, {}};
-    name_engine(*build.engine);
+    if (!job.engine.empty()) {
+      build.engine =
+          api::Engine{job.model, job.target, job.precision, job.engine, job.engine_bytes, job.finished_ms, {}, {}};
+      name_engine(*build.engine);
+    }
     if (!job.report.empty()) build.report = api::RawJson{job.report};
   }
   if (build.state == "failed" && !job.error.empty())
@@ -100,16 +104,17 @@ Result<void> insert_job(soci::session& sql, const JobSpec& spec, const std::stri
                         const std::string& tuning, long long now) {
   const long long priority = spec.priority, ready = spec.ready, defaults = spec.default_shapes;
   const std::string shapes = encode_sizes(spec), metadata = spec.metadata ? api::encode(*spec.metadata) : "";
+  const std::string kind(spec.kind->name), options = spec.options ? api::encode(*spec.options) : "";
   sql << "INSERT INTO jobs (id, organisation, build_key, state, priority, ready, model, default_shapes, onnx, target, "
          "build_precision, shapes, metadata, "
          "licence, attempts, lease_token, agent, lease_expires_ms, stage, stage_done, stage_total, engine, "
          "engine_bytes, report, error, last_event, "
-         "log_lines, created_ms, started_ms, finished_ms, trace, tuning) VALUES (:id, :org, :key, 'queued', :priority, :ready, :model, "
+         "log_lines, created_ms, started_ms, finished_ms, trace, tuning, kind, options) VALUES (:id, :org, :key, 'queued', :priority, :ready, :model, "
          ":defaults, :onnx, :target, :prec, :shapes, "
-         ":metadata, :licence, 0, '', '', 0, '', 0, 0, '', 0, '', '', 0, 0, :now, 0, 0, :trace, :tuning)",
+         ":metadata, :licence, 0, '', '', 0, '', 0, 0, '', 0, '', '', 0, 0, :now, 0, 0, :trace, :tuning, :kind, :options)",
       soci::use(id), soci::use(spec.organisation), soci::use(key), soci::use(priority), soci::use(ready), soci::use(spec.model),
       soci::use(defaults), soci::use(spec.onnx), soci::use(spec.target), soci::use(spec.precision), soci::use(shapes),
-      soci::use(metadata), soci::use(spec.licence), soci::use(now), soci::use(spec.trace), soci::use(tuning);
+      soci::use(metadata), soci::use(spec.licence), soci::use(now), soci::use(spec.trace), soci::use(tuning), soci::use(kind), soci::use(options);
   add_event(sql, id, "state", now, "queued");
   return {};
 }
@@ -165,13 +170,16 @@ struct Requester {
 Result<Submitted> add_waiter(soci::session& sql, const JobSpec& spec, const Requester& who, const Settings& settings,
                              long long now) {
   Submitted submitted;
-  submitted.build = "build_" + base::random_hex(8);
-  XI_TRY(const std::string tuning, keep_tuning(sql, spec, now));
+  submitted.build = fmt::format("{}_{}", spec.kind->name, base::random_hex(8));
+  std::string tuning;
+  if (spec.kind == &kBuild) {
+    XI_TRY(tuning, keep_tuning(sql, spec, now));
+  }
   const std::string key = build_key(spec, tuning);
   JobRow job;
   const bool found = load_job(sql, job,
-                              "WHERE j.organisation = :a AND j.build_key = :b AND j.state IN ('queued', 'leased', "
-                              "'succeeded') ORDER BY j.created_ms DESC LIMIT 1",
+                              std::string("WHERE j.organisation = :a AND j.build_key = :b AND j.state IN ('queued', 'leased'") +
+                                  (spec.kind->lasting ? ", 'succeeded'" : "") + ") ORDER BY j.created_ms DESC LIMIT 1",
                               spec.organisation, key);
   if (found) {
     submitted.job = job.id;
@@ -182,11 +190,12 @@ Result<Submitted> add_waiter(soci::session& sql, const JobSpec& spec, const Requ
     }
   } else {
     long long queued = 0;
-    sql << "SELECT COUNT(*) FROM jobs WHERE organisation = :o AND state = 'queued'", soci::into(queued),
-        soci::use(spec.organisation);
-    if (queued >= settings.builds_queued)
-      return base::fail(Code::kLimit, "{} builds are waiting already, as many as builds.queued allows: try again later",
-                        queued);
+    const std::string kind(spec.kind->name);
+    sql << "SELECT COUNT(*) FROM jobs WHERE organisation = :o AND state = 'queued' AND kind = :k", soci::into(queued),
+        soci::use(spec.organisation), soci::use(kind);
+    if (queued >= settings.*spec.kind->waiting)
+      return base::fail(Code::kLimit, "{} of them are waiting already, as many as {} allows: try again later", queued,
+                        spec.kind->waiting_name);
     submitted.job = "job_" + base::random_hex(8);
     submitted.created = true;
     submitted.fetch = !spec.ready;
@@ -284,25 +293,74 @@ Result<api::Matrix> Farm::matrix(const std::string& organisation, const std::str
   });
 }
 
+namespace {
+
+// A request for a job of this kind, and the job.
+Result<void> load_request(soci::session& sql, const std::string& organisation, const JobKind& kind, const std::string& id, BuildRow& row,
+                          JobRow& job) {
+  row.id = id;
+  sql << "SELECT job, name, cached, created_ms, cancelled_ms FROM builds WHERE id = :i AND organisation = :o",
+      soci::into(row.job), soci::into(row.name), soci::into(row.cached), soci::into(row.created_ms),
+      soci::into(row.cancelled_ms), soci::use(id), soci::use(organisation);
+  const bool found = sql.got_data();
+  if (found && !load_job(sql, job, "WHERE j.id = :a", row.job)) return base::fail(Code::kInternal, "{} has no job", id);
+  if (!found || job.kind != kind.name) return base::fail(Code::kNotFound, "no {} \"{}\"", kind.name, id.substr(0, 100));
+  return {};
+}
+
+long long queue_position(soci::session& sql, const JobRow& job) {
+  long long before = 0;
+  sql << "SELECT COUNT(*) FROM jobs WHERE state = 'queued' AND created_ms < :t", soci::into(before), soci::use(job.created_ms);
+  return before;
+}
+
+}  // namespace
+
 Result<api::Build> Farm::build(const std::string& organisation, const std::string& id) {
   return database_.read([&](soci::session& sql) -> Result<api::Build> {
     BuildRow row;
-    row.id = id;
-    sql << "SELECT job, name, cached, created_ms, cancelled_ms FROM builds WHERE id = :i AND organisation = :o",
-        soci::into(row.job), soci::into(row.name), soci::into(row.cached), soci::into(row.created_ms),
-        soci::into(row.cancelled_ms), soci::use(id), soci::use(organisation);
-    if (!sql.got_data()) return base::fail(Code::kNotFound, "no build \"{}\"", id.substr(0, 100));
     JobRow job;
-    if (!load_job(sql, job, "WHERE j.id = :a", row.job)) return base::fail(Code::kInternal, "build {} has no job", id);
+    XI_CHECK(load_request(sql, organisation, kBuild, id, row, job));
     api::Build build = to_build(row, job);
-    if (build.state == "leased") build.progress.remaining_ms = history(sql, build.target).remaining_ms(build.progress);
+    if (build.state == "leased") build.progress = estimated(sql, build.target, std::move(build.progress));
     if (build.state == "queued") {
-      long long before = 0;
-      sql << "SELECT COUNT(*) FROM jobs WHERE state = 'queued' AND created_ms < :t", soci::into(before),
-          soci::use(job.created_ms);
-      build.queue_position = before;
+      build.queue_position = queue_position(sql, job);
+      build.waiting_for = waiting_for(sql, job);
     }
     return build;
+  });
+}
+
+Result<api::Job> Farm::job(const std::string& organisation, const JobKind& kind, const std::string& id) {
+  return database_.read([&](soci::session& sql) -> Result<api::Job> {
+    BuildRow row;
+    JobRow loaded;
+    XI_CHECK(load_request(sql, organisation, kind, id, row, loaded));
+    api::Build like = to_build(row, loaded);
+    api::Job job;
+    job.id = row.id;
+    job.kind = kind.name;
+    job.state = like.state;
+    job.model = like.model;
+    job.onnx = like.onnx;
+    job.target = like.target;
+    job.precision = like.precision;
+    job.name = like.name;
+    job.shapes = std::move(like.shapes);
+    job.job = like.job;
+    job.trace = like.trace;
+    job.attempts = like.attempts;
+    job.progress = std::move(like.progress);
+    job.error = std::move(like.error);
+    job.created_ms = like.created_ms;
+    job.started_ms = like.started_ms;
+    job.finished_ms = like.finished_ms;
+    job.result = std::move(like.report);
+    if (job.state == "queued") {
+      job.queue_position = queue_position(sql, loaded);
+      job.waiting_for = waiting_for(sql, loaded);
+    }
+    return job;
   });
 }
 
@@ -310,7 +368,7 @@ Result<api::BuildPage> Farm::builds(const std::string& organisation, const Build
   return database_.read([&](soci::session& sql) -> Result<api::BuildPage> {
     // An empty filter matches everything; a build that its waiter cancelled is cancelled whatever its job does.
     const std::string where =
-        " FROM builds b JOIN jobs j ON j.id = b.job WHERE b.organisation = :o AND (:s1 = '' OR (CASE WHEN "
+        " FROM builds b JOIN jobs j ON j.id = b.job WHERE b.organisation = :o AND j.kind = 'build' AND (:s1 = '' OR (CASE WHEN "
         "b.cancelled_ms <> 0 THEN 'cancelled' ELSE j.state "
         "END) = :s2) AND (:m1 = '' OR j.model = :m2)";
     api::BuildPage page;
@@ -340,19 +398,17 @@ Result<api::BuildPage> Farm::builds(const std::string& organisation, const Build
   });
 }
 
-Result<void> Farm::cancel(const std::string& organisation, const std::string& id) {
+Result<void> Farm::cancel(const std::string& organisation, const JobKind& kind, const std::string& id) {
   std::string job;
   const long long now = now_();
   XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
-    long long cancelled = 0;
-    sql << "SELECT job, cancelled_ms FROM builds WHERE id = :i AND organisation = :o", soci::into(job),
-        soci::into(cancelled), soci::use(id), soci::use(organisation);
-    if (!sql.got_data()) return base::fail(Code::kNotFound, "no build \"{}\"", id.substr(0, 100));
-    if (cancelled != 0) return {};
+    BuildRow request;
     JobRow row;
-    if (!load_job(sql, row, "WHERE j.id = :a", job)) return base::fail(Code::kInternal, "build {} has no job", id);
+    XI_CHECK(load_request(sql, organisation, kind, id, request, row));
+    job = request.job;
+    if (request.cancelled_ms != 0) return {};
     if (row.state != "queued" && row.state != "leased")
-      return base::fail(Code::kConflict, "this build has ended: {}", row.state);
+      return base::fail(Code::kConflict, "this {} has ended: {}", kind.name, row.state);
     sql << "UPDATE builds SET cancelled_ms = :t WHERE id = :i", soci::use(now), soci::use(id);
     long long others = 0;
     sql << "SELECT COUNT(*) FROM builds WHERE job = :j AND cancelled_ms = 0", soci::into(others), soci::use(job);
@@ -386,7 +442,7 @@ Result<std::vector<api::Event>> Farm::events(const std::string& job, std::int64_
       event.progress.reset();
       if (event.kind == "progress") {
         event.progress = api::Progress{progress.stage, done, total, {}};
-        if (!event.text.empty()) event.progress->remaining_ms = std::strtoll(event.text.c_str(), nullptr, 10);
+        if (auto estimated = api::decode<api::Progress>(event.text, api::Unknown::kIgnore)) event.progress = std::move(*estimated);
         event.text.clear();
       }
       events.push_back(event);

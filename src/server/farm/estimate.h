@@ -19,6 +19,7 @@ class History {
   /// Medians of the stages still to come, and of the present one for what is left of it: compilation by its kernels. Nothing
   /// where there were too few builds, or where earlier builds had no such stage.
   std::optional<std::int64_t> remaining_ms(const api::Progress& progress) const;
+  std::int64_t builds() const { return static_cast<std::int64_t>(builds_); }
 
  private:
   std::vector<std::string> stages_;  // in the order of a build

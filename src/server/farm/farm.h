@@ -16,6 +16,7 @@
 #include "server/db/database.h"
 #include "server/farm/estimate.h"
 #include "server/farm/fair_share.h"
+#include "server/farm/kinds.h"
 #include "server/metrics.h"
 #include "server/settings.h"
 
@@ -25,8 +26,9 @@ class session;
 
 namespace xinfer::server::farm {
 
-/// What is to be built: everything that the result depends on.
+/// What is to be done: everything that the result depends on.
 struct JobSpec {
+  const JobKind* kind = &kBuild;
   std::string organisation;  // that owns the result; "public" for the catalogue's models with their own shapes
   std::string model, licence;
   bool default_shapes = false;  // the model's own
@@ -35,6 +37,7 @@ struct JobSpec {
   api::Shapes shapes;
   api::Profiles profiles;
   std::optional<api::Metadata> metadata;
+  std::optional<api::JobOptions> options;
   std::int64_t priority = 0;
   std::string trace;  // traceparent of the request
   bool ready = true;  // the ONNX file is in the store
@@ -90,7 +93,7 @@ class Farm {
  public:
   Farm(db::Database& database, const Settings& settings, Metrics& metrics, std::function<std::int64_t()> now_ms);
 
-  // ---- For those who want engines. `organisation`: the caller's.
+  // ---- For those who want engines and other results. `organisation`: the caller's.
   /// One more waiter: on the finished job of an identical request, on the one in flight, or on a new one.
   [[nodiscard]] base::Result<Submitted> submit(const JobSpec& spec, const std::string& organisation,
                                                const std::string& requester, const std::string& name);
@@ -105,8 +108,10 @@ class Farm {
   [[nodiscard]] base::Result<api::Matrix> matrix(const std::string& organisation, const std::string& id);
   [[nodiscard]] base::Result<api::Build> build(const std::string& organisation, const std::string& id);
   [[nodiscard]] base::Result<api::BuildPage> builds(const std::string& organisation, const BuildQuery& query);
+  /// A request of another kind than builds.
+  [[nodiscard]] base::Result<api::Job> job(const std::string& organisation, const JobKind& kind, const std::string& id);
   /// The waiter leaves; the job goes on while another waits. kConflict once it has ended.
-  [[nodiscard]] base::Result<void> cancel(const std::string& organisation, const std::string& id);
+  [[nodiscard]] base::Result<void> cancel(const std::string& organisation, const JobKind& kind, const std::string& id);
   /// Events of the job after `after`, oldest first.
   [[nodiscard]] base::Result<std::vector<api::Event>> events(const std::string& job, std::int64_t after,
                                                              std::int64_t limit);
@@ -166,7 +171,12 @@ class Farm {
   void seen(const api::LeaseRequest& request);
   bool write_seen(const std::string& agent);
   History history(soci::session& sql, const std::string& target);
+  /// With what is left by the history of its target, where there is one.
+  api::Progress estimated(soci::session& sql, const std::string& target, api::Progress progress);
+  /// Why no agent that is there can do the job; empty where one can.
+  std::string waiting_for(soci::session& sql, const JobRow& job);
   void learn_build_time(std::int64_t build_ms);
+  void learn_from(const JobRow& build, const api::Completion& completion, long long now);
   db::Database& database_;
   const Settings& settings_;
   Metrics& metrics_;
@@ -182,6 +192,9 @@ class Farm {
     History history;
   };
   std::map<std::string, KnownHistory> histories_;  // by target
+  std::mutex fleet_mutex_;
+  std::int64_t fleet_read_ms_ = 0;
+  std::vector<api::Agent> fleet_;  // that are there
 };
 
 /// File name and URL of an engine.

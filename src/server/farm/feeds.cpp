@@ -158,19 +158,20 @@ class Feeds::Channel : public std::enable_shared_from_this<Feeds::Channel> {
 Feeds::Feeds(Farm& farm, Post post) : farm_(farm), post_(std::move(post)) {}
 Feeds::~Feeds() = default;
 
-void Feeds::open(std::shared_ptr<http::Stream> stream, const api::Build& build, std::int64_t after) {
+void Feeds::open(std::shared_ptr<http::Stream> stream, const std::string& job, const std::string& waiter,
+                 std::int64_t after) {
   std::shared_ptr<Channel> channel;
   {
     const std::lock_guard lock(mutex_);
-    auto& entry = channels_[build.job];
+    auto& entry = channels_[job];
     if (!entry) {
-      entry = std::make_shared<Channel>(farm_, build.job);
+      entry = std::make_shared<Channel>(farm_, job);
       entry->listen(post_);
     }
     channel = entry;
     channel->expect();
   }
-  channel->add(std::move(stream), build.id, after);
+  channel->add(std::move(stream), waiter, after);
 }
 
 void Feeds::sweep() {
@@ -193,6 +194,53 @@ std::size_t Feeds::count() const {
   std::size_t count = 0;
   for (const auto& [job, channel] : channels_) count += channel->count();
   return count;
+}
+
+// Whether nothing more is to be done for it.
+bool EndDesk::Waiter::answer(bool last) {
+  const std::lock_guard lock(mutex);
+  if (answered || exchange->closed()) return true;
+  auto response = look(last);
+  if (!response) return false;
+  exchange->respond(std::move(*response));
+  return answered = true;
+}
+
+void EndDesk::wait(std::shared_ptr<http::Exchange> exchange, const std::string& job, std::int64_t deadline_ms, Look look) {
+  const auto waiter = std::make_shared<Waiter>();
+  waiter->exchange = std::move(exchange);
+  waiter->look = std::move(look);
+  waiter->deadline_ms = deadline_ms;
+  waiter->listening = farm_.notifier().listen(job, [this, weak = std::weak_ptr(waiter)] {
+    post_([weak] {
+      if (const auto self = weak.lock()) self->answer(false);
+    });
+  });
+  if (waiter->answer(false)) return;  // it may have ended between the caller's look and now
+  const std::lock_guard lock(mutex_);
+  waiters_.push_back(waiter);
+}
+
+void EndDesk::tick() {
+  std::list<std::shared_ptr<Waiter>> all;
+  {
+    const std::lock_guard lock(mutex_);
+    all = waiters_;
+  }
+  const std::int64_t now = farm_.now_ms();
+  std::erase_if(all, [&](const auto& waiter) { return !waiter->exchange->closed() && waiter->deadline_ms > now && !waiter->answered; });
+  for (const auto& waiter : all) waiter->answer(true);
+  const std::lock_guard lock(mutex_);
+  std::erase_if(waiters_, [&](const auto& waiter) { return std::ranges::find(all, waiter) != all.end(); });
+}
+
+void EndDesk::close_all() {
+  std::list<std::shared_ptr<Waiter>> all;
+  {
+    const std::lock_guard lock(mutex_);
+    all.swap(waiters_);
+  }
+  for (const auto& waiter : all) waiter->answer(true);
 }
 
 LeaseDesk::LeaseDesk(Farm& farm, Post post, Answer answer)

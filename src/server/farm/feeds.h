@@ -1,11 +1,13 @@
-// Answers that stay open: event streams of builds, and agents waiting for a job.
+// Answers that stay open: event streams of jobs, who waits for a job's end, and agents waiting for a job.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <list>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,8 +26,8 @@ class Feeds {
   /// `post` runs work on another thread.
   Feeds(Farm& farm, Post post);
   ~Feeds();
-  /// Streams the build's events after `after` until the build has ended.
-  void open(std::shared_ptr<http::Stream> stream, const api::Build& build, std::int64_t after);
+  /// Streams the job's events after `after` until it has ended, or the request `waiter` was cancelled.
+  void open(std::shared_ptr<http::Stream> stream, const std::string& job, const std::string& waiter, std::int64_t after);
   /// Forgets streams whose reader has left.
   void sweep();
   void close_all();
@@ -37,6 +39,33 @@ class Feeds {
   Post post_;
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Channel>> channels_;  // by job
+};
+
+/// Requests that wait for the end of a job. Thread-safe.
+class EndDesk {
+ public:
+  /// The answer; nothing while there is more to wait for, unless it is the `last` look.
+  using Look = std::function<std::optional<http::Response>(bool last)>;
+  EndDesk(Farm& farm, Post post) : farm_(farm), post_(std::move(post)) {}
+  void wait(std::shared_ptr<http::Exchange> exchange, const std::string& job, std::int64_t deadline_ms, Look look);
+  /// Answers those whose time is over; forgets those who have left.
+  void tick();
+  void close_all();
+
+ private:
+  struct Waiter {
+    std::shared_ptr<http::Exchange> exchange;
+    Look look;
+    std::int64_t deadline_ms = 0;
+    std::shared_ptr<void> listening;
+    std::mutex mutex;
+    std::atomic<bool> answered = false;
+    bool answer(bool last);
+  };
+  Farm& farm_;
+  Post post_;
+  std::mutex mutex_;
+  std::list<std::shared_ptr<Waiter>> waiters_;
 };
 
 /// Agents that wait for work. A job goes to the one that has waited longest and can build it. Thread-safe.

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "api/types.h"
+#include "server/farm/kinds.h"
 #include "server/farm/rows.h"
 
 namespace xinfer::server::farm {
@@ -18,8 +19,8 @@ void agent_seen(soci::session& sql, const api::LeaseRequest& request, long long 
 void agent_seen(soci::session& sql, const std::string& agent, long long now);
 /// All that were seen since, by name.
 std::vector<api::Agent> agents(soci::session& sql, long long since, long long now);
-/// Whether an agent is there with a device that runs engines for the target.
-bool has_device_for(soci::session& sql, const std::string& target, long long now);
+/// Whether an agent is there that can do jobs of this kind for the target.
+bool somebody_can(soci::session& sql, const JobKind& kind, const std::string& target, long long now);
 /// The agent has failed at the job: reported an error of its own, or fell silent.
 void note_failure(soci::session& sql, const std::string& job, const std::string& agent);
 /// Whether nobody is to try again: `limit` agents have failed at the job; or as many attempts have, and no agent is left

@@ -9,7 +9,6 @@
 #include "server/farm/farm.h"
 #include "server/farm/fleet.h"
 #include "server/farm/rows.h"
-#include "server/farm/verifications.h"
 
 namespace xinfer::server::farm {
 
@@ -28,6 +27,12 @@ Result<void> load_leased(soci::session& sql, JobRow& row, const std::string& job
     return base::fail(Code::kNotFound, "no job \"{}\"", job.substr(0, 100));
   if (row.state != "leased" || token.empty() || !base::equal_secret(row.lease_token, token)) return stale();
   return {};
+}
+
+// What is left of a job that nobody will try again, beside its own state.
+void give_up(soci::session& sql, const JobRow& job, const std::string& why) {
+  const JobKind* kind = find_kind(job.kind);
+  if (kind && kind->give_up) kind->give_up(sql, job, why);
 }
 
 std::string cut_line(const std::string& line, std::size_t limit) {
@@ -115,6 +120,27 @@ History Farm::history(soci::session& sql, const std::string& target) {
   return known.history;
 }
 
+api::Progress Farm::estimated(soci::session& sql, const std::string& target, api::Progress progress) {
+  const History known = history(sql, target);
+  progress.remaining_ms = known.remaining_ms(progress);
+  if (progress.remaining_ms) progress.builds = known.builds();
+  return progress;
+}
+
+std::string Farm::waiting_for(soci::session& sql, const JobRow& job) {
+  constexpr std::int64_t kFreshMs = 2'000;  // many ask after the same jobs
+  const JobKind* kind = find_kind(job.kind);
+  if (!kind) return "no agent does jobs of kind " + job.kind;
+  const std::lock_guard lock(fleet_mutex_);
+  if (fleet_read_ms_ == 0 || now_() - fleet_read_ms_ >= kFreshMs) {
+    fleet_ = farm::agents(sql, now_() - kLiveMs, now_());
+    fleet_read_ms_ = now_();
+  }
+  for (const api::Agent& agent : fleet_)
+    if (can_do(agent, *kind, job.target)) return {};
+  return fmt::format(fmt::runtime(kind->nobody), job.target);
+}
+
 std::vector<std::string> Farm::live_targets() const {
   const std::lock_guard lock(seen_mutex_);
   std::vector<std::string> live;
@@ -125,30 +151,37 @@ std::vector<std::string> Farm::live_targets() const {
 
 namespace {
 
-// The organisation whose turn it is among those with a job for these targets; empty when there is none.
-std::string next_organisation(soci::session& sql, const std::string& doable, const std::string& spared,
-                              const FairShare& shares, long long now) {
-  std::vector<std::string> organisations;
-  std::vector<Claim> claims;
+struct Turn {
   std::string organisation;
-  long long weight = 0, quota = 0, running = 0, used = 0, used_at = 0, priority = 0, since = 0;
+  bool urgent = false;  // a job of an urgent kind
+};
+
+// Whose turn it is among those with a job that can be done; urgent kinds go first and know no quota.
+std::optional<Turn> next_turn(soci::session& sql, const std::string& doable, const std::string& spared,
+                              const FairShare& shares, long long now) {
+  std::vector<Turn> turns[2];
+  std::vector<Claim> claims[2];
+  std::string organisation;
+  long long urgent = 0, weight = 0, quota = 0, running = 0, used = 0, used_at = 0, priority = 0, since = 0;
   soci::statement rows =
-      (sql.prepare << "SELECT o.id, o.weight, o.running_quota, o.used_ms, o.used_at_ms, q.priority, q.since, "
-                      "COALESCE(r.running, 0) FROM (SELECT organisation, MAX(priority) AS priority, MIN(created_ms) AS "
-                      "since FROM jobs j WHERE state = 'queued' AND ready = 1 AND " +
+      (sql.prepare << "SELECT o.id, q.urgent, o.weight, o.running_quota, o.used_ms, o.used_at_ms, q.priority, q.since, "
+                      "COALESCE(r.running, 0) FROM (SELECT organisation, CASE WHEN kind IN (" + urgent_kinds() +
+                          ") THEN 1 ELSE 0 END AS urgent, MAX(priority) AS priority, MIN(created_ms) AS "
+                          "since FROM jobs j WHERE state = 'queued' AND ready = 1 AND " +
                           doable + spared +
-                          " GROUP BY organisation) q JOIN organisations o ON o.id = q.organisation LEFT JOIN (SELECT "
-                          "organisation, COUNT(*) AS running FROM jobs WHERE state = 'leased' GROUP BY organisation) r "
-                          "ON r.organisation = o.id ORDER BY o.id",
-       soci::into(organisation), soci::into(weight), soci::into(quota), soci::into(used), soci::into(used_at),
+                          " GROUP BY 1, 2) q JOIN organisations o ON o.id = q.organisation LEFT JOIN (SELECT "
+                          "organisation, COUNT(*) AS running FROM jobs WHERE state = 'leased' AND kind NOT IN (" + urgent_kinds() +
+                          ") GROUP BY organisation) r ON r.organisation = o.id ORDER BY o.id",
+       soci::into(organisation), soci::into(urgent), soci::into(weight), soci::into(quota), soci::into(used), soci::into(used_at),
        soci::into(priority), soci::into(since), soci::into(running));
   rows.execute();
   while (rows.fetch()) {
-    organisations.push_back(organisation);
-    claims.push_back({weight, quota, running, {static_cast<double>(used), used_at}, priority, since});
+    turns[urgent].push_back({organisation, urgent != 0});
+    claims[urgent].push_back({weight, urgent != 0 ? 0 : quota, running, {static_cast<double>(used), used_at}, priority, since});
   }
-  const auto chosen = shares.choose(claims, now);
-  return chosen ? organisations[*chosen] : std::string();
+  for (const int first : {1, 0})
+    if (const auto chosen = shares.choose(claims[first], now)) return turns[first][*chosen];
+  return std::nullopt;
 }
 
 }  // namespace
@@ -174,12 +207,12 @@ Result<std::optional<api::Lease>> Farm::lease(const api::LeaseRequest& request) 
     JobRow row;
     if (write_seen(request.agent)) agent_seen(sql, request, now);
     const std::string spared = spared_jobs(sql, request.agent, now);
-    const std::string organisation = next_organisation(sql, doable, spared, shares(), now);
-    if (organisation.empty() ||
-        !load_job(sql, row,
-                  "WHERE j.organisation = :a AND j.state = 'queued' AND j.ready = 1 AND " + doable + spared +
-                      " ORDER BY j.priority DESC, j.created_ms, j.id LIMIT 1",
-                  organisation))
+    const auto turn = next_turn(sql, doable, spared, shares(), now);
+    if (!turn || !load_job(sql, row,
+                           fmt::format("WHERE j.organisation = :a AND j.state = 'queued' AND j.ready = 1 AND {}{} AND j.kind {} ({}) "
+                                       "ORDER BY j.priority DESC, j.created_ms, j.id LIMIT 1",
+                                       doable, spared, turn->urgent ? "IN" : "NOT IN", urgent_kinds()),
+                           turn->organisation))
       return {};
     lease.emplace();
     lease->job = job = row.id;
@@ -187,7 +220,10 @@ Result<std::optional<api::Lease>> Farm::lease(const api::LeaseRequest& request) 
     lease->attempt = row.attempts + 1;
     lease->ttl_ms = settings_.farm_lease_ms;
     lease->kind = row.kind;
-    if (row.kind == "verify") lease->engine = row.engine;
+    lease->engine = row.engine;
+    if (!row.options.empty()) {
+      XI_TRY(lease->options, api::decode<api::JobOptions>(row.options, api::Unknown::kIgnore));
+    }
     lease->onnx = row.onnx;
     lease->target = row.target;
     lease->precision = row.precision;
@@ -259,9 +295,9 @@ Result<api::HeartbeatReply> Farm::heartbeat(const std::string& job, const api::H
       if (stage != row.stage || done != row.stage_done || total != row.stage_total) {
         sql << "UPDATE jobs SET stage = :s, stage_done = :d, stage_total = :t WHERE id = :j", soci::use(stage),
             soci::use(done), soci::use(total), soci::use(job);
-        const api::Progress progress{stage, done, total, {}};
-        const auto remaining = history(sql, row.target).remaining_ms(progress);
-        add_event(sql, job, "progress", now, remaining ? std::to_string(*remaining) : "", &progress);
+        api::Progress progress{stage, done, total, {}};
+        if (row.kind == kBuild.name) progress = estimated(sql, row.target, std::move(progress));
+        add_event(sql, job, "progress", now, progress.remaining_ms ? api::encode(progress) : "", &progress);
         changed = true;
       }
     }
@@ -289,42 +325,35 @@ bool is_stage_name(const std::string& name) {
 }  // namespace
 
 Result<void> Farm::complete(const std::string& job, const api::Completion& completion, std::int64_t engine_bytes) {
-  const long long now = now_(), bytes = engine_bytes;
-  long long started = 0, leased = 0;
-  bool verify = false;
+  const long long now = now_();
+  JobRow row;
+  bool further = false;
   XI_CHECK(database_.write([&](soci::session& sql) -> Result<void> {
-    JobRow row;
     XI_CHECK(load_leased(sql, row, job, completion.token));
-    started = row.started_ms;
-    leased = row.leased_ms;
-    if (row.kind == "verify") {
-      XI_CHECK(record_verification(sql, row, completion.report.text));
-      set_state(sql, job, "succeeded", now, settings_.farm_usage_half_life_ms);
-      return {};
-    }
-    sql << "UPDATE jobs SET engine = :e, engine_bytes = :b, report = :r WHERE id = :j", soci::use(completion.engine),
-        soci::use(bytes), soci::use(completion.report.text), soci::use(job);
-    // The result belongs to the job's organisation, and to each that waits for it.
-    sql << "INSERT INTO blob_holders (digest, organisation, created_ms) SELECT CAST(:d AS TEXT), organisation, CAST(:t AS BIGINT) FROM (SELECT "
-           "organisation FROM jobs WHERE id = :j1 "
-           "UNION SELECT organisation FROM builds WHERE job = :j2) x WHERE true ON CONFLICT (digest, organisation) DO "
-           "NOTHING",
-        soci::use(completion.engine), soci::use(now), soci::use(job), soci::use(job);
+    const JobKind* kind = find_kind(row.kind);
+    if (!kind) return base::fail(Code::kInternal, "this hub knows no job of kind {}", row.kind);
+    if (kind->gives_engine && completion.engine.empty())
+      return std::unexpected(base::Error{Code::kInvalidArgument, "a build ends with an engine", "engine"});
+    XI_CHECK(kind->finish(sql, {row, completion, engine_bytes, settings_, now}, further));
     set_state(sql, job, "succeeded", now, settings_.farm_usage_half_life_ms);
-    verify = queue_verification(sql, row, completion, now);
     return {};
   }));
-  learn_build_time(now - leased);
   metrics_.count("xinfer_jobs_finished_total", "state=\"succeeded\"");
+  if (row.kind == kBuild.name) learn_from(row, completion, now);
+  notifier_.notify(job);
+  if (further) notifier_.notify("queue");
+  return {};
+}
+
+// What the next builds are charged and foretold by, and what operators see.
+void Farm::learn_from(const JobRow& build, const api::Completion& completion, long long now) {
+  learn_build_time(now - build.leased_ms);
   if (const auto report = api::decode<api::BuildReport>(completion.report.text, api::Unknown::kIgnore))
     for (const api::StageTime& stage : report->stages)
       if (is_stage_name(stage.name))
         metrics_.observe_seconds("xinfer_build_stage_seconds", fmt::format("stage=\"{}\"", stage.name),
                                  stage.milliseconds / 1000);
-  metrics_.observe_seconds("xinfer_job_seconds", "", static_cast<double>(now - started) / 1000);
-  notifier_.notify(job);
-  if (verify) notifier_.notify("queue");
-  return {};
+  metrics_.observe_seconds("xinfer_job_seconds", "", static_cast<double>(now - build.started_ms) / 1000);
 }
 
 Result<void> Farm::fail_attempt(const std::string& job, const api::Failure& failure) {
@@ -339,7 +368,7 @@ Result<void> Farm::fail_attempt(const std::string& job, const api::Failure& fail
     add_event(sql, job, "log", now,
               fmt::format("attempt {} failed: {}: {}", row.attempts, failure.error.kind,
                           cut_line(failure.error.message, 2000)));
-    if (!requeued && row.kind == "verify") XI_CHECK(record_no_verification(sql, row, failure.error.message));
+    if (!requeued) give_up(sql, row, failure.error.message);
     // An agent that stops and hands its job back in good order has not tried it.
     if (requeued && handed_back)
       sql << "UPDATE jobs SET attempts = attempts - 1 WHERE id = :j", soci::use(job);
@@ -372,6 +401,7 @@ std::vector<std::string> end_leases(soci::session& sql, const std::string& where
           fmt::format("agents went silent in {} attempts at this job; it is given up. The model may crash them: see the log",
                       row.attempts),
           ""};
+      give_up(sql, row, error.message);
       set_state(sql, row.id, "failed", now, settings.farm_usage_half_life_ms, api::encode(error));
       metrics.count("xinfer_jobs_finished_total", "state=\"failed\"");
     }

@@ -10,7 +10,7 @@ namespace {
 const std::string kColumns =
     "SELECT j.id, j.organisation, j.build_key, j.state, j.model, j.onnx, j.target, j.build_precision, j.shapes, "
     "j.metadata, j.licence, j.lease_token, "
-    "j.agent, j.stage, j.engine, j.report, j.error, j.trace, j.tuning, j.kind, j.subject, j.ready, j.default_shapes, j.priority, j.attempts, j.lease_expires_ms, "
+    "j.agent, j.stage, j.engine, j.report, j.error, j.trace, j.tuning, j.kind, j.subject, j.options, j.ready, j.default_shapes, j.priority, j.attempts, j.lease_expires_ms, "
     "j.stage_done, j.stage_total, "
     "j.engine_bytes, j.last_event, j.log_lines, j.created_ms, j.started_ms, j.leased_ms, j.finished_ms FROM jobs j ";
 
@@ -24,7 +24,7 @@ bool load(soci::session& sql, JobRow& row, const std::string& tail, Uses&&... us
   for (std::string* text : {&row.id, &row.organisation, &row.build_key, &row.state, &row.model, &row.onnx, &row.target,
                             &row.precision, &row.shapes, &row.metadata, &row.licence, &row.lease_token, &row.agent,
                             &row.stage, &row.engine, &row.report, &row.error, &row.trace, &row.tuning,
-                            &row.kind, &row.subject})
+                            &row.kind, &row.subject, &row.options})
     add(*text);
   for (long long* number :
        {&row.ready, &row.default_shapes, &row.priority, &row.attempts, &row.lease_expires_ms, &row.stage_done,

@@ -12,7 +12,7 @@ namespace xinfer::server::farm {
 
 struct JobRow {
   std::string id, organisation, build_key, state, model, onnx, target, precision, shapes, metadata, licence,
-      lease_token, agent, stage, engine, report, error, trace, tuning, kind, subject;
+      lease_token, agent, stage, engine, report, error, trace, tuning, kind, subject, options;
   long long ready = 0, default_shapes = 0, priority = 0, attempts = 0, lease_expires_ms = 0, stage_done = 0, stage_total = 0,
             engine_bytes = 0, last_event = 0, log_lines = 0, created_ms = 0, started_ms = 0, leased_ms = 0, finished_ms = 0;
 };

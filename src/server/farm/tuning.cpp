@@ -37,7 +37,7 @@ Result<api::TuningRecords> tuning_records(soci::session& sql, const std::string&
   return records;
 }
 
-Result<void> add_tuning_records(db::Database& database, const std::string& organisation, const std::string& target,
+Result<void> add_tuning_records(soci::session& sql, const std::string& organisation, const std::string& target,
                                 const api::TuningRecords& records) {
   if (records.format != 1)
     return std::unexpected(base::Error{Code::kInvalidArgument, "this hub knows format 1", "format"});
@@ -46,17 +46,15 @@ Result<void> add_tuning_records(db::Database& database, const std::string& organ
   for (const auto& [problem, kernel] : records.records)
     if (problem.size() > kTextBytes || kernel.size() > kTextBytes)
       return std::unexpected(base::Error{Code::kLimit, fmt::format("a text longer than {} bytes", kTextBytes), "records"});
-  return database.write([&](soci::session& sql) -> Result<void> {
-    XI_TRY(api::TuningRecords all, load(sql, organisation, target));
-    add(all, records);
-    if (all.records.size() > kRecords)
-      return std::unexpected(base::Error{Code::kLimit, fmt::format("more than {} records", kRecords), "records"});
-    const std::string text = api::encode(all);
-    sql << "INSERT INTO tuning (organisation, target, records) VALUES (:o, :t, :r) ON CONFLICT (organisation, target) DO "
-           "UPDATE SET records = excluded.records",
-        soci::use(organisation), soci::use(target), soci::use(text);
-    return {};
-  });
+  XI_TRY(api::TuningRecords all, load(sql, organisation, target));
+  add(all, records);
+  if (all.records.size() > kRecords)
+    return std::unexpected(base::Error{Code::kLimit, fmt::format("more than {} records", kRecords), "records"});
+  const std::string text = api::encode(all);
+  sql << "INSERT INTO tuning (organisation, target, records) VALUES (:o, :t, :r) ON CONFLICT (organisation, target) DO "
+         "UPDATE SET records = excluded.records",
+      soci::use(organisation), soci::use(target), soci::use(text);
+  return {};
 }
 
 }  // namespace xinfer::server::farm

@@ -5,7 +5,6 @@
 
 #include "api/types.h"
 #include "base/error.h"
-#include "server/db/database.h"
 
 namespace soci {
 class session;
@@ -17,7 +16,7 @@ namespace xinfer::server::farm {
 [[nodiscard]] base::Result<api::TuningRecords> tuning_records(soci::session& sql, const std::string& organisation,
                                                               const std::string& target);
 /// Adds records to the organisation's, over those it has. kInvalidArgument: not records for this target; kLimit: too many.
-[[nodiscard]] base::Result<void> add_tuning_records(db::Database& database, const std::string& organisation,
+[[nodiscard]] base::Result<void> add_tuning_records(soci::session& sql, const std::string& organisation,
                                                     const std::string& target, const api::TuningRecords& records);
 
 }  // namespace xinfer::server::farm

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "queue/channel.h"
+#include "server/farm/kinds.h"
 
 namespace xinfer::server::queue {
 
@@ -28,7 +29,7 @@ constexpr int kTimeoutMs = 10'000;
 constexpr long long kBatch = 500;
 
 struct Waiting {
-  std::string id, target;
+  std::string id, kind, target;
   long long event = 0;
 };
 
@@ -84,9 +85,9 @@ class Announcer::State {
       std::vector<Waiting> jobs;
       Waiting job;
       soci::statement rows =
-          (sql.prepare << "SELECT id, target, last_event FROM jobs WHERE state = 'queued' AND ready = 1 AND kind = 'build' AND "
+          (sql.prepare << "SELECT id, kind, target, last_event FROM jobs WHERE state = 'queued' AND ready = 1 AND "
                           "(announced_event <> last_event OR announced_ms < :t) ORDER BY created_ms LIMIT :l",
-           soci::into(job.id), soci::into(job.target), soci::into(job.event), soci::use(before), soci::use(kBatch));
+           soci::into(job.id), soci::into(job.kind), soci::into(job.target), soci::into(job.event), soci::use(before), soci::use(kBatch));
       rows.execute();
       while (rows.fetch()) jobs.push_back(job);
       return jobs;
@@ -98,7 +99,9 @@ class Announcer::State {
     }
     std::vector<Message> messages;
     for (const Waiting& job : batch) {
-      const std::string queue = queue_of(job.target);
+      const farm::JobKind* kind = farm::find_kind(job.kind);
+      if (!kind) continue;  // of a newer hub
+      const std::string queue = queue_of(farm::announced_as(*kind, job.target));
       if (declared_.insert(queue).second) XI_CHECK(channel_->declare(queue));
       messages.push_back({queue, job.id});
     }

@@ -1,14 +1,11 @@
-// Builds: requests, state, cancelling, events.
+// Builds and matrices of builds. What builds have in common with other jobs is in jobs.cpp.
 #include <algorithm>
-#include <charconv>
 
 #include "api/codec.h"
 #include "base/digest.h"
 #include "base/trace.h"
-#include "server/farm/feeds.h"
-#include "server/routes/route.h"
+#include "server/routes/requests.h"
 #include "server/services.h"
-#include "target/registry.h"
 #include "tensor/range.h"
 
 namespace xinfer::server::routes {
@@ -27,22 +24,6 @@ constexpr std::int64_t kPriority = 100;
 
 std::unexpected<Error> bad(std::string where, std::string message) {
   return std::unexpected(Error{Code::kInvalidArgument, std::move(message), std::move(where)});
-}
-
-Result<HardwareTarget> parse_target(const api::BuildRequest& request) {
-  std::string text = request.target;
-  if (!request.precision.empty()) {
-    const std::size_t colon = text.find(':');
-    if (colon != std::string::npos && text.substr(colon + 1) != request.precision)
-      return bad("precision", "target and precision disagree");
-    text = text.substr(0, colon) + ":" + request.precision;
-  }
-  if (text.starts_with("host")) return bad("target", "\"host\" means the machine of the one who asks: name its target");
-  auto target = target::parse(text);
-  if (!target) return std::unexpected(std::move(target).error().in("target"));
-  // What no agent of this version can build is refused now, not after a wait.
-  if (auto able = target::check_buildable(*target); !able) return std::unexpected(std::move(able).error().in("target"));
-  return target;
 }
 
 Result<void> check_shapes(const api::Shapes& shapes, const std::string& field, const Settings& settings) {
@@ -96,9 +77,27 @@ Result<void> from_model(Services& services, const Call& call, const api::BuildRe
   return {};
 }
 
+}  // namespace
+
+Result<HardwareTarget> parse_target(const std::string& target_text, const std::string& precision) {
+  std::string text = target_text;
+  if (!precision.empty()) {
+    const std::size_t colon = text.find(':');
+    if (colon != std::string::npos && text.substr(colon + 1) != precision)
+      return bad("precision", "target and precision disagree");
+    text = text.substr(0, colon) + ":" + precision;
+  }
+  if (text.starts_with("host")) return bad("target", "\"host\" means the machine of the one who asks: name its target");
+  auto target = target::parse(text);
+  if (!target) return std::unexpected(std::move(target).error().in("target"));
+  // What no agent of this version can build is refused now, not after a wait.
+  if (auto able = target::check_buildable(*target); !able) return std::unexpected(std::move(able).error().in("target"));
+  return target;
+}
+
 Result<farm::JobSpec> to_spec(Services& services, const Call& call, const api::BuildRequest& request) {
   if (request.model.empty() == request.onnx.empty()) return bad("model", "give either model or onnx");
-  XI_TRY(const HardwareTarget target, parse_target(request));
+  XI_TRY(const HardwareTarget target, parse_target(request.target, request.precision));
   XI_CHECK(check_sizes(request, services.settings));
   const std::int64_t priority = request.priority.value_or(0);
   if (priority < -kPriority || priority > kPriority)
@@ -124,8 +123,6 @@ Result<farm::JobSpec> to_spec(Services& services, const Call& call, const api::B
   spec.ready = size.has_value();
   return spec;
 }
-
-}  // namespace
 
 Reply create_build(Services& services, Call& call) {
   XI_TRY(const api::BuildRequest request, decode_body<api::BuildRequest>(call));
@@ -180,7 +177,7 @@ Reply cancel_matrix(Services& services, Call& call) {
   XI_TRY(const api::Matrix matrix, services.farm.matrix(call.principal.organisation, call.path["id"]));
   for (const api::Build& build : matrix.builds)
     if (build.state == "queued" || build.state == "leased")
-      if (auto done = services.farm.cancel(call.principal.organisation, build.id);
+      if (auto done = services.farm.cancel(call.principal.organisation, farm::kBuild, build.id);
           !done && done.error().code != Code::kConflict)  // it has ended meanwhile
         return std::unexpected(done.error());
   return get_matrix(services, call);
@@ -194,34 +191,6 @@ Reply list_builds(Services& services, Call& call) {
   XI_TRY(query.limit, call.number("limit", services.settings.pages_size, 1, services.settings.pages_size));
   XI_TRY(const api::BuildPage page, services.farm.builds(call.principal.organisation, query));
   return Response::json(200, api::encode(page));
-}
-
-Reply get_build(Services& services, Call& call) {
-  XI_TRY(const api::Build build, services.farm.build(call.principal.organisation, call.path["id"]));
-  return Response::json(200, api::encode(build));
-}
-
-Reply cancel_build(Services& services, Call& call) {
-  XI_CHECK(services.farm.cancel(call.principal.organisation, call.path["id"]));
-  XI_TRY(const api::Build build, services.farm.build(call.principal.organisation, call.path["id"]));
-  return Response::json(200, api::encode(build));
-}
-
-void stream_events(Services& services, Call call, std::shared_ptr<http::Exchange> exchange) {
-  const auto build = services.farm.build(call.principal.organisation, call.path["id"]);
-  if (!build) return exchange->respond(Response::error(build.error()));
-  std::int64_t after = 0;
-  const std::string& last = call.request.header("last-event-id");
-  const std::string text = last.empty() ? call.text("after") : last;
-  if (!text.empty()) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), after);
-    if (error != std::errc() || end != text.data() + text.size() || after < 0)
-      return exchange->respond(
-          Response::error({Code::kInvalidArgument, "expected an event's number", "Last-Event-ID"}));
-  }
-  Response head;
-  head.headers = {{"Content-Type", "text/event-stream"}, {"Cache-Control", "no-store"}, {"X-Accel-Buffering", "no"}};
-  services.feeds.open(exchange->stream(std::move(head)), *build, after);
 }
 
 }  // namespace xinfer::server::routes

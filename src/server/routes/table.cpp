@@ -31,6 +31,21 @@ Route file(std::string_view path, accounts::Permission permission, std::string_v
           .content_type = "application/octet-stream", .parameters = std::move(parameters)};
 }
 
+/// A request for a job, now or at its end.
+template <class T>
+Route job(std::string_view path, std::string_view tag, std::string_view summary, SlowHandler handler) {
+  return {.method = "GET", .path = path, .permission = P::kReadBuilds, .tag = tag, .summary = summary, .slow_handler = handler,
+          .response = of<T>(), .parameters = {{"wait", "query", "integer", "answer when it has ended, or after so many ms, at most farm.long_poll_ms"}}};
+}
+
+Route events(std::string_view path, std::string_view tag, SlowHandler handler) {
+  return {.method = "GET", .path = path, .permission = P::kReadBuilds, .tag = tag,
+          .summary = "Log, progress and states as server-sent events, from the start or after Last-Event-ID.", .slow_handler = handler,
+          .content_type = "text/event-stream",
+          .parameters = {{"Last-Event-ID", "header", "integer", "the last event seen"},
+                         {"after", "query", "integer", "the same, for clients that cannot set headers"}}};
+}
+
 std::vector<Route> model_routes() {
   return {
       {"GET",
@@ -136,8 +151,7 @@ std::vector<Route> build_routes() {
         {"model", "query", "string", "id of a model"},
         kOffset,
         kLimit}},
-      {"GET", "/v1/builds/{id}", P::kReadBuilds, "builds", "A build's state, progress, engine or error.", get_build,
-       nullptr, Body::kNone, nullptr, nullptr, of<api::Build>()},
+      job<api::Build>("/v1/builds/{id}", "builds", "A build's state, progress, engine or error.", get_build),
       {"DELETE", "/v1/builds/{id}", P::kBuild, "builds", "Cancel. Others that wait for the same engine still get it.",
        cancel_build, nullptr, Body::kNone, nullptr, nullptr, of<api::Build>()},
       {"POST", "/v1/matrices", P::kBuild, "builds",
@@ -148,21 +162,22 @@ std::vector<Route> build_routes() {
       {"DELETE", "/v1/matrices/{id}", P::kBuild, "builds",
        "Cancel what has not ended. Others that wait for the same engines still get them.", cancel_matrix, nullptr,
        Body::kNone, nullptr, nullptr, of<api::Matrix>()},
-      {"GET",
-       "/v1/builds/{id}/events",
-       P::kReadBuilds,
-       "builds",
-       "Log, progress and states as server-sent events, from the start or after Last-Event-ID.",
-       nullptr,
-       stream_events,
-       Body::kNone,
-       nullptr,
-       nullptr,
-       nullptr,
-       200,
-       "text/event-stream",
-       {{"Last-Event-ID", "header", "integer", "the last event seen"},
-        {"after", "query", "integer", "the same, for clients that cannot set headers"}}},
+      events("/v1/builds/{id}/events", "builds", stream_build),
+  };
+}
+
+std::vector<Route> job_routes() {
+  return {
+      {"POST", "/v1/preflights", P::kBuild, "preflights", "Find out what builds for these targets would refuse and give, without building.",
+       create_preflight, nullptr, Body::kJson, &Settings::http_json_bytes, of<api::PreflightRequest>(), of<api::Job>(), 202},
+      job<api::Job>("/v1/preflights/{id}", "preflights", "A preflight's state, and its report when it has ended.", get_preflight),
+      {"DELETE", "/v1/preflights/{id}", P::kBuild, "preflights", "Cancel.", cancel_preflight, nullptr, Body::kNone, nullptr, nullptr, of<api::Job>()},
+      events("/v1/preflights/{id}/events", "preflights", stream_preflight),
+      {"POST", "/v1/tunes", P::kBuild, "tuning", "Measure a model's contractions on an agent's GPU; later builds use the records.",
+       create_tune, nullptr, Body::kJson, &Settings::http_json_bytes, of<api::TuneRequest>(), of<api::Job>(), 202},
+      job<api::Job>("/v1/tunes/{id}", "tuning", "A tuning's state, and its records when it has ended.", get_tune),
+      {"DELETE", "/v1/tunes/{id}", P::kBuild, "tuning", "Cancel.", cancel_tune, nullptr, Body::kNone, nullptr, nullptr, of<api::Job>()},
+      events("/v1/tunes/{id}/events", "tuning", stream_tune),
   };
 }
 
@@ -189,7 +204,7 @@ std::vector<Route> agent_routes() {
       {"POST", "/v1/agents/jobs/{id}/kernels", P::kRunJobs, "agents",
        "Give kernels that a build has compiled, in an uploaded bundle.", add_kernels, nullptr, Body::kJson,
        &Settings::http_json_bytes, of<api::KernelOffer>(), nullptr, 204},
-      {"POST", "/v1/agents/jobs/{id}/complete", P::kRunJobs, "agents", "Finish a job with an uploaded engine.",
+      {"POST", "/v1/agents/jobs/{id}/complete", P::kRunJobs, "agents", "Finish a job with its report, a build with its uploaded engine.",
        complete_job, nullptr, Body::kJson, &Settings::http_json_bytes, of<api::Completion>(), nullptr, 204},
       {"POST", "/v1/agents/jobs/{id}/fail", P::kRunJobs, "agents", "Report a failed attempt.", fail_job, nullptr,
        Body::kJson, &Settings::http_json_bytes, of<api::Failure>(), nullptr, 204},
@@ -278,7 +293,7 @@ bool match_path(std::string_view pattern, std::string_view path, std::map<std::s
 const std::vector<Route>& table() {
   static const std::vector<Route> kTable = [] {
     std::vector<Route> all;
-    for (auto* part : {model_routes, upload_routes, build_routes, agent_routes, tuning_routes, access_routes, system_routes})
+    for (auto* part : {model_routes, upload_routes, build_routes, job_routes, agent_routes, tuning_routes, access_routes, system_routes})
       for (Route& route : part()) all.push_back(std::move(route));
     return all;
   }();

@@ -38,7 +38,7 @@ Reply add_tuning(Services& services, Call& call) {
   if (!scope.empty() && call.principal.role != accounts::Role::kAdministrator)
     return base::fail(Code::kForbidden, "records of everybody are an administrator's: leave the scope out for your organisation's own");
   const std::string organisation = scope.empty() ? call.principal.organisation : std::string(accounts::kPublicOrganisation);
-  XI_CHECK(farm::add_tuning_records(services.database, organisation, target, records));
+  XI_CHECK(services.database.write([&](soci::session& sql) { return farm::add_tuning_records(sql, organisation, target, records); }));
   return get_tuning(services, call);
 }
 

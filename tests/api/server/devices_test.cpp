@@ -1,5 +1,7 @@
 // Engines built where they cannot run are verified by an agent that has the device. The devices here are announced, not real:
 // what is tested is who gets which job, and what becomes of the report.
+#include <thread>
+
 #include "harness.h"
 
 namespace xinfer::server {
@@ -62,6 +64,29 @@ TEST_F(DevicesTest, WithoutSuchAnAgentNothingIsQueued) {
   complete(lease("builder", {"sm_80"}), not_run);
   EXPECT_TRUE(lease("gpu", {"sm_90a"}).is_null()) << "it came too late";
   EXPECT_EQ(report(build)["verification"], not_run);
+}
+
+TEST_F(DevicesTest, WhereAgentsAreStartedForADeviceAVerificationWaitsForThem) {
+  Settings settings;
+  settings.farm_verify_targets = {"h100"};
+  settings.farm_lease_ms = 300;
+  settings.farm_attempts = 2;
+  TestHub other(settings);
+  const std::string who = other.token(Role::kDeveloper), worker = other.token(Role::kAgent, "agents");
+  const json body{{"onnx", other.upload(who, "model")}, {"target", "h100:fp16"}};
+  const std::string build = other.call("POST", "/v1/builds", who, body.dump()).json()["id"];
+  const auto take = [&](const json& devices) {
+    return other.call("POST", "/v1/agents/lease", worker, json{{"agent", "x"}, {"targets", {"sm_90a"}}, {"devices", devices}, {"wait_ms", 20'000}}.dump()).json();
+  };
+  const auto reason = [&] { return other.call("GET", "/v1/builds/" + build, who).json()["report"]["verification"]["reason"].get<std::string>(); };
+  const json job = take(json::array());
+  const json done{{"token", job["token"]}, {"engine", other.upload(worker, "engine")}, {"report", {{"verification", not_run}}}};
+  ASSERT_EQ(other.call("POST", path(job, "/complete"), worker, done.dump()).status, 204);
+  EXPECT_EQ(reason(), "not verified on device: a job for it waits: no agent offers a device for sm_90a");
+  // Nobody else has the device: what this agent did not end in so many attempts is given up, and the report says so.
+  for (int attempt = 0; attempt < 2; ++attempt) EXPECT_EQ(take({{{"architecture", "sm_90a"}}})["kind"], "verify");
+  for (int i = 0; i < 200 && reason().find("agents went silent") == std::string::npos; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_NE(reason().find("agents went silent"), std::string::npos) << reason();
 }
 
 TEST_F(DevicesTest, WhatHasRunIsNotRunAgain) {

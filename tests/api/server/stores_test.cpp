@@ -433,6 +433,42 @@ TEST(Announcements, AWaitingJobIsAnnouncedAndAgainWhenItWaitsAgain) {
   EXPECT_TRUE(announced(job, 10'000));
 }
 
+TEST(Announcements, EveryKindIsAnnouncedForTheAgentsThatItNeeds) {
+  if (test_server("XI_TEST_RABBITMQ").empty()) GTEST_SKIP() << "XI_TEST_RABBITMQ names no server";
+  Settings settings;
+  settings.queue_url = test_server("XI_TEST_RABBITMQ");
+  settings.queue_poll_ms = 100;
+  settings.farm_verify_targets = {"sm_90a"};
+  TestHub hub(settings);
+  const auto channel = xinfer::queue::Channel::connect(settings.queue_url, 10'000).value();
+  const std::string building = xinfer::queue::queue_of("sm_90a"), device = xinfer::queue::queue_of("sm_90a.device");
+  for (const std::string& queue : {building, device}) ASSERT_TRUE(channel->declare(queue));
+  ASSERT_TRUE(channel->consume({building, device}));
+  const auto queue_of_job = [&](const std::string& job) {
+    for (;;) {
+      const auto next = channel->next(10'000).value();
+      if (!next) return std::string("none");
+      EXPECT_TRUE(channel->acknowledge(*next));
+      if (next->message.body == job) return next->message.queue;
+    }
+  };
+  const std::string developer = hub.token(Role::kDeveloper), agent = hub.token(Role::kAgent, "agents"), onnx = hub.upload(developer, "a model");
+  const auto post = [&](const char* path, const json& more) {
+    json body{{"onnx", onnx}};
+    body.update(more);
+    return hub.call("POST", path, developer, body.dump()).json()["job"].get<std::string>();
+  };
+  EXPECT_EQ(queue_of_job(post("/v1/preflights", {{"targets", {"sm_90a", "x86-64-v3"}}})), building);
+  EXPECT_EQ(queue_of_job(post("/v1/tunes", {{"target", "sm_90a:fp16"}})), device);
+  EXPECT_EQ(queue_of_job(post("/v1/builds", {{"target", "sm_90a:fp16"}})), building);
+  const json lease = hub.call("POST", "/v1/agents/lease", agent, json{{"agent", "a"}, {"targets", {"sm_90a"}}}.dump()).json();
+  const json done{{"token", lease["token"]}, {"engine", hub.upload(agent, "engine")}, {"report", {{"verification", {{"ran", false}, {"reason", "not verified on device"}}}}}};
+  EXPECT_EQ(hub.call("POST", "/v1/agents/jobs/" + lease["job"].get<std::string>() + "/complete", agent, done.dump()).status, 204);
+  const auto next = channel->next(10'000).value();
+  ASSERT_TRUE(next) << "the verification is announced";
+  EXPECT_EQ(next->message.queue, device);
+}
+
 TEST(Announcements, WithoutABrokerWorkGoesOn) {
   Settings settings;
   settings.queue_url = "amqp://guest:guest@127.0.0.1:1/";  // nobody listens there
