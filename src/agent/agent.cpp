@@ -174,8 +174,10 @@ class Attempt {
         break;
       case LineKind::kKernels:
         if (const auto query = api::decode<api::KernelQuery>(text, api::Unknown::kIgnore)) {
-          kernels_.fetch(query->names);
-          keeper_.log(fmt::format("{} of {} kernels to compile were on the hub", kernels_.fetched(), query->names.size()));
+          const std::size_t fetched = kernels_.fetch(query->names);
+          const bool references = !query->names.empty() && query->names.front().ends_with(".reference");
+          keeper_.log(fmt::format("{} of {} {} were on the hub", fetched, query->names.size(),
+                                  references ? "outputs of the reference to compute" : "kernels to compile"));
         }
         break;
       case LineKind::kOffer:
@@ -213,6 +215,7 @@ class Attempt {
 
   Result<void> deliver() {
     if (!work_.gives_engine) {
+      kernels_.give(std::move(offer_), output() / "kernels");
       keeper_.flush();
       return link_.complete(lease_.job, {lease_.token, {}, api::RawJson{report_}});
     }

@@ -44,6 +44,7 @@ base::Result<void> run_build(const api::Lease& lease, const JobFiles& files) {
   options.cache_folder = cache;
   KernelRequest kernels(job, out, cache, print);
   options.on_missing_kernels = [&](const std::vector<std::string>& missing) { kernels.ask(missing); };
+  options.references = {cache, options.on_missing_kernels};
   const base::TemporaryFolder scratch("xinfer-job");
   if (lease.tuning) {
     options.records = scratch.path() / "records.json";

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <new>
 
+#include "agent/kernel_exchange.h"
 #include "api/codec.h"
 #include "base/digest.h"
 #include "base/files.h"
@@ -68,7 +69,10 @@ Result<void> verify(const api::Lease&, const JobFiles& files) {
   compiler::Report report;
   report.model_digest = engine->manifest().model_digest;
   report.target = engine->manifest().architecture;
-  XI_TRY(report.verification, compiler::verify(files.job / "model.onnx", std::move(engine)));
+  KernelRequest references(files.job, files.out, files.cache, print);
+  XI_TRY(report.verification, compiler::verify(files.job / "model.onnx", std::move(engine), {},
+                                               {files.cache, [&](const std::vector<std::string>& missing) { references.ask(missing); }}));
+  XI_CHECK(references.offer());
   print(LineKind::kReport, compiler::to_json(report));
   return {};
 }

@@ -15,7 +15,7 @@ enum class LineKind : char {
   kProgress = 'P',  // api::Progress as JSON
   kLog = 'L',       // text
   kError = 'E',     // api::BuildError as JSON: the job's end
-  kKernels = 'K',   // api::KernelQuery as JSON: the build waits for JOB/kernels/ready
+  kKernels = 'K',   // api::KernelQuery as JSON: the job waits for JOB/kernels/ready-N, N for the Nth query
   kOffer = 'O',     // api::KernelOffer as JSON, of OUT/kernels
   kReport = 'R',    // what the job has found, as JSON: it succeeded
 };

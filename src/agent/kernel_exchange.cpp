@@ -19,14 +19,14 @@ using base::Result;
 
 namespace {
 
-constexpr const char* kReady = "ready";  // the agent's last file
+constexpr const char* kReady = "ready-";  // the agent's last file for a query
 constexpr auto kPatience = std::chrono::seconds(60);
 constexpr std::int64_t kBundleBytes = 256 << 20;
 constexpr std::size_t kNames = 8'000;
 
 bool is_kernel_name(const std::string& name) {
   const std::size_t dot = name.find('.');
-  return dot != name.npos && base::is_sha256(name.substr(0, dot)) && (name.substr(dot) == ".o" || name.substr(dot) == ".cubin");
+  return dot != name.npos && base::is_sha256(name.substr(0, dot)) && (name.substr(dot) == ".o" || name.substr(dot) == ".cubin" || name.substr(dot) == ".reference");
 }
 
 // Kernels are checked when they are read, so nothing waits for the disk here.
@@ -51,21 +51,22 @@ bool copy_into_cache(const fs::path& from, const fs::path& to) {
 }  // namespace
 
 void KernelRequest::ask(const std::vector<std::string>& missing) {
-  compiled_.insert(missing.begin(), missing.end());
   api::KernelQuery query;
-  for (const std::string& path : compiled_) query.names.push_back(fs::path(path).filename().string());
+  for (const std::string& path : missing) query.names.push_back(fs::path(path).filename().string());
   print_(LineKind::kKernels, api::encode(query));
   const fs::path folder = job_ / "kernels";
   const auto until = std::chrono::steady_clock::now() + kPatience;
   std::error_code error;
-  while (!fs::exists(folder / kReady, error)) {
+  const std::string ready = kReady + std::to_string(++asked_);
+  compiled_.insert(missing.begin(), missing.end());
+  while (!fs::exists(folder / ready, error)) {
     if (std::chrono::steady_clock::now() > until) return;  // compiling is slower, but it works
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
-  for (auto path = compiled_.begin(); path != compiled_.end();) {
-    const fs::path from = folder / fs::path(*path).filename();
-    fs::create_directories((cache_ / *path).parent_path(), error);
-    path = fs::exists(from, error) && copy_into_cache(from, cache_ / *path) ? compiled_.erase(path) : std::next(path);
+  for (const std::string& path : missing) {
+    const fs::path from = folder / fs::path(path).filename();
+    fs::create_directories((cache_ / path).parent_path(), error);
+    if (fs::exists(from, error) && copy_into_cache(from, cache_ / path)) compiled_.erase(path);
   }
 }
 
@@ -85,11 +86,13 @@ Result<void> KernelRequest::offer() const {
   return {};
 }
 
-void KernelExchange::fetch(const std::vector<std::string>& names) {
+std::size_t KernelExchange::fetch(const std::vector<std::string>& names) {
+  const std::size_t before = fetched_;
   if (const auto done = fetch_all(names); !done)
     base::log(base::LogLevel::kWarning, "no kernels from the hub", {{"job", lease_.job}, {"error", done.error().text()}});
-  if (const auto told = base::write_file(folder_ / kReady, ""); !told)
+  if (const auto told = base::write_file(folder_ / (kReady + std::to_string(++queries_)), ""); !told)
     base::log(base::LogLevel::kWarning, "the build waits for kernels in vain", {{"job", lease_.job}, {"error", told.error().text()}});
+  return fetched_ - before;
 }
 
 Result<void> KernelExchange::fetch_all(const std::vector<std::string>& names) {

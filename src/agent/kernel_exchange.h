@@ -1,4 +1,4 @@
-// Compiled kernels of other agents: asked for by the build in the sandbox, brought by the agent outside, which alone talks to
+// Compiled kernels of other agents, and outputs of the reference that they computed: asked for by the build in the sandbox, brought by the agent outside, which alone talks to
 // the hub. The folder that the build can write is never read or written by the agent through a path that the build made.
 #pragma once
 #include <filesystem>
@@ -22,15 +22,16 @@ class KernelRequest {
   KernelRequest(std::filesystem::path job, std::filesystem::path out, std::filesystem::path cache, Print print)
       : job_(std::move(job)), out_(std::move(out)), cache_(std::move(cache)), print_(std::move(print)) {}
 
-  /// Asks for kernels (paths below the cache), waits for the answer and takes into the cache what came.
+  /// Asks for files (paths below the cache), waits for the answer and takes into the cache what came.
   void ask(const std::vector<std::string>& missing);
-  /// Writes those that had to be compiled into OUT/kernels and says so.
+  /// Writes those that had to be made into OUT/kernels and says so.
   [[nodiscard]] base::Result<void> offer() const;
 
  private:
   const std::filesystem::path job_, out_, cache_;
   const Print print_;
   std::set<std::string> compiled_;
+  int asked_ = 0;  // queries
 };
 
 /// The agent's side. Not thread-safe. What goes wrong here costs compiling, not the build: it is logged.
@@ -40,11 +41,10 @@ class KernelExchange {
   KernelExchange(HubLink& link, const api::Lease& lease, std::filesystem::path folder)
       : link_(link), lease_(lease), folder_(std::move(folder)) {}
 
-  /// Fetches what the hub has of these and lets the build go on.
-  void fetch(const std::vector<std::string>& names);
+  /// Fetches what the hub has of these and lets the build go on; how many.
+  std::size_t fetch(const std::vector<std::string>& names);
   /// Gives the hub what the build compiled of what it had asked for. `bundle`: OUT/kernels, of a build that has ended.
   void give(api::KernelOffer offer, const std::filesystem::path& bundle);
-  std::size_t fetched() const { return fetched_; }
 
  private:
   [[nodiscard]] base::Result<void> fetch_all(const std::vector<std::string>& names);
@@ -56,6 +56,7 @@ class KernelExchange {
   const std::filesystem::path folder_;
   std::set<std::string> wanted_;  // asked for, and not on the hub
   std::size_t fetched_ = 0;
+  int queries_ = 0;
 };
 
 }  // namespace xinfer::agent

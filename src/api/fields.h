@@ -144,7 +144,7 @@ XI_API_TYPE(Token, XI_NEED(Token, id), XI_MAY(Token, token, "once, in the answer
 XI_API_TYPE(TokenList, XI_NEED(TokenList, tokens));
 XI_API_TYPE(TuningRecords, XI_NEED(TuningRecords, format), XI_NEED(TuningRecords, architecture),
             XI_MAY(TuningRecords, device), XI_NEED(TuningRecords, records, "contraction to kernel"));
-XI_API_TYPE(Kernel, XI_NEED(Kernel, name, "SHA-256 of source, flags and compiler, with .o or .cubin"),
+XI_API_TYPE(Kernel, XI_NEED(Kernel, name, "SHA-256 of what it was made from, with .o, .cubin or .reference"),
             XI_MAY(Kernel, bundle), XI_NEED(Kernel, offset), XI_NEED(Kernel, size_bytes), XI_MAY(Kernel, sha256));
 XI_API_TYPE(KernelQuery, XI_MAY(KernelQuery, token), XI_NEED(KernelQuery, names));
 XI_API_TYPE(KernelList, XI_NEED(KernelList, kernels));

@@ -332,7 +332,7 @@ struct TuningRecords {
 
 /// A compiled kernel: bytes of a bundle, which is a blob.
 struct Kernel {
-  std::string name;    // SHA-256 of source, flags and compiler, with ".o" or ".cubin"
+  std::string name;    // SHA-256 of source, flags and compiler, with ".o" or ".cubin"; of a model and its inputs, with ".reference"
   std::string bundle;  // digest
   std::int64_t offset = 0, size_bytes = 0;
   std::string sha256;

@@ -17,6 +17,13 @@
 
 namespace xinfer::compiler {
 
+/// Files that are found again by what they were made from, in a folder that further builds use too.
+struct FileExchange {
+  std::filesystem::path folder;  // empty: none are kept
+  /// Called with the paths below `folder` of those that are wanted and not there: whoever has them elsewhere may put them there.
+  std::function<void(const std::vector<std::string>&)> on_missing;
+};
+
 struct BuildOptions {
   std::string target = "host";     // canonical name or alias: "x86-64-v3", "host", "rtx_4090"; may carry ":precision"
   std::string precision = "fp32";  // used when `target` carries none
@@ -42,6 +49,7 @@ struct BuildOptions {
   /// them elsewhere may put them there.
   std::function<void(const std::vector<std::string>&)> on_missing_kernels;
   bool verify = true;                                 // run against the reference where this machine can
+  FileExchange references;                            // outputs of the reference functions, of models that were built before
   int jobs = 0;                                       // compilers at once; 0: one per core
   int max_threads = 16;                               // that the engine's plan can use
   std::filesystem::path records;                      // of tuning a GPU; they count before the repository's; empty: none
@@ -66,6 +74,8 @@ struct Verification {
     bool matches = true;
   };
   std::vector<Output> outputs;
+  std::size_t references = 0, references_known = 0;  // that the engine was compared with; that need not be computed
+  double reference_ms = 0;                           // of those that were
   bool passed() const;
 };
 
@@ -110,7 +120,8 @@ struct BuildOutput {
 /// The engine says which inputs were fixed; `input_values`: of those too large for it. A machine that cannot run it is a reason in
 /// the result.
 [[nodiscard]] base::Result<Verification> verify(const std::filesystem::path& onnx, std::shared_ptr<const engine::Engine> engine,
-                                                const std::map<std::string, tensor::Tensor>& input_values = {});
+                                                const std::map<std::string, tensor::Tensor>& input_values = {},
+                                                const FileExchange& references = {});
 
 /// Measures candidates of every contraction of the model on this machine's GPU and returns records (JSON) of the fastest, for
 /// BuildOptions::records. Errors: those of build(); kUnavailable or kIncompatible without a device of the target.

@@ -1,6 +1,7 @@
 #include "compiler/verify_engine.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <map>
 
@@ -221,31 +222,66 @@ void merge(Verification::Output& into, const Verification::Output& other) {
 
 namespace {
 
+// What the engine is compared with at one point.
+struct Trial {
+  Point point;
+  std::vector<Tensor> inputs;
+  std::string key;  // of the reference's outputs
+};
+
+std::vector<Trial> trials_of(const ir::Graph& original, double flops, Numbers numbers, const ReferenceCache& references) {
+  std::vector<Trial> trials;
+  std::vector<std::string> keys;
+  for (Point& point : points_of(original)) {
+    if (!trials.empty() && flops * point.growth * point.growth > kMaxReferenceFlops) continue;
+    Trial& trial = trials.emplace_back();
+    trial.inputs = random_inputs(original, kSeed, [&](const std::string& name) { return point.sizes.at(name); }, numbers);
+    trial.point = std::move(point);
+    keys.push_back(trial.key = references.key(original, trial.inputs));
+  }
+  references.prepare(keys);
+  return trials;
+}
+
+Result<std::vector<Tensor>> reference_outputs(const ir::Graph& original, const Trial& trial, const ReferenceCache& references,
+                                              Verification& verification) {
+  ++verification.references;
+  if (auto known = references.find(trial.key)) {
+    ++verification.references_known;
+    return *std::move(known);
+  }
+  const auto started = std::chrono::steady_clock::now();
+  std::vector<Value> values;
+  for (const Tensor& input : trial.inputs) values.emplace_back(input);
+  XI_TRY(const std::vector<Value> outputs, forge::reference::evaluate(original, values));
+  std::vector<const Tensor*> tensors;
+  for (const Value& value : outputs) add_tensors(value, tensors);
+  verification.reference_ms += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - started).count();
+  references.keep(trial.key, tensors);
+  std::vector<Tensor> expected;
+  for (const Tensor* tensor : tensors) expected.push_back(*tensor);
+  return expected;
+}
+
 Result<Verification> verify_with(const ir::Graph& original, const std::shared_ptr<const engine::Engine>& engine, const std::string& machine,
-                                 Exactness exactness, Numbers numbers) {
+                                 Exactness exactness, Numbers numbers, const ReferenceCache& references) {
   double flops = 0;
   for (const engine::Launch& launch : engine->plan().launches) flops += launch.flops;
   Verification verification;
-  for (const Point& point : points_of(original)) {
-    if (verification.ran && flops * point.growth * point.growth > kMaxReferenceFlops) continue;
-    const std::vector<Tensor> inputs = random_inputs(original, kSeed, [&](const std::string& name) { return point.sizes.at(name); }, numbers);
-    std::vector<Value> values;
-    for (const Tensor& input : inputs) values.emplace_back(input);
-    auto reference = forge::reference::evaluate(original, values);
-    if (!reference) return not_run("not verified: the reference cannot be evaluated: " + reference.error().text());
-    std::vector<const Tensor*> expected;
-    for (const Value& value : *reference) add_tensors(value, expected);
+  for (const Trial& trial : trials_of(original, flops, numbers, references)) {
+    const auto expected = reference_outputs(original, trial, references, verification);
+    if (!expected) return not_run("not verified: the reference cannot be evaluated: " + expected.error().text());
     std::vector<const Tensor*> pointers;
-    for (const Tensor& input : inputs) pointers.push_back(&input);
+    for (const Tensor& input : trial.inputs) pointers.push_back(&input);
     XI_TRY(const std::vector<Tensor> actual, runtime::run_once(engine, pointers));
-    if (actual.size() != expected.size())
-      return fail(Code::kInternal, "the engine has {} outputs, the model {}", actual.size(), expected.size());
+    if (actual.size() != expected->size())
+      return fail(Code::kInternal, "the engine has {} outputs, the model {}", actual.size(), expected->size());
     verification.ran = true;
     verification.device = machine;
     for (std::size_t i = 0; i < actual.size(); ++i) {
       const std::string& name = engine->plan().outputs[i].name;
-      Verification::Output output = compare(name, actual[i], *expected[i], exactness);
-      if (!output.matches) output.name = name + point.name;
+      Verification::Output output = compare(name, actual[i], (*expected)[i], exactness);
+      if (!output.matches) output.name = name + trial.point.name;
       if (verification.outputs.size() <= i) verification.outputs.push_back(std::move(output));
       else merge(verification.outputs[i], output);
     }
@@ -255,7 +291,14 @@ Result<Verification> verify_with(const ir::Graph& original, const std::shared_pt
 
 }  // namespace
 
-Result<Verification> verify_engine(const ir::Graph& original, std::shared_ptr<const engine::Engine> engine) {
+void add_verification(Verification& into, const Verification& of_profile) {
+  for (std::size_t i = 0; i < of_profile.outputs.size(); ++i) merge(into.outputs[i], of_profile.outputs[i]);
+  into.references += of_profile.references;
+  into.references_known += of_profile.references_known;
+  into.reference_ms += of_profile.reference_ms;
+}
+
+Result<Verification> verify_engine(const ir::Graph& original, std::shared_ptr<const engine::Engine> engine, const ReferenceCache& references) {
   const engine::Manifest manifest = engine->manifest();
   const std::string& architecture = manifest.architecture;
   auto machine = runtime::machine_name(architecture);
@@ -267,10 +310,10 @@ Result<Verification> verify_engine(const ir::Graph& original, std::shared_ptr<co
                               : precision == "fp16" ? Exactness::kFloat16
                               : precision == "bf16" ? Exactness::kBfloat16
                                                     : Exactness::kFull;
-  XI_TRY(Verification verification, verify_with(original, engine, *machine, exactness, Numbers::kUnit));
+  XI_TRY(Verification verification, verify_with(original, engine, *machine, exactness, Numbers::kUnit, references));
   const bool images = std::ranges::any_of(original.inputs, [&](ir::ValueId id) { return is_image(original.value(id).type); });
   if (!verification.ran || verification.passed() || !lower || !images) return verification;
-  XI_TRY(Verification pixels, verify_with(original, engine, *machine, exactness, Numbers::kPixels));
+  XI_TRY(Verification pixels, verify_with(original, engine, *machine, exactness, Numbers::kPixels, references));
   if (!pixels.ran || !pixels.passed()) return verification;
   pixels.reason = "on pixels from 0 to 255, since it amplifies 16-bit rounding of numbers in [-1, 1]";
   return pixels;
@@ -297,11 +340,12 @@ void take_ranges(const engine::Plan& plan, onnx::ImportOptions& options) {
 }  // namespace
 
 Result<Verification> verify(const std::filesystem::path& onnx, std::shared_ptr<const engine::Engine> engine,
-                            const std::map<std::string, tensor::Tensor>& input_values) {
+                            const std::map<std::string, tensor::Tensor>& input_values, const FileExchange& exchange) {
   XI_TRY(const std::string digest, base::sha256_file(onnx));
   if (digest != engine->manifest().model_digest)
     return fail(Code::kInvalidArgument, "the engine was built from another file than {}: their digests differ", onnx.string());
   XI_TRY(FixedInputs fixed, read_fixed_inputs(engine->manifest().report, input_values));
+  const ReferenceCache references(exchange, digest, fixed);
   onnx::ImportOptions import_options;
   import_options.input_values = std::move(fixed.values);
   import_options.empty_inputs = std::move(fixed.empty);
@@ -313,10 +357,9 @@ Result<Verification> verify(const std::filesystem::path& onnx, std::shared_ptr<c
     XI_TRY(const ir::Graph original, onnx::import_model(onnx, import_options));
     if (original.inputs.size() != plan->inputs.size())
       return fail(Code::kInvalidArgument, "the engine has {} inputs, the model {}", plan->inputs.size(), original.inputs.size());
-    XI_TRY(Verification found, verify_engine(original, engine));
+    XI_TRY(Verification found, verify_engine(original, engine, references));
     if (plan == plans.front()) verification = std::move(found);
-    else
-      for (std::size_t i = 0; i < found.outputs.size(); ++i) merge(verification.outputs[i], found.outputs[i]);
+    else add_verification(verification, found);
     if (!verification.ran) break;
   }
   return verification;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "compiler/build.h"
+#include "compiler/reference_cache.h"
 #include "engine/engine.h"
 #include "ir/graph.h"
 
@@ -22,7 +23,8 @@ std::vector<tensor::Tensor> random_inputs(const ir::Graph& graph, std::uint64_t 
 /// 16-bit rounding of numbers in [-1, 1], to which it hardly answers: where a 16-bit engine fails on these it must agree on
 /// pixels, and the result's reason says so. Errors: kInternal (the engine does not load or run).
 [[nodiscard]] base::Result<Verification> verify_engine(const ir::Graph& original,
-                                                       std::shared_ptr<const engine::Engine> engine);
+                                                       std::shared_ptr<const engine::Engine> engine,
+                                                       const ReferenceCache& references = {});
 
 /// How near an output can be expected to be: float32 throughout, 16-bit floats between kernels, or quantised integers.
 enum class Exactness { kFull, kFloat16, kBfloat16, kQuantised };
@@ -33,5 +35,7 @@ Verification::Output compare(std::string name, const tensor::Tensor& actual, con
 
 /// Keeps the worse of two comparisons of one output.
 void merge(Verification::Output& into, const Verification::Output& other);
+/// The same of all outputs, with those of one of the engine's profiles.
+void add_verification(Verification& into, const Verification& of_profile);
 
 }  // namespace xinfer::compiler

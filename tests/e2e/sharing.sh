@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What agents share through the hub: kernels that one has compiled another does not compile again, within an organisation;
+# What agents share through the hub: kernels that one has compiled another does not compile again, outputs of the reference that
+# one has computed another does not compute again, within an organisation;
 # a model is fetched once by an agent; tuning records of the organisation change what agents build.
 set -euo pipefail
 source "${XI_SOURCE_DIR:-$(cd "$(dirname "$0")/../.." && pwd)}/tests/lib/hub.bash"
@@ -41,6 +42,10 @@ build two x86-64-v3 && agent second
 "$bin/xinfer-cli" hub logs "$(field id <"$work/two")" >"$work/log"
 grep -Eq '([0-9]+) of \1 kernels to compile were on the hub' "$work/log" || fail "$(cat "$work/log")"
 
+"$bin/xinfer-cli" hub logs "$(field id <"$work/one")" | grep -q 'the reference took' || fail "the first build computed no reference"
+grep -Eq '([0-9]+) of \1 outputs of the reference to compute were on the hub' "$work/log" || fail "$(cat "$work/log")"
+grep -q "the reference's outputs were known" "$work/log" || fail "$(cat "$work/log")"
+
 # Another organisation compiles its own: what one tenant's build has written, no other runs.
 XINFER_TOKEN=$lab
 build three x86-64-v3 && agent third
@@ -55,4 +60,4 @@ fetched=$(call "$url/metrics" | grep 'xinfer_http_requests_total{route="/v1/agen
 [ "$fetched" = 4 ] || fail "the model was fetched $fetched times for five builds by four agents"
 
 stop_hub
-echo "ok: $first kernels compiled by the first agent, 0 by the second"
+echo "ok: $first kernels compiled and a reference computed by the first agent, none by the second"

@@ -84,7 +84,7 @@ struct Totals {
   struct Waiting {
     std::int64_t jobs = 0, oldest_ms = 0;  // age
   };
-  std::map<std::string, Waiting> queued_by_target;
+  std::map<std::string, Waiting> queued_by_class;  // of agents: queue/channel.h
   std::int64_t oldest_queued_ms = 0;  // age
 };
 

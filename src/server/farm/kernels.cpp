@@ -20,7 +20,7 @@ constexpr std::int64_t kUseMs = 24 * 3600'000;  // how exactly the last use is k
 Result<void> check_name(const std::string& name) {
   const std::size_t dot = name.find('.');
   const std::string_view kind = dot == name.npos ? std::string_view() : std::string_view(name).substr(dot);
-  if ((kind == ".o" || kind == ".cubin") && base::is_sha256(name.substr(0, dot))) return {};
+  if ((kind == ".o" || kind == ".cubin" || kind == ".reference") && base::is_sha256(name.substr(0, dot))) return {};
   return std::unexpected(base::Error{Code::kInvalidArgument,
                                      fmt::format("\"{}\" is no kernel's name", name.substr(0, 80)), "names"});
 }

@@ -1,4 +1,5 @@
-// Compiled kernels that agents share through the hub. Content: a name is the digest of all that a kernel is made from.
+// Compiled kernels that agents share through the hub, and outputs of the reference functions, which travel as kernels do. Content: a
+// name is the digest of all that it is made from.
 #pragma once
 #include <cstdint>
 #include <string>

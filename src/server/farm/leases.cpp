@@ -531,10 +531,16 @@ Result<Totals> Farm::totals() {
       while (rows.fetch()) totals.jobs_by_state[name] = count;
     }
     {
-      soci::statement rows = (sql.prepare << "SELECT target, COUNT(*), MIN(created_ms) FROM jobs WHERE state = 'queued' GROUP BY target",
-                              soci::into(name), soci::into(count), soci::into(since));
+      std::string kind_name;
+      soci::statement rows = (sql.prepare << "SELECT kind, target, COUNT(*), MIN(created_ms) FROM jobs WHERE state = 'queued' GROUP BY kind, target",
+                              soci::into(kind_name), soci::into(name), soci::into(count), soci::into(since));
       rows.execute();
-      while (rows.fetch()) totals.queued_by_target[name] = {count, now - since};
+      while (rows.fetch()) {
+        const JobKind* kind = find_kind(kind_name);
+        Totals::Waiting& waiting = totals.queued_by_class[kind ? announced_as(*kind, name) : name];
+        waiting.jobs += count;
+        waiting.oldest_ms = std::max<std::int64_t>(waiting.oldest_ms, now - since);
+      }
     }
     long long oldest = 0;
     sql << "SELECT COALESCE(MIN(created_ms), 0) FROM jobs WHERE state = 'queued'", soci::into(oldest);

@@ -78,8 +78,9 @@ Reply find_kernels(Services& services, Call& call) {
   XI_TRY(const api::KernelQuery query, decode_body<api::KernelQuery>(call));
   XI_TRY(const farm::Farm::Leased leased, services.farm.check_lease(call.path["id"], query.token));
   XI_TRY(auto kernels, farm::find_kernels(services.database, leased.organisation, query.names, services.now_ms()));
-  services.metrics.count("xinfer_kernels_asked_total", "", static_cast<double>(query.names.size()));
-  services.metrics.count("xinfer_kernels_found_total", "", static_cast<double>(kernels.size()));
+  const std::string what = !query.names.empty() && query.names.front().ends_with(".reference") ? "content=\"reference\"" : "content=\"kernel\"";
+  services.metrics.count("xinfer_kernels_asked_total", what, static_cast<double>(query.names.size()));
+  services.metrics.count("xinfer_kernels_found_total", what, static_cast<double>(kernels.size()));
   return Response::json(200, api::encode(api::KernelList{std::move(kernels)}));
 }
 

@@ -46,16 +46,16 @@ Reply get_metrics(Services& services, Call&) {
     help = {};
   }
   std::int64_t queued = 0;
-  for (const auto& [target, count] : totals.queued_by_target) queued += count.jobs;
+  for (const auto& [target, count] : totals.queued_by_class) queued += count.jobs;
   text += gauge_line("xinfer_queue_depth", "", static_cast<double>(queued), "Jobs that wait.");
-  help = "Jobs that wait, by target.";
-  for (const auto& [target, count] : totals.queued_by_target) {
+  help = "Jobs that wait, by target; TARGET.device: those that take a device of it.";
+  for (const auto& [target, count] : totals.queued_by_class) {
     text += gauge_line("xinfer_queue_depth_by_target", fmt::format("target=\"{}\"", label_value(target)),
                        static_cast<double>(count.jobs), help);
     help = {};
   }
-  help = "Age of the oldest job that waits, by target.";
-  for (const auto& [target, count] : totals.queued_by_target) {
+  help = "Age of the oldest job that waits, by target or TARGET.device.";
+  for (const auto& [target, count] : totals.queued_by_class) {
     text += gauge_line("xinfer_queue_age_seconds_by_target", fmt::format("target=\"{}\"", label_value(target)),
                        static_cast<double>(count.oldest_ms) / 1000, help);
     help = {};

@@ -114,7 +114,7 @@ TEST_F(JobsTest, IdenticalPreflightsInFlightAreOneAndLaterOnesAreNew) {
 TEST_F(JobsTest, WaitingPreflightsAreLimitedAndBadOnesRefused) {
   for (const char* model : {"one", "two", "three"}) preflight({{"onnx", hub.upload(developer, model)}});
   const Answer more = hub.call("POST", "/v1/preflights", developer, json{{"onnx", hub.upload(developer, "four")}, {"targets", {"x86-64-v3"}}}.dump());
-  EXPECT_EQ(more.status, 429) << more.body;
+  EXPECT_EQ(more.status, 413) << more.body;
   EXPECT_NE(more.body.find("preflights.queued"), std::string::npos);
   post("/v1/preflights", {{"targets", json::array()}}, developer, 400);
   EXPECT_EQ(post("/v1/preflights", {{"targets", {"x86-64-v3", "rtx_4091"}}}, developer, 404)["error"]["where"], "targets[1]");
@@ -165,6 +165,33 @@ TEST_F(JobsTest, ATuningWaitsForTheDeviceAndItsRecordsAreTheOrganisations) {
   EXPECT_TRUE(get("/v1/tuning/h100", stranger)["records"].empty());
   post("/v1/builds", {{"target", "h100:fp16"}}, developer);
   EXPECT_EQ(lease("builder")["tuning"]["records"]["matmul float16 8x8x8"], "mma 1");
+}
+
+TEST_F(JobsTest, AnEstimateSaysFromHowManyBuilds) {
+  const json report{{"kernels", 10}, {"stages", {{{"name", "import"}, {"milliseconds", 100}}, {{"name", "compile"}, {"milliseconds", 1000}}}}};
+  const auto begin = [&](int number) {
+    const json build = post("/v1/builds", {{"onnx", hub.upload(developer, "model " + std::to_string(number))}, {"target", "x86-64-v3"}}, developer);
+    const json job = lease("builder");
+    const json beat{{"token", job["token"]}, {"progress", {{"stage", "compile"}, {"done", 5}, {"total", 10}}}};
+    EXPECT_EQ(hub.call("POST", "/v1/agents/jobs/" + job["job"].get<std::string>() + "/heartbeat", agent, beat.dump()).status, 200);
+    return std::pair(build["id"].get<std::string>(), job);
+  };
+  for (int i = 0; i < 3; ++i) {
+    const auto [build, job] = begin(i);
+    EXPECT_FALSE(get("/v1/builds/" + build, developer)["progress"].contains("remaining_ms")) << "from nothing nothing is foretold";
+    const json done{{"token", job["token"]}, {"engine", hub.upload(agent, "engine " + std::to_string(i))}, {"report", report}};
+    EXPECT_EQ(hub.call("POST", "/v1/agents/jobs/" + job["job"].get<std::string>() + "/complete", agent, done.dump()).status, 204);
+  }
+  // What is known of the past is read again after a while; another hub on the same database has read nothing yet.
+  hub.stop();
+  hub.start();
+  const auto [build, job] = begin(3);
+  const json progress = get("/v1/builds/" + build, developer)["progress"];
+  EXPECT_EQ(progress["remaining_ms"], 500);
+  EXPECT_EQ(progress["builds"], 3);
+  EXPECT_EQ(hub.call("DELETE", "/v1/builds/" + build, developer).status, 200);
+  const std::string events = hub.call("GET", "/v1/builds/" + build + "/events", developer).body;
+  EXPECT_NE(events.find("\"remaining_ms\":500,\"builds\":3"), std::string::npos) << events;
 }
 
 TEST_F(JobsTest, OnlyGpusAreTunedFor) {
