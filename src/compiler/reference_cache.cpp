@@ -35,7 +35,8 @@ std::string ReferenceCache::key(const ir::Graph& graph, const std::vector<Tensor
   std::string text = scope_;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const Tensor& input = inputs[i];
-    const std::string_view bytes(reinterpret_cast<const char*>(input.bytes().data()), input.bytes().size());
+    std::string_view bytes;  // strings have none
+    if (input.dtype() != tensor::DType::kString) bytes = {reinterpret_cast<const char*>(input.bytes().data()), input.size_bytes()};
     text += fmt::format("\n{} {} {} {}", graph.value(graph.inputs[i]).name, tensor::name(input.dtype()), fmt::join(input.shape(), "x"), base::sha256(bytes));
     for (const std::string& word : input.strings()) text += fmt::format(" {}:{}", word.size(), word);
   }

@@ -121,7 +121,7 @@ const planted = [
   ['setting out of bounds', (o) => { find(o, 'ConfigMap', 'hub-settings').data['hub.yaml'] = 'farm: {attempts: 0}\n'; }, /farm.attempts: 0 is no number/],
   ['queue unlike the class', (o) => { find(o, 'ScaledJob', 'agent').spec.triggers[0].metadata.queueName = 'ignition.h100'; }, /waits for the queue ignition.h100/],
   ['targets unlike the class', (o) => { const args = agent(o).containers[0].args; args[args.findIndex((a) => a.startsWith('--targets'))] = '--targets=h100'; }, /builds for/],
-  ['builds on a device', (o) => { const args = find(o, 'ScaledJob', 'agent-device').spec.jobTargetRef.template.spec.containers[0].args; args.splice(args.findIndex((a) => a.startsWith('--kinds')), 1); }, /wrong kinds/],
+  ['a builder that builds nothing', (o) => { agent(o).containers[0].args.push('--kinds=verify,tune'); }, /jobs of the wrong kinds/],
   ['Secret key that nobody was told of', (o) => { agent(o).volumes[0].secret.items[0].key = 'jeton'; }, /Secret key agent-token jeton/],
 ];
 for (const [name, plant, expected] of planted) {
