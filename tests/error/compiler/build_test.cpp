@@ -101,7 +101,7 @@ TEST(BuildErrors, UnknownPass) {
   options.disabled_passes = {"fold"};
   const base::Error error = refused(relu_model(), options);
   EXPECT_EQ(error.code, Code::kInvalidArgument);
-  EXPECT_TRUE(error.message.starts_with("there is no pass 'fold'; the passes are fold_constants, inline_control_flow, ")) << error.text();
+  EXPECT_TRUE(error.message.starts_with("there is no pass 'fold'; the passes are extract_scales, fold_constants, inline_control_flow, ")) << error.text();
 }
 
 TEST(BuildErrors, UnknownPassToDumpAfter) {
