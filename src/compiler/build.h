@@ -102,6 +102,8 @@ struct Report {
   std::size_t kernels_compiled = 0;  // files that the cache did not have
   std::uint64_t weight_bytes = 0, arena_bytes = 0, code_bytes = 0, engine_bytes = 0;
   double flops = 0;
+  /// By output: what its columns stand for, where the model makes a map of each row (ai.onnx.ml.ZipMap).
+  std::map<std::string, std::vector<std::string>> column_labels;
   std::vector<std::string> notes;  // what was decided for want of an option, and the option
   Verification verification;
 };

@@ -26,12 +26,14 @@ Json verification_json(const Verification& verification) {
 }
 
 Json facts(const Report& report) {
-  return {{"model_digest", report.model_digest},   {"target", report.target},
+  Json json{{"model_digest", report.model_digest},   {"target", report.target},
           {"toolchain", report.toolchain},         {"nodes_imported", report.nodes_imported},
           {"nodes_scheduled", report.nodes_scheduled}, {"kernels", report.kernels},
           {"launches", report.launches},           {"flops", report.flops},
           {"weight_bytes", report.weight_bytes},   {"arena_bytes", report.arena_bytes},
           {"code_bytes", report.code_bytes},       {"verification", verification_json(report.verification)}};
+  if (!report.column_labels.empty()) json["column_labels"] = report.column_labels;
+  return json;
 }
 
 // What the plan does not say: the values behind its arguments, and why each kernel was chosen.

@@ -214,34 +214,111 @@ Result<bool> expand_linear_classifier(Rewriter& rewriter, Node& node) {
   return f.finish();
 }
 
+// What rows of features have in common with `terms` vectors: [rows, terms].
+ValueId similarity(Formula& f, const Node& node, const Matrix& x, const std::vector<double>& vectors, std::int64_t terms) {
+  auto parameters = attribute_numbers(node, "kernel_params");
+  parameters.resize(3, 0.0);
+  const std::string kind = node.attributes.string("kernel_type", "LINEAR");
+  const auto number = [&](double value) { return f.scalar(DType::kFloat32, value); };
+  if (kind == "RBF") {
+    const ValueId apart = f.call("Sub", {f.unsqueeze(x.value, {1}), reals(f, {1, terms, x.features}, vectors)});
+    return f.call("Exp", {f.call("Mul", {f.call("ReduceSumSquare", {apart, f.integers({2})}, with("keepdims", 0)), number(-parameters[0])})});
+  }
+  ValueId y = f.call("Gemm", {x.value, reals(f, {terms, x.features}, vectors)}, with("transB", 1));
+  if (kind == "POLY" || kind == "SIGMOID") y = f.call("Add", {f.call("Mul", {y, number(parameters[0])}), number(parameters[1])});
+  if (kind == "POLY") y = f.call("Pow", {y, number(parameters[2])});
+  if (kind == "SIGMOID") y = f.call("Tanh", {y});
+  return y;
+}
+
 Result<bool> expand_svm_regressor(Rewriter& rewriter, Node& node) {
   Formula f(rewriter);
   const Matrix x = matrix(f, rewriter, node.inputs[0]);
   if (x.value == kNoValue) return false;
   const auto vectors = attribute_numbers(node, "support_vectors"), w = attribute_numbers(node, "coefficients"), rho = attribute_numbers(node, "rho");
-  auto parameters = attribute_numbers(node, "kernel_params");
-  parameters.resize(3, 0.0);
-  const std::string kind = node.attributes.string("kernel_type", "LINEAR");
   const std::int64_t supports = node.attributes.integer("n_supports", 0), terms = supports > 0 ? supports : 1;
   const auto& basis = supports > 0 ? vectors : w;
   if (static_cast<std::int64_t>(basis.size()) != terms * x.features || (supports > 0 && static_cast<std::int64_t>(w.size()) != supports))
     return fail(Code::kInvalidArgument, "the support vectors do not fit {} features", x.features);
   const auto number = [&](double value) { return f.scalar(DType::kFloat32, value); };
-  ValueId y;
-  if (kind == "RBF") {
-    const ValueId apart = f.call("Sub", {f.unsqueeze(x.value, {1}), reals(f, {1, terms, x.features}, basis)});
-    ir::Attributes flat = with("keepdims", 0);
-    y = f.call("Exp", {f.call("Mul", {f.call("ReduceSumSquare", {apart, f.integers({2})}, std::move(flat)), number(-parameters[0])})});
-  } else {
-    y = f.call("Gemm", {x.value, reals(f, {terms, x.features}, basis)}, with("transB", 1));
-    if (kind == "POLY" || kind == "SIGMOID") y = f.call("Add", {f.call("Mul", {y, number(parameters[0])}), number(parameters[1])});
-    if (kind == "POLY") y = f.call("Pow", {y, number(parameters[2])});
-    if (kind == "SIGMOID") y = f.call("Tanh", {y});
-  }
+  ValueId y = similarity(f, node, x, basis, terms);
   if (supports > 0) y = f.call("Gemm", {y, reals(f, {terms, 1}, w)});
   y = f.call("Add", {y, number(rho.empty() ? 0 : rho[0])});
   if (node.attributes.integer("one_class", 0) != 0) y = f.call("Where", {f.call("Greater", {y, number(0)}), number(1), number(-1)});
   transform(f, rewriter, node.outputs[0], y, node.attributes.string("post_transform", "NONE"));
+  return f.finish();
+}
+
+// One machine for each pair of classes, as one product; `votes` counts for which of the two each has decided.
+struct Pairs {
+  ValueId scores = kNoValue, votes = kNoValue;  // [rows, pairs], [rows, classes]
+};
+Result<Pairs> pair_scores(Formula& f, const Node& node, const Matrix& x, const std::vector<std::int64_t>& per_class) {
+  const auto classes = static_cast<std::int64_t>(per_class.size()), pairs = classes * (classes - 1) / 2;
+  const auto vectors = attribute_numbers(node, "support_vectors"), w = attribute_numbers(node, "coefficients"), rho = attribute_numbers(node, "rho");
+  std::vector<std::int64_t> begins{0};
+  for (std::int64_t count : per_class) {
+    if (count < 0 || count > (1 << 24)) return fail(Code::kInvalidArgument, "a class of {} vectors", count);
+    begins.push_back(begins.back() + count);
+  }
+  const std::int64_t count = begins.back();
+  if (static_cast<std::int64_t>(vectors.size()) != count * x.features || static_cast<std::int64_t>(w.size()) != (classes - 1) * count || static_cast<std::int64_t>(rho.size()) != pairs)
+    return fail(Code::kInvalidArgument, "{} numbers of support vectors, {} coefficients and {} offsets for {} features and {} classes", vectors.size(), w.size(), rho.size(), x.features, classes);
+  std::vector<double> weights(static_cast<std::size_t>(pairs * count)), first(static_cast<std::size_t>(pairs * classes)), second(static_cast<std::size_t>(classes));
+  for (std::int64_t i = 0, pair = 0; i < classes; ++i)
+    for (std::int64_t j = i + 1; j < classes; ++j, ++pair) {
+      for (std::int64_t v = begins[i]; v < begins[i + 1]; ++v) weights[pair * count + v] = w[(j - 1) * count + v];
+      for (std::int64_t v = begins[j]; v < begins[j + 1]; ++v) weights[pair * count + v] = w[i * count + v];
+      first[pair * classes + i] = 1, first[pair * classes + j] = -1;
+      ++second[j];
+    }
+  Pairs result;
+  result.scores = f.call("Gemm", {similarity(f, node, x, vectors, count), reals(f, {pairs, count}, weights), row(f, rho)}, with("transB", 1));
+  const ValueId won = f.cast(f.call("Greater", {result.scores, f.scalar(DType::kFloat32, 0)}), DType::kFloat32);
+  result.votes = f.call("Gemm", {won, reals(f, {pairs, classes}, first), row(f, second)});
+  return result;
+}
+
+// Platt's: how likely the first class of each pair is, from its score; then of all classes.
+ValueId probabilities(Formula& f, const Node& node, ValueId scores, std::int64_t classes) {
+  const auto number = [&](double value) { return f.scalar(DType::kFloat32, value); };
+  const ValueId line = f.call("Add", {f.call("Mul", {scores, row(f, attribute_numbers(node, "prob_a"))}), row(f, attribute_numbers(node, "prob_b"))});
+  const ValueId shares = f.call("Clip", {f.call("Sigmoid", {f.call("Neg", {line})}), number(1e-7), number(1 - 1e-7)});
+  return f.call("xinfer.CouplePairs", {shares}, with("classes", classes));
+}
+
+Result<bool> expand_svm_classifier(Rewriter& rewriter, Node& node) {
+  Formula f(rewriter);
+  const Matrix x = matrix(f, rewriter, node.inputs[0]);
+  if (x.value == kNoValue) return false;
+  const auto per_class = node.attributes.integers("vectors_per_class");
+  const std::string mode = node.attributes.string("post_transform", "NONE");
+  if (per_class.empty()) {  // a line for each class
+    const std::int64_t classes = class_count(rewriter, node);
+    const auto w = attribute_numbers(node, "coefficients"), rho = attribute_numbers(node, "rho");
+    if (static_cast<std::int64_t>(w.size()) != classes * x.features || rho.empty())
+      return fail(Code::kInvalidArgument, "{} coefficients for {} classes of {} features", w.size(), classes, x.features);
+    const ValueId scores = f.call("Add", {similarity(f, node, x, w, classes), f.scalar(DType::kFloat32, rho[0])});
+    label(f, node, best_of(f, scores));
+    transform(f, rewriter, node.outputs[1], scores, mode);
+    return f.finish();
+  }
+  const auto classes = static_cast<std::int64_t>(per_class.size());
+  const bool probable = !attribute_numbers(node, "prob_a").empty();
+  if (classes < 2) return fail(Code::kInvalidArgument, "{} classes", classes);
+  if (classes == 2 && !probable && mode != "NONE" && mode != "LOGISTIC") return fail(Code::kUnsupported, "SVMClassifier of two classes without probabilities and with post_transform {}", mode);
+  XI_TRY(const Pairs pairs, pair_scores(f, node, x, per_class));
+  label(f, node, best_of(f, pairs.votes));
+  ValueId scores = pairs.scores;
+  if (probable) scores = probabilities(f, node, scores, classes);
+  else if (classes == 2) scores = f.concat({f.call("Neg", {scores}), scores}, 1);
+  transform(f, rewriter, node.outputs[1], scores, mode);
+  return f.finish();
+}
+
+Result<bool> expand_zip_map(Rewriter& rewriter, Node& node) {
+  Formula f(rewriter);
+  f.call_into(node.outputs[0], "Identity", {node.inputs[0]});
   return f.finish();
 }
 
@@ -297,11 +374,13 @@ constexpr Expansion kClassical[] = {{"ai.onnx.ml.ArrayFeatureExtractor", expand_
                                     {"ai.onnx.ml.LinearRegressor", expand_linear_regressor},
                                     {"ai.onnx.ml.Normalizer", expand_normalizer},
                                     {"ai.onnx.ml.OneHotEncoder", expand_one_hot_encoder},
+                                    {"ai.onnx.ml.SVMClassifier", expand_svm_classifier},
                                     {"ai.onnx.ml.SVMRegressor", expand_svm_regressor},
                                     {"ai.onnx.ml.Scaler", expand_scaler},
                                     {"ai.onnx.ml.TreeEnsemble", expand_trees},
                                     {"ai.onnx.ml.TreeEnsembleClassifier", expand_tree_classifier},
-                                    {"ai.onnx.ml.TreeEnsembleRegressor", expand_trees}};
+                                    {"ai.onnx.ml.TreeEnsembleRegressor", expand_trees},
+                                    {"ai.onnx.ml.ZipMap", expand_zip_map}};
 
 }  // namespace
 

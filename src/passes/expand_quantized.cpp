@@ -140,6 +140,108 @@ Result<bool> expand_matmul_nbits(Rewriter& rewriter, Node& node) {
   return f.finish();
 }
 
+// A, B, the largest value of each block.
+Result<bool> expand_matmul_bnb4(Rewriter& rewriter, Node& node) {
+  if (rewriter.constant(node.inputs[1]) == nullptr || rewriter.constant(node.inputs[2]) == nullptr)
+    return fail(Code::kUnsupported, "MatMulBnb4 with weights that are computed while running");
+  XI_TRY(Tensor weights, forge::reference::bnb4_weights(node, *rewriter.constant(node.inputs[1]), *rewriter.constant(node.inputs[2])));
+  Formula f(rewriter);
+  f.call_into(node.outputs[0], "MatMul", {node.inputs[0], f.cast(f.constant(std::move(weights)), rewriter.type(node.inputs[0]).dtype)});
+  return f.finish();
+}
+
+// Data, indices, scales, zero points: rows are gathered first, and only they become real numbers.
+Result<bool> expand_gather_block_quantized(Rewriter& rewriter, Node& node) {
+  const ir::ValueType& result = rewriter.type(node.outputs[0]);
+  const auto data = rewriter.type(node.inputs[0]).dims;
+  const std::int64_t block = node.attributes.integer("block_size", 128), bits = node.attributes.integer("bits", 4);
+  if (!result.dims || !data || !result.dims->back().is_static()) return false;
+  const DType stored = rewriter.type(node.inputs[0]).dtype;
+  const std::int64_t width = result.dims->back().value, blocks = block > 0 ? (width + block - 1) / block : 0;
+  if (block < 16 || width % block != 0) return fail(Code::kUnsupported, "GatherBlockQuantized of {} numbers in blocks of {}", width, block);
+  const bool packed = stored == DType::kUint8 && bits == 4;
+  const auto rank = static_cast<std::int64_t>(result.dims->size());
+  Formula f(rewriter);
+  // Rows of `table`, whose last axis has `size` numbers, as real ones.
+  const auto rows = [&](ValueId table, std::int64_t size) {
+    ValueId x = f.call("Gather", {table, node.inputs[1]}, with("axis", 0));
+    if (packed) {
+      const ValueId low = f.call("BitwiseAnd", {x, f.scalar(DType::kUint8, 15)}), high = f.call("Div", {x, f.scalar(DType::kUint8, 16)});
+      x = f.concat({f.unsqueeze(low, {rank}), f.unsqueeze(high, {rank})}, rank);
+      std::vector<std::int64_t> shape(static_cast<std::size_t>(rank), 0);  // as it is
+      shape.back() = -1;
+      if (!f.failed()) x = f.call("Reshape", {x, f.integers(std::move(shape))});
+      if (size % 2 != 0) x = f.slice(x, rank - 1, 0, size);
+    }
+    return f.cast(x, DType::kFloat32);
+  };
+  // [..., blocks, numbers of a block]
+  const auto split = [&](ValueId x, std::int64_t last) {
+    std::vector<std::int64_t> shape(static_cast<std::size_t>(rank) - 1, 0);
+    shape.insert(shape.end(), {blocks, last});
+    return f.failed() ? x : f.call("Reshape", {x, f.integers(std::move(shape))});
+  };
+  ValueId y = split(rows(node.inputs[0], width), block);
+  const ValueId scales = split(f.cast(f.call("Gather", {node.inputs[2], node.inputs[1]}, with("axis", 0)), DType::kFloat32), 1);
+  if (has_input(node, 3)) y = f.call("Sub", {y, split(rows(node.inputs[3], blocks), 1)});
+  else if (stored == DType::kUint8) y = f.call("Sub", {y, f.scalar(DType::kFloat32, static_cast<double>(std::int64_t{1} << (bits - 1)))});
+  y = f.call("Mul", {y, scales});
+  std::vector<std::int64_t> whole(static_cast<std::size_t>(rank), 0);
+  whole.back() = width;
+  if (f.failed()) return f.finish();
+  y = f.call("Reshape", {y, f.integers(std::move(whole))});
+  f.call_into(node.outputs[0], "Cast", {y}, with("to", static_cast<std::int64_t>(result.dtype)));
+  return f.finish();
+}
+
+// X, W, R, B, lengths, first states, peepholes; scales and zero points of W and R. ONNX Runtime makes whole numbers of the data too,
+// anew in each step; here they stay real, which is nearer to the model before it was quantised.
+Result<bool> expand_dynamic_lstm(Rewriter& rewriter, Node& node) {
+  if (!has_static_inputs(rewriter, node)) return false;
+  Formula f(rewriter);
+  const auto weights = [&](std::size_t input, std::size_t scale) {
+    const tensor::Shape shape = rewriter.type(node.inputs[input]).shape();
+    const auto wide = [&](ValueId x) {
+      const bool one = tensor::num_elements(rewriter.type(x).shape()) == shape[0];
+      return f.reshape(f.cast(x, DType::kFloat32), {shape[0], 1, one ? 1 : shape[2]});
+    };
+    const ValueId real = f.call("Mul", {f.call("Sub", {f.cast(node.inputs[input], DType::kFloat32), wide(node.inputs[scale + 1])}), wide(node.inputs[scale])});
+    return f.transpose(real, {0, 2, 1});
+  };
+  std::vector<ValueId> inputs{node.inputs[0], weights(1, 8), weights(2, 10)};
+  inputs.insert(inputs.end(), node.inputs.begin() + 3, node.inputs.begin() + 8);
+  while (inputs.back() == kNoValue) inputs.pop_back();
+  const auto results = f.call_all("LSTM", std::move(inputs), 3, node.attributes);
+  for (std::size_t i = 0; i < 3; ++i)
+    if (has_output(node, i)) f.call_into(node.outputs[i], "Identity", {results[i]});
+  return f.finish();
+}
+
+// The standard operator on data whose channels come last.
+Result<bool> channels_first(Rewriter& rewriter, Node& node, const std::string& op) {
+  const auto dims = rewriter.type(node.inputs[0]).dims;
+  if (!dims) return false;
+  const auto rank = static_cast<std::int64_t>(dims->size());
+  std::vector<std::int64_t> there{0, rank - 1}, back{0};
+  for (std::int64_t i = 1; i + 1 < rank; ++i) there.push_back(i), back.push_back(i + 1);
+  back.push_back(1);
+  Formula f(rewriter);
+  std::vector<ValueId> inputs = node.inputs;
+  inputs[0] = f.transpose(inputs[0], std::move(there));
+  ir::Attributes attributes = node.attributes;
+  attributes.erase("channels_last");
+  ir::Attributes order;
+  order.set("perm", std::move(back));
+  f.call_into(node.outputs[0], "Transpose", {f.call(op, std::move(inputs), std::move(attributes))}, std::move(order));
+  return f.finish();
+}
+Result<bool> expand_max_pool(Rewriter& rewriter, Node& node) { return channels_first(rewriter, node, "MaxPool"); }
+Result<bool> expand_conv(Rewriter& rewriter, Node& node) {
+  if (node.attributes.integer("channels_last", 0) != 0) return channels_first(rewriter, node, "QLinearConv");
+  node.attributes.erase("channels_last");
+  return rename(rewriter, node);
+}
+
 constexpr Expansion kQuantized[] = {{"com.microsoft.QuantizeLinear", rename},
                                     {"com.microsoft.DequantizeLinear", rename},
                                     {"com.microsoft.QLinearAveragePool", expand_average_pool},
@@ -150,7 +252,16 @@ constexpr Expansion kQuantized[] = {{"com.microsoft.QuantizeLinear", rename},
                                     {"com.microsoft.MatMulIntegerToFloat", expand_matmul_to_float},
                                     {"com.microsoft.DynamicQuantizeMatMul", expand_dynamic_matmul},
                                     {"com.microsoft.QGemm", expand_qgemm},
-                                    {"com.microsoft.MatMulNBits", expand_matmul_nbits}};
+                                    {"com.microsoft.MatMulNBits", expand_matmul_nbits},
+                                    {"com.microsoft.MatMulBnb4", expand_matmul_bnb4},
+                                    {"com.microsoft.GatherBlockQuantized", expand_gather_block_quantized},
+                                    {"com.microsoft.DynamicQuantizeLSTM", expand_dynamic_lstm},
+                                    {"com.microsoft.NhwcMaxPool", expand_max_pool},
+                                    {"com.microsoft.QLinearConv", expand_conv},
+                                    {"com.microsoft.Trilu", rename},
+                                    {"com.microsoft.Pad", rename},
+                                    {"com.microsoft.GatherND", rename},
+                                    {"com.microsoft.Range", rename}};
 
 }  // namespace
 

@@ -283,39 +283,9 @@ Values linear_classifier(const Call& call) {
   return results(class_labels(call, best), std::move(scores));
 }
 
-Values svm_regressor(const Call& call) {
+Values zip_map(const Call& call) {
   Tensor out = call.make();
-  auto x = doubles(call.in(0)), vectors = attribute_numbers(call.node, "support_vectors"),
-       w = attribute_numbers(call.node, "coefficients"), rho = attribute_numbers(call.node, "rho"),
-       parameters = attribute_numbers(call.node, "kernel_params");
-  parameters.resize(3, 0.0);
-  const std::string kind = call.text("kernel_type", "LINEAR");
-  const std::int64_t rows = out.shape()[0], features = rows ? static_cast<std::int64_t>(x.size()) / rows : 0,
-                     supports = call.integer("n_supports", 0);
-  auto kernel = [&](const double* a, const double* b) {
-    double dot = 0, distance = 0;
-    for (std::int64_t f = 0; f < features; ++f) {
-      dot += a[f] * b[f];
-      distance += (a[f] - b[f]) * (a[f] - b[f]);
-    }
-    if (kind == "POLY") return std::pow(parameters[0] * dot + parameters[1], parameters[2]);
-    if (kind == "RBF") return std::exp(-parameters[0] * distance);
-    if (kind == "SIGMOID") return std::tanh(parameters[0] * dot + parameters[1]);
-    return dot;
-  };
-  const std::int64_t terms = supports > 0 ? supports : 1;
-  const auto& basis = supports > 0 ? vectors : w;
-  if (static_cast<std::int64_t>(basis.size()) < terms * features)
-    return fail(Code::kInvalidArgument, "the support vectors do not fit {} features", features);
-  std::vector<double> y;
-  for (std::int64_t r = 0; r < rows; ++r) {
-    double total = rho.empty() ? 0 : rho[0];
-    for (std::int64_t s = 0; s < terms; ++s)
-      total += (supports > 0 ? w[index_of(s)] : 1) * kernel(x.data() + r * features, basis.data() + s * features);
-    y.push_back(call.integer("one_class", 0) ? (total > 0 ? 1 : -1) : total);
-  }
-  post_transform(call.text("post_transform", "NONE"), y);
-  store(out, y);
+  store(out, doubles(call.in(0)));
   return result(std::move(out));
 }
 
@@ -333,7 +303,8 @@ void add_classical(Entries& e) {
   e.emplace_back("ai.onnx.ml.FeatureVectorizer", feature_vectorizer);
   e.emplace_back("ai.onnx.ml.LinearRegressor", linear_regressor);
   e.emplace_back("ai.onnx.ml.LinearClassifier", linear_classifier);
-  e.emplace_back("ai.onnx.ml.SVMRegressor", svm_regressor);
+  e.emplace_back("ai.onnx.ml.ZipMap", zip_map);
+  add_svm(e);
   add_trees(e);
 }
 

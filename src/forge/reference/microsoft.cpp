@@ -9,10 +9,7 @@
 
 namespace xinfer::forge::reference {
 
-namespace {
-
-// Calls a standard operator's function with other inputs and attributes; the first result.
-Result<Tensor> standard(std::string op, const std::vector<const Tensor*>& inputs, const ir::Attributes& attributes) {
+Result<std::vector<Value>> standard_all(std::string op, const std::vector<const Tensor*>& inputs, const ir::Attributes& attributes, std::size_t outputs) {
   ir::Node node;
   node.op = std::move(op);
   node.attributes = attributes;
@@ -24,10 +21,16 @@ Result<Tensor> standard(std::string op, const std::vector<const Tensor*>& inputs
     if (input) values.emplace_back(*input);
     arguments.push_back(input ? &values.back() : nullptr);
   }
-  node.outputs.push_back(0);
-  XI_TRY(auto outputs, find(node.op)(node, {}, arguments));
+  node.outputs.assign(outputs, 0);
+  return find(node.op)(node, {}, arguments);
+}
+
+Result<Tensor> standard(std::string op, const std::vector<const Tensor*>& inputs, const ir::Attributes& attributes) {
+  XI_TRY(auto outputs, standard_all(std::move(op), inputs, attributes, 1));
   return *outputs[0].tensor;
 }
+
+namespace {
 
 const Tensor* optional(const Call& call, std::size_t i) { return call.has(i) ? &call.in(i) : nullptr; }
 

@@ -187,7 +187,10 @@ Values dynamic_quantize_matmul(const Call& call) {
 
 }  // namespace
 
+void add_layers_microsoft(Entries& entries);  // layers_microsoft.cpp
+
 void add_quantized_microsoft(Entries& e) {
+  add_layers_microsoft(e);
   e.emplace_back("com.microsoft.QLinearAdd", binary<[](double a, double b) { return a + b; }>);
   e.emplace_back("com.microsoft.QLinearMul", binary<[](double a, double b) { return a * b; }>);
   e.emplace_back("com.microsoft.QLinearSigmoid", sigmoid);

@@ -81,6 +81,24 @@ Types classifier(const ShapeContext& context) {
                            tensor_type(DType::kFloat32, Dims{rows_of(context), Dim(count)})});
 }
 
+// Scores of each class, or, without probabilities and with more than two classes, of each pair of them.
+Types svm_classifier(const ShapeContext& context) {
+  XI_TRY(auto types, classifier(context));
+  const Attributes& a = context.node.attributes;
+  const std::int64_t classes = (*types[1].dims)[1].value;
+  const bool pairs = classes > 2 && !a.integers("vectors_per_class").empty() && !a.has("prob_a");
+  if (pairs) (*types[1].dims)[1] = Dim(classes * (classes - 1) / 2);
+  return types;
+}
+
+// Probabilities of classes from those of pairs.
+Types couple_pairs(const ShapeContext& context) {
+  return output(context, tensor_type(dtype_of(context, 0), Dims{rows_of(context), Dim(context.node.attributes.integer("classes", 0))}));
+}
+
+// A map per row has the same keys in every row: what is left is a tensor of the values, as they come (docs/operators.md).
+Types zip_map(const ShapeContext& context) { return output(context, tensor_type(DType::kFloat32, context.input(0).dims)); }
+
 Types tree_ensemble(const ShapeContext& context) {
   return output(context, tensor_type(dtype_of(context, 0),
                                      Dims{rows_of(context), Dim(context.node.attributes.integer("n_targets", 1))}));
@@ -174,6 +192,18 @@ void add_classical(Rows& rows) {
                    integer("one_class"), text("post_transform"), reals("rho"), reals("support_vectors")},
                   regressor,
                   Lowering::kComposite});
+  rows.push_back({"ai.onnx.ml.SVMClassifier",
+                  1,
+                  1,
+                  2,
+                  2,
+                  {integers("classlabels_ints"), texts("classlabels_strings"), reals("coefficients", true), reals("kernel_params"),
+                   text("kernel_type"), text("post_transform"), reals("prob_a"), reals("prob_b"), reals("rho"), reals("support_vectors"),
+                   integers("vectors_per_class")},
+                  svm_classifier,
+                  Lowering::kComposite});
+  rows.push_back({"xinfer.CouplePairs", 1, 1, 1, 1, {integer("classes", true)}, couple_pairs, kIrregular});
+  rows.push_back({"ai.onnx.ml.ZipMap", 1, 1, 1, 1, {integers("classlabels_int64s"), texts("classlabels_strings")}, zip_map, Lowering::kComposite});
   rows.push_back({"ai.onnx.ml.TreeEnsembleRegressor", 1, 1, 1, 1,
                   tree_attributes({text("aggregate_function"), integer("n_targets"), integers("target_ids"),
                                    integers("target_nodeids"), integers("target_treeids"), reals("target_weights"),

@@ -230,6 +230,61 @@ Types inverse(const ShapeContext& context) {
   return same_as_first(context);
 }
 
+// W [directions, in, 4 * hidden] and R [directions, hidden, 4 * hidden], the other way round than LSTM's.
+Types quantized_lstm(const ShapeContext& context) {
+  for (std::size_t i : {0u, 1u, 2u}) XI_CHECK(require_rank(context, i, 3));
+  XI_CHECK(require_inputs(context, {8, 9, 10, 11}));
+  const Attributes& a = context.node.attributes;
+  const Dims *x = dims_of(context, 0), *r = dims_of(context, 2);
+  const Dim directions(a.string("direction", "forward") == "bidirectional" ? 2 : 1), time = x ? (*x)[0] : Dim{}, batch = x ? (*x)[1] : Dim{};
+  Dim hidden = a.has("hidden_size") ? Dim(a.integer("hidden_size", 0)) : Dim{};
+  if (r) {
+    XI_TRY(hidden, merge_dim(hidden, (*r)[1], "hidden size of attribute and recurrence weights"));
+  }
+  const ValueType last = tensor_type(DType::kFloat32, Dims{directions, batch, hidden});
+  return outputs(context, {tensor_type(DType::kFloat32, Dims{time, directions, batch, hidden}), last, last});
+}
+
+// The standard operator on data whose channels come last.
+Types channels_last(const ShapeContext& context, std::string_view op) {
+  const Dims* x = dims_of(context, 0);
+  if (!x || x->size() < 3) return output(context, unknown_rank(dtype_of(context, 0)));
+  Graph graph;
+  Node node = context.node;
+  node.op = op;
+  node.outputs.resize(1);
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    if (!context.has_input(i)) continue;
+    ValueType type = context.input(i);
+    if (i == 0) std::rotate(type.dims->begin() + 1, type.dims->end() - 1, type.dims->end());
+    node.inputs[i] = graph.add_value("", std::move(type));
+    graph.value(node.inputs[i]).constant = context.graph.value(context.node.inputs[i]).constant;
+  }
+  XI_TRY(auto types, find_operator(op)->shape_rule({graph, node}));
+  if (types[0].dims) std::rotate(types[0].dims->begin() + 1, types[0].dims->begin() + 2, types[0].dims->end());
+  return outputs(context, std::move(types));
+}
+Types nhwc_max_pool(const ShapeContext& context) { return channels_last(context, "MaxPool"); }
+Types qlinear_conv(const ShapeContext& context) {
+  return context.node.attributes.integer("channels_last", 0) != 0 ? channels_last(context, "QLinearConv") : like(context, "QLinearConv");
+}
+
+// Rows of a table of small whole numbers, two of them in a byte where it is one of uint8.
+Types gather_block_quantized(const ShapeContext& context) {
+  const Attributes& a = context.node.attributes;
+  const Dims *data = dims_of(context, 0), *indices = dims_of(context, 1);
+  const DType dtype = dtype_of(context, 2);
+  if (!data || !indices) return output(context, unknown_rank(dtype));
+  const auto rank = static_cast<std::int64_t>(data->size());
+  XI_TRY(const std::int64_t along, normalize_axis(a.integer("gather_axis", 0), rank));
+  XI_TRY(const std::int64_t blocks, normalize_axis(a.integer("quantize_axis", 1), rank));
+  if (along != 0 || blocks != rank - 1 || rank < 2) return fail(Code::kUnsupported, "GatherBlockQuantized along axis {} with blocks along axis {}: the first and the last are supported", along, blocks);
+  Dims out = *indices;
+  out.insert(out.end(), data->begin() + 1, data->end());
+  if (dtype_of(context, 0) == DType::kUint8 && a.integer("bits", 4) == 4) out.back() = multiply(out.back(), 2);
+  return output(context, tensor_type(dtype, std::move(out)));
+}
+
 std::vector<AttributeInfo> conv_attributes(std::vector<AttributeInfo> more) {
   for (auto info : {text("auto_pad"), integers("kernel_shape"), integers("strides"), integers("dilations"),
                     integers("pads"), integer("group")})
@@ -273,9 +328,44 @@ void add_quantized_rows(Rows& rows) {
                    integer("accuracy_level")},
                   matmul_nbits,
                   Lowering::kComposite});
-  for (std::string_view name : {"QuantizeLinear", "DequantizeLinear"}) {
-    OperatorInfo row = *std::ranges::find(rows, name, &OperatorInfo::name);
-    row.name = name == "QuantizeLinear" ? "com.microsoft.QuantizeLinear" : "com.microsoft.DequantizeLinear";
+  rows.push_back({"com.microsoft.MatMulBnb4",
+                  3,
+                  3,
+                  1,
+                  1,
+                  {integer("K", true), integer("N", true), integer("block_size", true), integer("quant_type", true), integer("training_mode"), integer("transB")},
+                  matmul_nbits,
+                  Lowering::kComposite});
+  rows.push_back({"com.microsoft.GatherBlockQuantized",
+                  3,
+                  4,
+                  1,
+                  1,
+                  {integer("bits"), integer("block_size"), integer("gather_axis"), integer("quantize_axis")},
+                  gather_block_quantized,
+                  Lowering::kComposite});
+  rows.push_back({"com.microsoft.DynamicQuantizeLSTM",
+                  3,
+                  12,
+                  1,
+                  3,
+                  {reals("activation_alpha"), reals("activation_beta"), texts("activations"), real("clip"), text("direction"), integer("hidden_size"),
+                   integer("input_forget")},
+                  quantized_lstm,
+                  Lowering::kComposite});
+  rows.push_back({"com.microsoft.QLinearConv", 8, 9, 1, 1, conv_attributes({integer("channels_last")}), qlinear_conv, Lowering::kComposite});
+  rows.push_back({"com.microsoft.NhwcMaxPool", 1, 1, 1, 1,
+                  {text("auto_pad"), integer("ceil_mode"), integers("dilations"), integers("kernel_shape", true), integers("pads"), integers("strides")},
+                  nhwc_max_pool, Lowering::kComposite});
+}
+
+// Standard operators from before they were such.
+void add_renamed_rows(Rows& rows) {
+  static constexpr std::string_view kPrefix = "com.microsoft.";
+  for (std::string_view name : {"com.microsoft.QuantizeLinear", "com.microsoft.DequantizeLinear", "com.microsoft.Trilu", "com.microsoft.Pad",
+                                "com.microsoft.GatherND", "com.microsoft.Range"}) {
+    OperatorInfo row = *std::ranges::find(rows, name.substr(kPrefix.size()), &OperatorInfo::name);
+    row.name = name;
     row.lowering = Lowering::kComposite;
     rows.push_back(std::move(row));
   }
@@ -385,6 +475,7 @@ void add_microsoft(Rows& rows) {
   rows.push_back({"com.microsoft.CDist", 2, 2, 1, 1, {text("metric")}, distances, Lowering::kComposite});
   rows.push_back({"com.microsoft.Inverse", 1, 1, 1, 1, {}, inverse, kIrregular});
   add_quantized_rows(rows);
+  add_renamed_rows(rows);
 }
 
 }  // namespace xinfer::ir::rules

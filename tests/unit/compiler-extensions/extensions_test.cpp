@@ -77,6 +77,58 @@ TEST(Extensions, FusedAndQuantised) {
   check_passed(b);
 }
 
+TEST(Extensions, SupportVectorClassifiers) {
+  GraphBuilder b;
+  const ValueId x = b.input({5, 3});
+  const Floats vectors{-0.507f, 0.088f, 0.148f, -0.974f, -0.567f, -0.441f, 0.833f, 0.531f, -0.681f, 0.594f, -0.722f, 0.235f, -0.747f, -0.996f, 0.743f};
+  const auto classifier = [&](const char* kernel, const char* transform, Ints per_class, Floats coefficients, Floats rho, bool probable) {
+    ir::Node& node = b.node("ai.onnx.ml.SVMClassifier", {x}, 2);
+    for (auto& [name, value] : std::initializer_list<std::pair<std::string, ir::Attribute>>{{"kernel_type", std::string(kernel)}, {"post_transform", std::string(transform)},
+             {"kernel_params", Floats{0.7f, 0.3f, 2}}, {"coefficients", coefficients}, {"rho", rho}})
+      node.attributes.set(name, value);
+    node.attributes.set("classlabels_ints", per_class.size() == 2 ? Ints{4, 6} : Ints{4, 6, 9});
+    if (!per_class.empty()) node.attributes.set("vectors_per_class", per_class), node.attributes.set("support_vectors", vectors);
+    if (probable) node.attributes.set("prob_a", Floats(rho.size(), -0.6f)), node.attributes.set("prob_b", Floats(rho.size(), 0.2f));
+    for (ValueId id : node.outputs) b.output(id);
+    return node.outputs[1];
+  };
+  const Floats two{0.5f, -1, 0.25f, 1, -0.5f}, three{0.246f, 0.484f, -0.59f, 0.885f, 0.48f, -0.845f, -0.942f, -0.069f, 0.887f, 0.298f};
+  classifier("RBF", "NONE", {2, 3}, two, {0.1f}, false);
+  classifier("LINEAR", "LOGISTIC", {2, 3}, two, {0.1f}, true);
+  classifier("POLY", "LOGISTIC", {2, 1, 2}, three, {0.8f, -0.77f, -0.06f}, false);
+  classifier("LINEAR", "SOFTMAX", {}, {1, 2, -1, 0, 1, 1, -1, 0, 2}, {0.25f}, false);
+  const ValueId scores = classifier("SIGMOID", "NONE", {2, 1, 2}, three, {0.8f, -0.77f, -0.06f}, true);
+  b.output(b.op("ai.onnx.ml.ZipMap", {scores}, {{"classlabels_int64s", Ints{4, 6, 9}}}));
+  check_passed(b);
+}
+
+TEST(Extensions, StandardOperatorsInOtherForms) {
+  GraphBuilder b;
+  const ValueId x = b.input({4, 2, 3}), rows = b.ints({2, 0, -1}), image = b.input({1, 5, 5, 2}, DType::kUint8);
+  const ValueId zero = b.constant(listed(DType::kInt8, {2}, {1, -2})), scale = b.constant(listed(DType::kFloat32, {2}, {0.01, 0.02}));
+  std::vector<double> whole(2 * 5 * 20);
+  for (std::size_t i = 0; i < whole.size(); ++i) whole[i] = static_cast<double>((i * 37 + 11) % 255) - 127;
+  const auto bytes = [&](Shape shape) { return b.constant(listed(DType::kInt8, shape, {whole.begin(), whole.begin() + tensor::num_elements(shape)})); };
+  ir::Node& lstm = b.node("com.microsoft.DynamicQuantizeLSTM", {x, bytes({2, 3, 20}), bytes({2, 5, 20}), ir::kNoValue, ir::kNoValue, ir::kNoValue, ir::kNoValue, ir::kNoValue, scale, zero, scale, zero}, 3);
+  lstm.attributes.set("direction", std::string("bidirectional"));
+  lstm.attributes.set("hidden_size", integer(5));
+  for (ValueId id : lstm.outputs) b.output(id);
+  std::vector<double> table(3 * 16);
+  for (std::size_t i = 0; i < table.size(); ++i) table[i] = static_cast<double>((i * 91 + 7) % 256);
+  const ValueId data = b.constant(listed(DType::kUint8, {3, 16}, table)), scales = b.random({3, 2}), zeros = b.constant(listed(DType::kUint8, {3, 1}, {43, 176, 66}));
+  for (const std::vector<ValueId>& inputs : {std::vector{data, rows, scales}, std::vector{data, rows, scales, zeros}})
+    b.output(b.op("com.microsoft.GatherBlockQuantized", inputs, {{"bits", integer(4)}, {"block_size", integer(16)}}));
+  b.output(b.op("com.microsoft.MatMulBnb4", {x, b.constant(listed(DType::kUint8, {6}, {18, 200, 77, 3, 254, 129})), b.constant(listed(DType::kFloat32, {1}, {0.7}))},
+                {{"K", integer(3)}, {"N", integer(4)}, {"block_size", integer(16)}, {"quant_type", integer(1)}}));
+  b.output(b.op("com.microsoft.NhwcMaxPool", {image}, {{"kernel_shape", Ints{2, 2}}, {"strides", Ints{2, 2}}}));
+  const ValueId one = b.constant(Tensor::scalar(0.05f)), none = b.constant(listed(DType::kUint8, {}, {3}));
+  b.output(b.op("com.microsoft.QLinearConv", {image, one, none, bytes({3, 2, 3, 3}), one, b.constant(listed(DType::kInt8, {}, {0})), one, none}, {{"channels_last", integer(1)}}));
+  b.output(b.op("com.microsoft.Trilu", {x}, {{"upper", integer(0)}}));
+  b.output(b.op("com.microsoft.Pad", {x, b.ints({0, 1, 0, 1, 0, 2})}));
+  b.output(b.op("com.microsoft.GatherND", {x, b.constant(listed(DType::kInt64, {2, 2}, {0, 1, 3, 0}))}));
+  check_passed(b);
+}
+
 TEST(Extensions, Attention) {
   GraphBuilder b;
   const ValueId x = b.input({2, 3, 8}), cache = b.input({2, 1, 5, 4}), other = b.input({2, 1, 5, 4});

@@ -245,7 +245,8 @@ TEST(Reference, EinsumTraceAndOuterProduct) {
 TEST(Reference, EveryRowHasAFunctionOrIsControlFlow) {
   for (const ir::OperatorInfo& row : ir::operators()) {
     const bool has_body = row.name == "If" || row.name == "Loop" || row.name == "Scan" || row.name == "SequenceMap";
-    EXPECT_EQ(static_cast<bool>(find(row.name)), !has_body) << row.name;
+    const bool of_loop = row.name == ir::kLoopBegin || row.name == ir::kLoopEnd || row.name == "xinfer.StoreSlice";  // of what passes make
+    EXPECT_EQ(static_cast<bool>(find(row.name)), !has_body && !of_loop) << row.name;
     EXPECT_NE(row.shape_rule, nullptr) << row.name;
   }
 }

@@ -78,7 +78,16 @@ Kernel trees(Builder& b) {
   return b.finish(rows, 28 * walks * depth, static_cast<std::uint64_t>(targets) * 8, fmt::format("{} trees", forest.roots.size()), {kIrregularTreesInc});
 }
 
-constexpr Row kRows[] = {{"ai.onnx.ml.TreeEnsemble", trees, true},
+Kernel couple_pairs(Builder& b) {
+  const std::int64_t classes = b.integer("classes", 0);
+  const Sizes out = b.out_sizes();
+  b.add("kClasses", classes);
+  return b.finish(out[0], estimate(out[0]) * 20.0 * static_cast<double>(classes * classes), static_cast<std::uint64_t>(classes * (2 * classes + 2)) * 8, "pairs of classes",
+                  {kIrregularCouplePairsInc});
+}
+
+constexpr Row kRows[] = {{"xinfer.CouplePairs", couple_pairs, true},
+                         {"ai.onnx.ml.TreeEnsemble", trees, true},
                          {"ai.onnx.ml.TreeEnsembleRegressor", trees, true}};
 
 }  // namespace
