@@ -94,6 +94,23 @@ double flops_of(const engine::Plan& plan) {
   return flops;
 }
 
+// "12 of the launches run only under conditions, 5 again and again"; nothing where all run once.
+std::string regions_of(const engine::Plan& plan) {
+  std::vector<int> kinds(plan.launches.size());  // 1: under a condition, 2: again and again
+  for (const auto& region : plan.regions)
+    for (std::size_t i = region.begin; i < region.end; ++i) kinds[i] |= region.repeats ? 2 : 1;
+  const auto conditional = std::ranges::count_if(kinds, [](int kind) { return (kind & 1) != 0; });
+  const auto repeated = std::ranges::count_if(kinds, [](int kind) { return (kind & 2) != 0; });
+  return plan.regions.empty() ? "" : fmt::format("{} of the launches run only under conditions, {} again and again", conditional, repeated);
+}
+
+// What the columns of an output stand for, where the model makes maps of its rows.
+std::string labels_of(const engine::Engine& engine, const std::string& output) {
+  const Json report = embedded(engine.manifest().report);
+  if (!report.contains("column_labels") || !report["column_labels"].contains(output)) return "";
+  return fmt::format("{}: {}", output, fmt::join(report["column_labels"][output].get<std::vector<std::string>>(), ", "));
+}
+
 Json profiles_of(const engine::Plan& plan) {
   Json list = Json::array();
   for (const auto& profile : plan.profiles)
@@ -215,6 +232,7 @@ void print(const engine::Engine& engine, bool launches) {
                            engine.code().size(), engine.weights().size()));
   line("plan", fmt::format("{} launches of {} kernels, {:.3f} GFLOP, arena {} bytes", plan.launches.size(),
                            plan.kernels.size(), flops_of(plan) / 1e9, plan.arena_bytes));
+  line("regions", regions_of(plan));
   line("kernels", kinds_of(plan));
   const auto graph = compiler::make_launch_graph(plan, manifest.report);
   line("memory plan", fmt::format("values of {} bytes share an arena of {}", unshared_bytes(graph), plan.arena_bytes));
@@ -223,6 +241,7 @@ void print(const engine::Engine& engine, bool launches) {
   for (const auto& output : plan.outputs)
     line("output", fmt::format("{} {} {}", output.name, tensor::name(output.dtype), ranged_shape(plan, output)));
   for (const std::string& fixed : compiler::describe_fixed_inputs(manifest.report)) line("fixed", fixed);
+  for (const auto& output : plan.outputs) line("columns", labels_of(engine, output.name));
   if (launches) print_launches(graph, plan);
   for (const auto& profile : plan.profiles) {
     std::string sizes;

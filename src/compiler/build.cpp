@@ -105,6 +105,17 @@ Result<void> require_tensor_outputs(const ir::Graph& graph) {
   return {};
 }
 
+std::map<std::string, std::vector<std::string>> column_labels(const ir::Graph& graph) {
+  std::map<std::string, std::vector<std::string>> labels;
+  for (const ir::Node& node : graph.nodes) {
+    if (node.op != "ai.onnx.ml.ZipMap" || !graph.is_output(node.outputs[0])) continue;
+    std::vector<std::string>& list = labels[graph.value(node.outputs[0]).name];
+    if (const auto* words = node.attributes.get<std::vector<std::string>>("classlabels_strings")) list = *words;
+    for (std::int64_t number : node.attributes.integers("classlabels_int64s")) list.push_back(std::to_string(number));
+  }
+  return labels;
+}
+
 class Build {
  public:
   Build(const std::filesystem::path& path, const BuildOptions& options) : path_(path), options_(options), ranges_(options.input_ranges) {}
@@ -272,6 +283,7 @@ class Build {
     if (row_->gpu) XI_CHECK(refuse_strings(graph));
     if (precision() != tensor::DType::kFloat32) XI_CHECK(refuse_integer_products(graph));
     report_.nodes_imported = graph.nodes.size();
+    report_.column_labels = column_labels(graph);
     dump("import", graph);
     end(fmt::format("{} nodes", graph.nodes.size()));
     return graph;
@@ -284,6 +296,7 @@ class Build {
     pipeline.cancelled = options_.cancelled;
     pipeline.fused_attention = row_->gpu && precision() != tensor::DType::kFloat32;
     pipeline.integer_products = row_->gpu != nullptr;
+    pipeline.loops = row_->isa != nullptr;
     std::size_t done = 0;
     pipeline.after = [&](std::string_view pass, const ir::Graph& after) {
       progress(static_cast<double>(++done) / static_cast<double>(passes::pipeline().size()));
@@ -481,8 +494,11 @@ Result<std::vector<std::string>> find_shape_inputs(const std::filesystem::path& 
   import_options.empty_inputs = options.empty_inputs;
   import_options.input_values = options.input_values;
   XI_TRY(ir::Graph graph, onnx::import_model(onnx, import_options));
+  XI_TRY(const HardwareTarget target, target::parse(options.target));
+  const target::TargetInfo* row = target::find_canonical(target.architecture());
   passes::PipelineOptions pipeline;
   pipeline.disabled = options.disabled_passes;
+  pipeline.loops = row != nullptr && row->isa != nullptr;
   XI_TRY(const auto runs, passes::run_pipeline(graph, pipeline));
   static_cast<void>(runs);
   return passes::shape_inputs(graph);

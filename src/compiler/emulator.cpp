@@ -26,10 +26,14 @@ constexpr int kRunTimeoutMs = 600'000;
 // As in emulated_run.c.
 struct Header {
   std::uint64_t file_bytes, code_at, code_bytes, num_launches, launches_at, num_arguments, arguments_at, symbols_at,
-      scratch_at;
+      scratch_at, num_regions, regions_at;
 };
 struct EmulatedLaunch {
   std::uint64_t code_offset, first_argument, num_tasks;
+};
+struct EmulatedRegion {
+  std::uint64_t begin, end, condition_at, limit_at, iteration_at, wanted, repeats;
+  std::int64_t symbol;
 };
 
 // Everything that the engine touches, laid out in one file.
@@ -51,6 +55,8 @@ class Layout {
     header.arguments_at = place(arguments * 8);
     header.symbols_at = symbols_at_ = place(std::max<std::size_t>(1, plan.symbols.size()) * 8);
     header.scratch_at = place(plan.scratch_bytes);
+    header.num_regions = plan.regions.size();
+    header.regions_at = place(plan.regions.size() * sizeof(EmulatedRegion));
     header.code_bytes = engine_.code().size();
     header.code_at = place(header.code_bytes);
     weights_at_ = place(engine_.weights().size());
@@ -70,6 +76,7 @@ class Layout {
     put(file, weights_at_, engine_.weights().data(), engine_.weights().size());
     XI_CHECK(put_inputs(file, inputs));
     put_launches(file, header);
+    put_regions(file, header);
     return file;
   }
 
@@ -127,6 +134,15 @@ class Layout {
         std::uint64_t at = address(ref);
         put(file, header.arguments_at + 8 * next++, &at, 8);
       }
+    }
+  }
+  void put_regions(std::string& file, const Header& header) {
+    std::uint64_t at = header.regions_at;
+    for (const engine::Region& region : engine_.plan().regions) {
+      auto word = [&](const BufferRef& ref) { return ref.bytes > 0 ? address(ref) : 0; };
+      const EmulatedRegion emulated{region.begin, region.end, word(region.condition), word(region.limit), word(region.iteration), region.wanted, region.repeats, region.symbol};
+      put(file, at, &emulated, sizeof emulated);
+      at += sizeof emulated;
     }
   }
   std::uint64_t address(const BufferRef& ref) const {

@@ -149,7 +149,7 @@ class Flight {
 
   // Sizes for inputs without; equal symbols get equal sizes.
   Ranges assume_shapes(const ir::Graph& graph) {
-    const bool cpu = std::ranges::all_of(targets_, [](const Chosen& chosen) { return chosen.info != nullptr && chosen.info->isa != nullptr; });
+    const bool cpu = for_cpus();
     Ranges shapes = cpu ? default_batches(graph, max_batch_) : Ranges();
     batch_assumed_ = !shapes.empty();
     std::map<std::string, std::int64_t> symbols;
@@ -195,6 +195,7 @@ class Flight {
 
   Result<void> schedule_all(ir::Graph graph) {
     passes::PipelineOptions pipeline;
+    pipeline.loops = for_cpus();
     ir::Graph imported = options_.profiles.empty() ? ir::Graph() : graph;
     ir::Graph reached = graph;  // what the last pass that succeeded left
     pipeline.after = [&](std::string_view, const ir::Graph& after) { reached = after; };
@@ -232,6 +233,10 @@ class Flight {
     DType precision;
     bool buildable;
   };
+
+  bool for_cpus() const {
+    return std::ranges::all_of(targets_, [](const Chosen& chosen) { return chosen.info != nullptr && chosen.info->isa != nullptr; });
+  }
 
   static Result<schedule::Schedule> make_schedule(const ir::Graph& graph, const Chosen& chosen) {
     return chosen.info->isa != nullptr ? schedule::make_schedule(graph, *chosen.info->isa)
@@ -317,7 +322,7 @@ class Flight {
   Result<ir::Graph> prepare_profile() {
     for (;; multiple_ *= 2) {
       XI_TRY(ir::Graph graph, import());
-      XI_TRY(const auto runs, passes::run_pipeline(graph, {}));
+      XI_TRY(const auto runs, passes::run_pipeline(graph, {.loops = for_cpus()}));
       if (has_open_size(graph) && multiple_ < kMaxMultiple) continue;
       XI_CHECK(check_ranges(graph));
       return graph;

@@ -32,8 +32,6 @@ constexpr WayOut kWaysOut[] = {
     {"aten.", "",
      "the exporter left a PyTorch operator as it was: export again with the newest exporter, torch.onnx.export(..., "
      "dynamo=True), and opset 18 or newer"},
-    {"ai.onnx.ml.ZipMap", "",
-     "export scores as a tensor instead of maps: skl2onnx.to_onnx(..., options={'zipmap': False}); which column is which class, the model's labels say"},
     {"com.microsoft.", "no such operator",
      "this is ONNX Runtime's own: export the original model again, without ONNX Runtime's optimiser or quantiser (or "
      "with optimization_level=0)"},
@@ -168,6 +166,7 @@ std::vector<Problem> unsupported_nodes(const ir::Graph& graph, const Attempt& at
     for (ir::ValueId id : node.inputs)
       sized_inputs = sized_inputs && (id == kNoValue || graph.value(id).type.is_static() || graph.is_constant(id));
     const bool counted = forge::cpu::is_counted(node.op);  // finds out while running
+    if (node.op == ir::kLoopBegin || node.op == ir::kLoopEnd) continue;
     if (info->lowering == Lowering::kControl)
       add_problem(problems, node.op, label(graph, node), "which way it goes, or how often, is decided by data");
     else if (!has_kernel(node.op, info->lowering))

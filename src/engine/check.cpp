@@ -86,6 +86,43 @@ base::Result<void> check_tiled(const TiledMatrix& m, const Launch& launch) {
   return {};
 }
 
+// A word that the runtime reads or writes itself between launches.
+base::Result<void> check_word(const BufferRef& ref, std::uint64_t bytes, const Extents& extents, std::string_view what) {
+  if (ref.bytes == 0) return {};
+  if (ref.bytes != bytes || ref.offset % bytes != 0 || ref.space == BufferRef::Space::kText)
+    return fail(Code::kCorrupt, "its {} does not lie in {} aligned bytes", what, bytes);
+  return check_argument(ref, extents);
+}
+
+base::Result<void> check_region(const Plan& plan, const Region& region, const Extents& extents) {
+  if (region.begin >= region.end || region.end > plan.launches.size()) return fail(Code::kCorrupt, "has launches that do not exist");
+  XI_CHECK(check_word(region.condition, 1, extents, "condition"));
+  XI_CHECK(check_word(region.limit, 8, extents, "limit"));
+  XI_CHECK(check_word(region.iteration, 8, extents, "count"));
+  if (region.symbol < -1 || region.symbol >= static_cast<std::int64_t>(plan.symbols.size())) return fail(Code::kCorrupt, "counts in a symbol that does not exist");
+  const bool counts = region.limit.bytes > 0 || region.iteration.bytes > 0 || region.symbol >= 0;
+  if (region.repeats ? region.condition.bytes + region.limit.bytes == 0 : region.condition.bytes == 0 || counts)
+    return fail(Code::kCorrupt, "says not when it runs");
+  if (region.iteration.bytes > 0 && region.iteration.space != BufferRef::Space::kArena) return fail(Code::kCorrupt, "counts outside of the arena");
+  if (region.repeats && plan.launches[region.begin].grid.blocks > 0) return fail(Code::kCorrupt, "repeats on a GPU");
+  return {};
+}
+
+// Each lies wholly inside of those that it lies in at all.
+base::Result<void> check_regions(const Plan& plan, const Extents& extents) {
+  std::vector<std::uint32_t> ends;  // of those around
+  for (std::size_t i = 0; i < plan.regions.size(); ++i) {
+    const Region& region = plan.regions[i];
+    const std::string where = fmt::format("region {}", i);
+    if (auto ok = check_region(plan, region, extents); !ok) return std::unexpected(std::move(ok).error().in(where));
+    while (!ends.empty() && ends.back() <= region.begin) ends.pop_back();
+    if ((i > 0 && region.begin < plan.regions[i - 1].begin) || (!ends.empty() && region.end > ends.back()))
+      return std::unexpected(base::Error{Code::kCorrupt, "does not nest with those around it", where});
+    ends.push_back(region.end);
+  }
+  return {};
+}
+
 }  // namespace
 
 std::optional<tensor::Size> find_size(const Plan& plan, std::string_view formula) {
@@ -136,7 +173,7 @@ base::Result<void> check_launches(const Plan& plan, const std::vector<Kernel>& k
     for (const TiledMatrix& matrix : launch.tiled)
       if (auto ok = check_tiled(matrix, launch); !ok) return std::unexpected(std::move(ok).error().in(where));
   }
-  return {};
+  return check_regions(plan, extents);
 }
 
 // A profile takes and gives what its plan does, in buffers made for that one.

@@ -17,7 +17,7 @@
 namespace xinfer::engine {
 
 /// The format that write() makes, and the newest that open() reads.
-inline constexpr std::uint32_t kFormatVersion = 1;
+inline constexpr std::uint32_t kFormatVersion = 2;
 
 /// What an engine says of itself. Inputs and outputs are in the Plan.
 struct Manifest {

@@ -68,6 +68,19 @@ struct Launch {
   std::vector<TiledMatrix> tiled;   // of GPU kernels
 };
 
+/// Launches [begin, end) that run only while a condition holds: the branches of an If, the body of a loop. Regions nest.
+struct Region {
+  std::uint32_t begin = 0, end = 0;
+  BufferRef condition;   // of a bool that a launch in front has written, or an input; none if its bytes are 0: it always holds
+  bool wanted = true;    // what the condition has to be
+  bool repeats = false;  // the launches run again for as long as condition and limit allow
+  // Of a region that repeats; none where their bytes are 0.
+  BufferRef limit;           // int64: at most so many times
+  BufferRef iteration;       // int64 in the arena: the runtime counts here, from 0
+  std::int64_t symbol = -1;  // of the plan: the number of times, once the region has ended
+};
+inline constexpr std::int64_t kMaxIterations = std::int64_t{1} << 31;  // of a region: what goes on after that never ends
+
 /// An entry point in the code section.
 struct Kernel {
   std::string symbol;
@@ -98,6 +111,7 @@ struct Plan {
   std::uint64_t scratch_bytes = 0;  // largest of the launches
   std::vector<Kernel> kernels;
   std::vector<Launch> launches;  // in order; each starts when the one before has finished
+  std::vector<Region> regions;   // by where they begin, outer ones first; GPUs may ignore those that do not repeat
   /// Plans of the same model for narrower ranges, which take over where all inputs lie in them; the first that fits runs. Their
   /// launches call the kernels above; they have neither kernels nor profiles of their own.
   std::vector<Plan> profiles;

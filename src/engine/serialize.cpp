@@ -57,6 +57,18 @@ Offsets<format::Launch> write_launches(flatbuffers::FlatBufferBuilder& builder, 
   return launches;
 }
 
+Offsets<format::Region> write_regions(flatbuffers::FlatBufferBuilder& builder, const Plan& plan) {
+  Offsets<format::Region> regions;
+  for (const Region& region : plan.regions) {
+    auto stored = [](const BufferRef& ref) { return format::Buffer(static_cast<std::uint8_t>(ref.space), ref.index, ref.offset, ref.bytes); };
+    const format::Buffer condition = stored(region.condition), limit = stored(region.limit), iteration = stored(region.iteration);
+    auto present = [](const format::Buffer& buffer) { return buffer.bytes() > 0 ? &buffer : nullptr; };
+    regions.push_back(format::CreateRegion(builder, region.begin, region.end, present(condition), region.wanted, region.repeats, present(limit),
+                                           present(iteration), region.symbol));
+  }
+  return regions;
+}
+
 // Absent fields read as empty: the format only ever gains fields.
 std::string text(const flatbuffers::String* string) { return string ? string->str() : std::string(); }
 
@@ -90,6 +102,11 @@ bool read_infos(const flatbuffers::Vector<flatbuffers::Offset<format::TensorInfo
   return sound;
 }
 
+BufferRef read_buffer(const format::Buffer* buffer) {
+  if (!buffer) return {};
+  return {static_cast<BufferRef::Space>(buffer->space()), buffer->index(), buffer->offset(), buffer->bytes()};
+}
+
 // What plans and their profiles have alike. False where an element is not aligned.
 template <class T>
 bool read_launches(const T& item, Plan& plan) {
@@ -103,9 +120,7 @@ bool read_launches(const T& item, Plan& plan) {
     launch.kernel = stored.kernel();
     sound = sound && is_aligned(stored.arguments());
     if (sound && stored.arguments())
-      for (const auto* buffer : *stored.arguments())
-        launch.arguments.push_back(
-            {static_cast<BufferRef::Space>(buffer->space()), buffer->index(), buffer->offset(), buffer->bytes()});
+      for (const auto* buffer : *stored.arguments()) launch.arguments.push_back(read_buffer(buffer));
     launch.num_tasks = stored.num_tasks();
     launch.scratch_bytes = stored.scratch_bytes();
     launch.name = text(stored.name());
@@ -118,6 +133,10 @@ bool read_launches(const T& item, Plan& plan) {
     if (stored.tiled())
       for (const auto* m : *stored.tiled()) launch.tiled.push_back({m->argument(), m->rows(), m->columns(), m->tile_rows()});
     plan.launches.push_back(std::move(launch));
+  });
+  each(item.regions(), [&](const format::Region& stored) {
+    plan.regions.push_back({stored.begin(), stored.end(), read_buffer(stored.condition()), stored.wanted(), stored.repeats(),
+                            read_buffer(stored.limit()), read_buffer(stored.iteration()), stored.symbol()});
   });
   return sound;
 }
@@ -158,14 +177,16 @@ std::string serialize_plan(const Plan& plan) {
     auto outputs = builder.CreateVector(write_infos(builder, profile.outputs));
     auto symbols = builder.CreateVector(write_symbols(builder, profile));
     auto launches = builder.CreateVector(write_launches(builder, profile));
-    profiles.push_back(format::CreateProfile(builder, inputs, outputs, profile.arena_bytes, profile.scratch_bytes, symbols, launches));
+    auto regions = builder.CreateVector(write_regions(builder, profile));
+    profiles.push_back(format::CreateProfile(builder, inputs, outputs, profile.arena_bytes, profile.scratch_bytes, symbols, launches, regions));
   }
   auto symbols = builder.CreateVector(write_symbols(builder, plan));
   auto kernel_vector = builder.CreateVector(kernels);
   auto launches = builder.CreateVector(write_launches(builder, plan));
   flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<format::Profile>>> profile_vector;
   if (!profiles.empty()) profile_vector = builder.CreateVector(profiles);
-  builder.Finish(format::CreatePlan(builder, plan.arena_bytes, plan.scratch_bytes, symbols, kernel_vector, launches, profile_vector));
+  auto regions = builder.CreateVector(write_regions(builder, plan));
+  builder.Finish(format::CreatePlan(builder, plan.arena_bytes, plan.scratch_bytes, symbols, kernel_vector, launches, profile_vector, regions));
   return take(builder);
 }
 

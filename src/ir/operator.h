@@ -54,6 +54,10 @@ struct OperatorInfo {
   Lowering lowering;
 };
 
+/// Around the body of a loop that repeats while running (operators/control.cpp).
+inline constexpr std::string_view kLoopBegin = "xinfer.LoopBegin", kLoopEnd = "xinfer.LoopEnd";
+inline constexpr std::size_t kLoopEndStates = 4;  // LoopEnd's inputs in front: iteration, trips, first and next condition
+
 /// The row for `op`, or null when the operator is unknown.
 const OperatorInfo* find_operator(std::string_view op);
 /// All rows, sorted by name.

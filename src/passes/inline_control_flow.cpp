@@ -1,9 +1,16 @@
 // Before: If, Loop, Scan, sequences and optionals. After: If over a constant is its branch, If over data is both branches and
-// a Where, loops of known length are unrolled, a loop that data may end earlier keeps its values from there on by Wheres,
+// a Where (by which the scheduler finds what to leave out), loops of known length are unrolled, a loop that data may end earlier keeps its values from there on by Wheres; for back ends that
+// have loops, those that are long or that data ends are LoopBegin, the body and LoopEnd;
 // sequences of known length are the values in them, also as graph outputs. What stays is left to be refused by the back end.
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <functional>
+#include <optional>
+#include <span>
 
 #include "passes/fold_constants.h"
+#include "passes/formula.h"
 #include "passes/passes.h"
 #include "passes/sequence_values.h"
 
@@ -22,11 +29,13 @@ using tensor::Tensor;
 constexpr std::int64_t kMaxIterations = 4096;
 constexpr std::size_t kMaxUnrolledNodes = 50'000;
 constexpr std::size_t kMaxSelectedNodes = 5'000;  // of loops that data may end: what comes after their end is computed too
+constexpr std::int64_t kMaxUnrolled = 512;  // nodes of a loop that is unrolled although the back end has loops
+constexpr std::int64_t kInnerLoop = 64;     // what a loop in the body counts for there
 constexpr int kMaxDepth = 16;
 
 class ControlFlow {
  public:
-  explicit ControlFlow(const Graph& graph) : outer_(graph) {}
+  ControlFlow(const Graph& graph, bool has_loops) : has_loops_(has_loops), outer_(graph) {}
 
   Result<bool> visit(Rewriter& rewriter, Node& node) {
     XI_CHECK(ir::infer_node_types(rewriter.graph(), node));
@@ -72,9 +81,37 @@ class ControlFlow {
     if (node.op == "If") return expand_if(rewriter, node, again);
     if (node.op != "Loop" && node.op != "Scan") return false;
     const std::size_t mark = rewriter.mark();
-    XI_TRY(const bool unrolled, node.op == "Loop" ? unroll_loop(rewriter, node, again) : unroll_scan(rewriter, node, again));
+    const bool loop = node.op == "Loop";
+    if (has_loops_) {
+      if (is_short(rewriter, node)) {
+        XI_TRY(const bool unrolled, loop ? unroll_loop(rewriter, node, false, again) : unroll_scan(rewriter, node, again));
+        if (unrolled) return true;
+        rewriter.rewind(mark);
+      }
+      XI_TRY(const bool kept, loop ? repeat_loop(rewriter, node, again) : repeat_scan(rewriter, node, again));
+      if (kept) return true;
+      rewriter.rewind(mark);
+    }
+    XI_TRY(const bool unrolled, loop ? unroll_loop(rewriter, node, true, again) : unroll_scan(rewriter, node, again));
     if (!unrolled) rewriter.rewind(mark);
     return unrolled;
+  }
+
+  // Few nodes once it is unrolled, whose number does not depend on data.
+  static bool is_short(const Rewriter& rewriter, const Node& node) {
+    const auto graph = body(node, "body");
+    if (graph == nullptr) return false;
+    std::int64_t trips = -1;
+    if (node.op == "Loop" && has_input(node, 0)) {
+      if (const Tensor* count = rewriter.constant(node.inputs[0])) trips = std::max<std::int64_t>(0, count->as_int64(0));
+    } else if (node.op == "Scan" && !node.inputs.empty()) {
+      const auto& dims = rewriter.type(node.inputs.back()).dims;
+      if (dims)
+        for (const ir::Dim& dim : *dims) trips = std::max(trips, dim.value);  // whichever axis it is
+    }
+    std::int64_t nodes = 0;
+    for (const Node& inner : graph->nodes) nodes += inner.op == "Loop" || inner.op == "Scan" ? kInnerLoop : 1;
+    return trips >= 0 && trips <= kMaxUnrolled && trips * nodes <= kMaxUnrolled;
   }
 
   static std::shared_ptr<const Graph> body(const Node& node, std::string_view name) {
@@ -96,6 +133,7 @@ class ControlFlow {
       return true;
     }
     const std::size_t mark = rewriter.mark();
+    XI_TRY(const ValueId condition, as_scalar(rewriter, node.inputs[0]));  // in front of what it decides about
     const auto a = inline_graph(rewriter, outer_, *yes, {}, again), b = inline_graph(rewriter, outer_, *no, {}, again);
     // Both are computed and one is chosen, which needs equal types. A branch that these sizes do not fit is never taken: then
     // the condition has to be known.
@@ -107,7 +145,6 @@ class ControlFlow {
       rewriter.rewind(mark);
       return false;
     }
-    XI_TRY(const ValueId condition, as_scalar(rewriter, node.inputs[0]));
     for (std::size_t i = 0; i < node.outputs.size() && i < a->size(); ++i)
       if (node.outputs[i] != kNoValue) XI_CHECK(sequences_.select(rewriter, node.outputs[i], condition, (*a)[i], (*b)[i]));
     return true;
@@ -120,7 +157,8 @@ class ControlFlow {
     return rewriter.add("Reshape", {condition, rewriter.add_int64s({})});
   }
 
-  Result<bool> unroll_loop(Rewriter& rewriter, Node& node, const Visit& again) {
+  // `masked`: also where data may end the loop, by computing all of it.
+  Result<bool> unroll_loop(Rewriter& rewriter, Node& node, bool masked, const Visit& again) {
     const auto graph = body(node, "body");
     if (graph == nullptr || node.inputs.size() < 2) return false;
     const std::size_t carried = node.inputs.size() - 2;
@@ -147,10 +185,10 @@ class ControlFlow {
         if (goes_on->as_int64(0) == 0) break;
       } else {
         // How many results a loop has collected would be a size that nothing counts.
-        if (!scans.empty() || node.inputs[0] == kNoValue) return false;
+        if (!masked || !scans.empty() || node.inputs[0] == kNoValue) return false;
         XI_TRY(condition, as_scalar(rewriter, condition));
         if (running != kNoValue) {
-          XI_TRY(condition, rewriter.add("And", {running, condition}));
+          XI_TRY(condition, rewriter.add("Where", {running, condition, running}));  // a condition that nobody computed is none
         }
         running = condition;
       }
@@ -178,6 +216,95 @@ class ControlFlow {
     return true;
   }
 
+  // What makes the body's arguments of the iteration's number and its states, and what the body gives besides.
+  struct Loop {
+    std::shared_ptr<const Graph> body;
+    ValueId trips = kNoValue, condition = kNoValue;  // condition: in front of the first iteration
+    bool conditional = false;                        // the body gives a condition first
+    std::vector<ValueId> states;
+    std::function<Result<std::vector<ValueId>>(ValueId iteration, std::span<const ValueId> states)> arguments;
+    std::function<Result<ValueId>(ValueId iteration, std::size_t result)> position;  // where a result is put among the others
+  };
+
+  bool is_true(const Rewriter& rewriter, ValueId condition) const {
+    if (condition == kNoValue) return true;
+    const Tensor* constant = rewriter.constant(condition);
+    return constant != nullptr && constant->as_int64(0) != 0;
+  }
+  static ValueId yes(Rewriter& rewriter) { return rewriter.add_scalar(ir::DType::kBool, 1); }
+
+  // The loop as a part of the graph that runs again and again. Nothing where its states change their types, or what it collects has
+  // no bound.
+  Result<std::optional<std::vector<ValueId>>> repeat(Rewriter& rewriter, const Node& node, Loop loop, const Visit& again) {
+    auto is_tensor = [&](ValueId id) { return sequences_.is_selectable(rewriter, id, id) && rewriter.type(id).kind == ir::ValueType::Kind::kTensor; };
+    for (ValueId id : loop.states)
+      if (id == kNoValue || !is_tensor(id)) return std::nullopt;
+    ir::Attributes number;
+    number.set("loop", ++loops_);
+    std::vector<ValueId> begun{rewriter.add_value("iteration")};
+    for (ValueId id : loop.states) begun.push_back(rewriter.add_value(rewriter.value(id).name));
+    XI_CHECK(rewriter.keep({std::string(ir::kLoopBegin), node.name, loop.states, begun, std::move(number)}));
+    const ValueId iteration = begun[0];
+    const std::span states = std::span(begun).subspan(1);
+    XI_TRY(const auto arguments, loop.arguments(iteration, states));
+    XI_TRY(auto given, inline_graph(rewriter, outer_, *loop.body, arguments, again));
+    ValueId next = kNoValue;
+    if (loop.conditional) {
+      next = given[0];
+      given.erase(given.begin());
+    }
+    if (is_true(rewriter, next) && is_true(rewriter, loop.condition)) next = loop.condition = kNoValue;
+    else if (loop.condition == kNoValue) loop.condition = yes(rewriter);
+    if (next == kNoValue && loop.condition != kNoValue) next = yes(rewriter);
+    for (std::size_t k = 0; k < states.size(); ++k)
+      if (!is_tensor(given[k]) || rewriter.type(given[k]) != rewriter.type(states[k])) return std::nullopt;
+    const std::string count = next == kNoValue ? "" : tensor::symbol_name(fmt::format("{}_count", rewriter.value(iteration).name));
+    std::vector<ValueId> end{iteration, loop.trips, loop.condition, next};
+    end.insert(end.end(), given.begin(), given.begin() + static_cast<std::ptrdiff_t>(states.size()));
+    for (std::size_t k = states.size(); k < given.size(); ++k) {
+      if (!is_tensor(given[k]) || !is_bounded(rewriter, loop.trips)) return std::nullopt;
+      ir::Attributes named;
+      if (!count.empty()) named.set("count", count);
+      XI_TRY(const ValueId position, loop.position(iteration, k - states.size()));
+      XI_TRY(const ValueId collected, rewriter.add("xinfer.StoreSlice", {given[k], position, loop.trips}, std::move(named)));
+      end.push_back(collected);
+    }
+    if (given.empty()) return given;
+    std::vector<ValueId> results;
+    for (ValueId id : given) results.push_back(rewriter.add_value(rewriter.value(id).name));
+    XI_CHECK(rewriter.keep({std::string(ir::kLoopEnd), node.name, std::move(end), results, with("states", static_cast<std::int64_t>(states.size()))}));
+    return results;
+  }
+
+  static bool is_bounded(const Rewriter& rewriter, ValueId trips) {
+    if (trips == kNoValue) return false;
+    if (const Tensor* count = rewriter.constant(trips)) return count->as_int64(0) >= 0;
+    const auto& elements = rewriter.value(trips).elements;
+    return elements && elements->size() == 1 && (*elements)[0].min() >= 0 && (*elements)[0].max() < tensor::kUnbounded;
+  }
+
+  Result<bool> repeat_loop(Rewriter& rewriter, Node& node, const Visit& again) {
+    const auto graph = body(node, "body");
+    if (graph == nullptr || node.inputs.size() < 2) return false;
+    const std::size_t carried = node.inputs.size() - 2;
+    if (graph->inputs.size() != carried + 2 || graph->outputs.size() < carried + 1) return false;
+    if (node.inputs[0] == kNoValue && node.inputs[1] == kNoValue && graph->outputs.empty()) return false;
+    Loop loop{graph, node.inputs[0], node.inputs[1], true, {node.inputs.begin() + 2, node.inputs.end()}, {}, {}};
+    if (loop.condition != kNoValue) {
+      XI_TRY(loop.condition, as_scalar(rewriter, loop.condition));
+    }
+    loop.arguments = [&](ValueId iteration, std::span<const ValueId> states) -> Result<std::vector<ValueId>> {
+      std::vector<ValueId> arguments{iteration, yes(rewriter)};
+      arguments.insert(arguments.end(), states.begin(), states.end());
+      return arguments;
+    };
+    loop.position = [](ValueId iteration, std::size_t) -> Result<ValueId> { return iteration; };
+    XI_TRY(const auto results, repeat(rewriter, node, std::move(loop), again));
+    if (!results) return false;
+    replace_all(rewriter, node, *results);
+    return true;
+  }
+
   // The iterations' results along a new axis.
   static Result<ValueId> stack(Rewriter& rewriter, std::vector<ValueId> parts, std::int64_t axis, const ir::ValueType& type) {
     if (parts.empty()) {
@@ -200,52 +327,130 @@ class ControlFlow {
     return whole;
   }
 
+  // A Scan's axes, from the front, and which of its results and inputs run backwards.
+  struct ScanForm {
+    std::size_t states = 0, inputs = 0;
+    std::vector<std::int64_t> axes, out_axes;
+    std::vector<bool> backwards, out_backwards;
+    ir::Dim length;
+  };
+  static Result<std::optional<ScanForm>> read_scan(const Rewriter& rewriter, const Node& node, const Graph* body) {
+    ScanForm form;
+    form.inputs = static_cast<std::size_t>(node.attributes.integer("num_scan_inputs", 0));
+    if (body == nullptr || form.inputs == 0 || node.inputs.size() < form.inputs || body->inputs.size() != node.inputs.size()) return std::nullopt;
+    form.states = node.inputs.size() - form.inputs;
+    if (body->outputs.size() < form.states) return fail(Code::kInvalidArgument, "the body has fewer outputs than the scan has states");
+    auto list = [&](std::string_view name, std::size_t size) {
+      auto numbers = node.attributes.integers(name);
+      numbers.resize(size, 0);
+      return numbers;
+    };
+    for (std::int64_t direction : list("scan_input_directions", form.inputs)) form.backwards.push_back(direction != 0);
+    for (std::int64_t direction : list("scan_output_directions", body->outputs.size() - form.states)) form.out_backwards.push_back(direction != 0);
+    form.axes = list("scan_input_axes", form.inputs);
+    form.out_axes = list("scan_output_axes", body->outputs.size() - form.states);
+    for (std::size_t s = 0; s < form.inputs; ++s) {
+      const auto& dims = rewriter.type(node.inputs[form.states + s]).dims;
+      if (!dims) return std::nullopt;
+      const auto rank = static_cast<std::int64_t>(dims->size()), given = form.axes[s];
+      if (given < -rank || given >= rank) return fail(Code::kInvalidArgument, "scan axis {}", given);
+      form.axes[s] = given < 0 ? given + rank : given;
+      form.length = (*dims)[static_cast<std::size_t>(form.axes[s])];
+    }
+    return form;
+  }
+
+  // The part of a scanned input that an iteration sees.
+  static Result<ValueId> slice(Rewriter& rewriter, const Node& node, ValueId input, std::int64_t axis, ValueId index) {
+    const ValueId part = rewriter.add_value("scan");
+    XI_CHECK(rewriter.keep_or_fold({"Gather", node.name, {input, index}, {part}, with("axis", axis)}));
+    return part;
+  }
+
   Result<bool> unroll_scan(Rewriter& rewriter, Node& node, const Visit& again) {
     const auto graph = body(node, "body");
-    const auto scans = static_cast<std::size_t>(node.attributes.integer("num_scan_inputs", 0));
-    if (graph == nullptr || scans == 0 || node.inputs.size() < scans || graph->inputs.size() != node.inputs.size()) return false;
-    const std::size_t states = node.inputs.size() - scans;
-    if (graph->outputs.size() < states) return fail(Code::kInvalidArgument, "the body has fewer outputs than the scan has states");
-    const auto in_axes = node.attributes.integers("scan_input_axes"), in_directions = node.attributes.integers("scan_input_directions");
-    const auto out_axes = node.attributes.integers("scan_output_axes"), out_directions = node.attributes.integers("scan_output_directions");
-    auto at = [](const std::vector<std::int64_t>& list, std::size_t i) { return i < list.size() ? list[i] : 0; };
-    std::int64_t length = -1;
-    std::vector<std::int64_t> axes(scans);
-    for (std::size_t s = 0; s < scans; ++s) {
-      const auto& dims = rewriter.type(node.inputs[states + s]).dims;
-      if (!dims) return false;
-      axes[s] = at(in_axes, s) < 0 ? at(in_axes, s) + static_cast<std::int64_t>(dims->size()) : at(in_axes, s);
-      if (axes[s] < 0 || axes[s] >= static_cast<std::int64_t>(dims->size())) return fail(Code::kInvalidArgument, "scan axis {}", at(in_axes, s));
-      length = (*dims)[axes[s]].value;
-    }
-    if (length < 0 || length > kMaxIterations) return false;
+    XI_TRY(const auto form, read_scan(rewriter, node, graph.get()));
+    if (!form || !form->length.is_static() || form->length.value > kMaxIterations) return false;
+    const std::int64_t length = form->length.value;
+    const std::size_t states = form->states;
     std::vector<ValueId> state(node.inputs.begin(), node.inputs.begin() + static_cast<std::ptrdiff_t>(states));
     std::vector<std::vector<ValueId>> results(graph->outputs.size() - states);
     const std::size_t before = rewriter.mark();
     for (std::int64_t i = 0; i < length; ++i) {
       if (rewriter.mark() - before > kMaxUnrolledNodes) return false;
       std::vector<ValueId> arguments = state;
-      for (std::size_t s = 0; s < scans; ++s) {
-        ir::Attributes attributes;
-        attributes.set("axis", axes[s]);
-        const ValueId slice = rewriter.add_value("scan");
-        const ValueId index = rewriter.add_constant(Tensor::scalar(at(in_directions, s) != 0 ? length - 1 - i : i));
-        XI_CHECK(rewriter.keep_or_fold({"Gather", node.name, {node.inputs[states + s], index}, {slice}, std::move(attributes)}));
-        arguments.push_back(slice);
+      for (std::size_t s = 0; s < form->inputs; ++s) {
+        const ValueId index = rewriter.add_constant(Tensor::scalar(form->backwards[s] ? length - 1 - i : i));
+        XI_TRY(const ValueId part, slice(rewriter, node, node.inputs[states + s], form->axes[s], index));
+        arguments.push_back(part);
       }
       XI_TRY(const auto outputs, inline_graph(rewriter, outer_, *graph, arguments, again));
       std::copy_n(outputs.begin(), states, state.begin());
       for (std::size_t o = 0; o < results.size(); ++o) results[o].push_back(outputs[states + o]);
     }
     for (std::size_t o = 0; o < results.size(); ++o) {
-      if (at(out_directions, o) != 0) std::reverse(results[o].begin(), results[o].end());
-      XI_TRY(const ValueId stacked, stack(rewriter, std::move(results[o]), at(out_axes, o), graph->value(graph->outputs[states + o]).type));
+      if (form->out_backwards[o]) std::reverse(results[o].begin(), results[o].end());
+      XI_TRY(const ValueId stacked, stack(rewriter, std::move(results[o]), form->out_axes[o], graph->value(graph->outputs[states + o]).type));
       state.push_back(stacked);
     }
     replace_all(rewriter, node, state);
     return true;
   }
 
+  Result<bool> repeat_scan(Rewriter& rewriter, Node& node, const Visit& again) {
+    const auto graph = body(node, "body");
+    XI_TRY(const auto form, read_scan(rewriter, node, graph.get()));
+    if (!form || !form->length.is_known()) return false;
+    Loop loop{graph, kNoValue, kNoValue, false, {node.inputs.begin(), node.inputs.begin() + static_cast<std::ptrdiff_t>(form->states)}, {}, {}};
+    ir::Attributes one_axis = with("start", form->axes.back());
+    one_axis.set("end", form->axes.back() + 1);
+    XI_TRY(loop.trips, folded(rewriter, "Shape", {node.inputs.back()}, std::move(one_axis)));
+    XI_TRY(loop.trips, folded(rewriter, "Reshape", {loop.trips, rewriter.add_int64s({})}));
+    XI_TRY(const ValueId last, folded(rewriter, "Sub", {loop.trips, rewriter.add_constant(Tensor::scalar(std::int64_t{1}))}));
+    auto index = [&rewriter, last](ValueId iteration, bool backwards) -> Result<ValueId> {
+      if (!backwards) return iteration;
+      return rewriter.add("Sub", {last, iteration});
+    };
+    loop.arguments = [&](ValueId iteration, std::span<const ValueId> states) -> Result<std::vector<ValueId>> {
+      std::vector<ValueId> arguments(states.begin(), states.end());
+      for (std::size_t s = 0; s < form->inputs; ++s) {
+        XI_TRY(const ValueId at, index(iteration, form->backwards[s]));
+        XI_TRY(const ValueId part, slice(rewriter, node, node.inputs[form->states + s], form->axes[s], at));
+        arguments.push_back(part);
+      }
+      return arguments;
+    };
+    loop.position = [&](ValueId iteration, std::size_t result) { return index(iteration, form->out_backwards[result]); };
+    XI_TRY(auto results, repeat(rewriter, node, std::move(loop), again));
+    if (!results) return false;
+    for (std::size_t o = 0; o < form->out_axes.size(); ++o) {
+      XI_TRY((*results)[form->states + o], move_first_axis(rewriter, (*results)[form->states + o], form->out_axes[o]));
+    }
+    replace_all(rewriter, node, *results);
+    return true;
+  }
+
+  static Result<ValueId> folded(Rewriter& rewriter, std::string op, std::vector<ValueId> inputs, ir::Attributes attributes = {}) {
+    const ValueId result = rewriter.add_value("scan");
+    XI_CHECK(rewriter.keep_or_fold({std::move(op), "", std::move(inputs), {result}, std::move(attributes)}));
+    return result;
+  }
+
+  static Result<ValueId> move_first_axis(Rewriter& rewriter, ValueId value, std::int64_t to) {
+    const auto rank = static_cast<std::int64_t>(rewriter.type(value).dims->size());
+    if (to < 0) to += rank;
+    if (to < 0 || to >= rank) return fail(Code::kInvalidArgument, "scan axis {} of results of rank {}", to, rank);
+    if (to == 0) return value;
+    std::vector<std::int64_t> order;
+    for (std::int64_t i = 1; i < rank; ++i) order.push_back(i);
+    order.insert(order.begin() + to, 0);
+    ir::Attributes attributes;
+    attributes.set("perm", std::move(order));
+    return rewriter.add("Transpose", {value}, std::move(attributes));
+  }
+
+  bool has_loops_;
+  std::int64_t loops_ = 0;
   OuterValues outer_;
   SequenceValues sequences_;
   int depth_ = 0;
@@ -258,12 +463,17 @@ bool is_control(const Node& node) {
 
 }  // namespace
 
-Result<bool> inline_control_flow(Graph& graph) {
+namespace {
+Result<bool> run(Graph& graph, bool has_loops) {
   if (std::none_of(graph.nodes.begin(), graph.nodes.end(), is_control)) return false;
-  ControlFlow control(graph);
+  ControlFlow control(graph, has_loops);
   Rewriter rewriter(graph);
   return rewriter.run([&](Rewriter& r, Node& node) { return control.visit(r, node); },
                       [&](Rewriter& r) { return control.take_outputs_apart(r); });
 }
+}  // namespace
+
+Result<bool> inline_control_flow(Graph& graph) { return run(graph, false); }
+Result<bool> inline_short_control_flow(Graph& graph) { return run(graph, true); }
 
 }  // namespace xinfer::passes

@@ -20,6 +20,7 @@ struct Pass {
   /// Changes the graph; true if anything changed. Expects a verified graph with inferred types and leaves one.
   base::Result<bool> (*run)(ir::Graph& graph);
   bool PipelineOptions::*only_with = nullptr;  // runs only with this option
+  bool PipelineOptions::*not_with = nullptr;   // runs only without
 };
 
 /// All passes in order; some appear more than once.
@@ -42,6 +43,8 @@ struct PipelineOptions {
   bool fused_attention = false;
   /// For back ends that multiply 8-bit integers: their products are put together again.
   bool integer_products = false;
+  /// For back ends that repeat a part of the plan: long loops and such that data ends stay loops.
+  bool loops = false;
 };
 
 /// Runs the pipeline; infers types and verifies after every pass that changed something, so that a broken pass is named

@@ -14,7 +14,9 @@ base::Result<bool> expand_extensions(ir::Graph& graph);
 base::Result<bool> extract_scales(ir::Graph& graph);
 base::Result<bool> fold_batch_normalization(ir::Graph& graph);
 base::Result<bool> fold_constants(ir::Graph& graph);
+base::Result<bool> hoist_invariants(ir::Graph& graph);
 base::Result<bool> inline_control_flow(ir::Graph& graph);
+base::Result<bool> inline_short_control_flow(ir::Graph& graph);  // the same file
 base::Result<bool> merge_projections(ir::Graph& graph);
 base::Result<bool> remove_dead_code(ir::Graph& graph);
 base::Result<bool> remove_identities(ir::Graph& graph);

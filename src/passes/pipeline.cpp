@@ -23,7 +23,8 @@ constexpr Pass kRemoveDeadCode{"remove_dead_code", "drops what no output depends
 constexpr Pass kPipeline[] = {
     {"extract_scales", "multiplies dequantised operands as 8-bit integers, for GPUs", extract_scales, &PipelineOptions::integer_products},
     kFoldConstants,
-    {"inline_control_flow", "takes If, Loop, Scan, sequences and optionals apart", inline_control_flow},
+    {"inline_control_flow", "takes If, Loop, Scan, sequences and optionals apart", inline_control_flow, nullptr, &PipelineOptions::loops},
+    {"inline_control_flow", "takes all but long loops apart", inline_short_control_flow, &PipelineOptions::loops},
     {"expand_extensions", "spells out other domains' operators in standard ones", expand_extensions},
     {"convert_precision", "computes 16-bit floating types in float32", convert_precision},
     kFoldConstants,
@@ -46,6 +47,7 @@ constexpr Pass kPipeline[] = {
     {"fold_constants", "evaluates what is known at build time, shapes included", fold_constants, &PipelineOptions::integer_products},
     {"remove_dead_code", "drops what no output depends on", remove_dead_code, &PipelineOptions::fused_attention},
     {"remove_dead_code", "drops what no output depends on", remove_dead_code, &PipelineOptions::integer_products},
+    {"hoist_invariants", "computes in front of a loop what does not depend on it", hoist_invariants, &PipelineOptions::loops},
     {"string_constants", "makes constants of strings nodes, whose kernels hold the text", string_constants},
 };
 
@@ -73,7 +75,7 @@ Result<std::vector<PassRun>> run_pipeline(ir::Graph& graph, const PipelineOption
   XI_CHECK(check_names(options));
   std::vector<PassRun> runs;
   for (const Pass& pass : kPipeline) {
-    if (options.disabled.contains(pass.name) || (pass.only_with != nullptr && !(options.*pass.only_with))) continue;
+    if (options.disabled.contains(pass.name) || (pass.only_with != nullptr && !(options.*pass.only_with)) || (pass.not_with != nullptr && options.*pass.not_with)) continue;
     if (options.cancelled && options.cancelled()) return fail(Code::kCancelled, "cancelled before pass {}", pass.name);
     const auto start = std::chrono::steady_clock::now();
     auto changed = pass.run(graph);

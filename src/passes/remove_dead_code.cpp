@@ -29,7 +29,7 @@ Result<bool> remove_dead_code(Graph& graph) {
     const auto least = static_cast<std::size_t>(std::max(info ? info->min_outputs : 1, 1));
     while (node.outputs.size() > least && (node.outputs.back() == kNoValue || !needed[node.outputs.back()])) {
       // The number of outputs is part of what these compute.
-      if (node.op == "Split" || node.op == "Loop" || node.op == "If" || node.op == "Scan") break;
+      if (node.op == "Split" || node.op == "Loop" || node.op == "If" || node.op == "Scan" || node.op == ir::kLoopBegin || node.op == ir::kLoopEnd) break;
       node.outputs.pop_back();
       changed = true;
     }

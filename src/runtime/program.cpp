@@ -105,6 +105,8 @@ base::Result<std::unique_ptr<Program>> Program::of_plan(const engine::Plan& plan
 // Where launches begin, and which threads share.
 void Program::read_launches(const engine::Engine& engine) {
   double shareable = 0;
+  std::vector<bool> border(plan_->launches.size() + 1);
+  for (const engine::Region& region : plan_->regions) border[region.begin] = border[region.end] = true;
   for (std::uint32_t i = 0; i < plan_->launches.size(); ++i) {
     const Launch& launch = plan_->launches[i];
     const std::byte* entry = engine.code().data() + engine.plan().kernels[launch.kernel].code_offset;
@@ -113,10 +115,36 @@ void Program::read_launches(const engine::Engine& engine) {
     double microseconds = estimate_microseconds(launch);
     bool shared = launch.num_tasks > 1 && microseconds >= kShareMicroseconds;
     if (shared) shareable += microseconds;
-    if (!shared && !phases_.empty() && !phases_.back().shared) phases_.back().end = i + 1;
+    if (!shared && !border[i] && !phases_.empty() && !phases_.back().shared) phases_.back().end = i + 1;
     else phases_.push_back({i, i + 1, shared});
   }
-  worth_sharing_ = shareable >= kWakeMicroseconds;
+  // What repeats may do so often.
+  worth_sharing_ = shareable >= kWakeMicroseconds || (shareable > 0 && std::ranges::any_of(plan_->regions, &engine::Region::repeats));
+  make_steps();
+}
+
+void Program::make_steps() {
+  struct Open {
+    std::uint32_t region, entered;  // where its kEnter is
+  };
+  std::vector<Open> open;
+  auto close = [&](std::uint32_t launch) {
+    for (; !open.empty() && plan_->regions[open.back().region].end <= launch; open.pop_back()) {
+      const auto [region, entered] = open.back();
+      if (plan_->regions[region].repeats) steps_.push_back({Step::Kind::kRepeat, region, entered + 1});
+      steps_[entered].target = static_cast<std::uint32_t>(steps_.size());
+    }
+  };
+  std::uint32_t next = 0;
+  for (std::uint32_t p = 0; p < phases_.size(); ++p) {
+    close(phases_[p].begin);
+    for (; next < plan_->regions.size() && plan_->regions[next].begin == phases_[p].begin; ++next) {
+      open.push_back({next, static_cast<std::uint32_t>(steps_.size())});
+      steps_.push_back({Step::Kind::kEnter, next, 0});
+    }
+    steps_.push_back({Step::Kind::kPhase, p, 0});
+  }
+  close(static_cast<std::uint32_t>(plan_->launches.size()));
 }
 
 base::Result<std::shared_ptr<const Program>> Program::load(std::shared_ptr<const engine::Engine> engine,

@@ -19,6 +19,15 @@ struct Phase {
   bool shared = false;
 };
 
+/// What is done next. A region is entered where its first phase would begin; behind its last one, one that repeats goes on at
+/// `target`, the first step inside.
+struct Step {
+  enum class Kind : std::uint8_t { kPhase, kEnter, kRepeat };
+  Kind kind = Kind::kPhase;
+  std::uint32_t index = 0;   // of the phase or region
+  std::uint32_t target = 0;  // kEnter: the step behind the region
+};
+
 /// Immutable; shared by the sessions of an engine.
 class Program {
  public:
@@ -44,6 +53,7 @@ class Program {
   };
   const std::vector<Source>& sources(std::size_t input) const { return sources_[input]; }
   std::span<const Phase> phases() const { return phases_; }
+  std::span<const Step> steps() const { return steps_; }
   /// The engine on its GPU; null for a CPU's.
   const std::shared_ptr<const cuda::Program>& on_device() const { return on_device_; }
   /// Whether more than one thread can gain anything.
@@ -57,6 +67,7 @@ class Program {
   [[nodiscard]] static base::Result<std::unique_ptr<Program>> of_plan(const engine::Plan& plan);
   base::Result<void> read_sizes();
   void read_launches(const engine::Engine& engine);
+  void make_steps();
 
   std::shared_ptr<const engine::Engine> engine_;  // null for a profile: its program is part of the engine's
   const engine::Plan* plan_ = nullptr;
@@ -66,6 +77,7 @@ class Program {
   std::vector<std::vector<tensor::Size>> output_sizes_;
   std::vector<std::vector<Source>> sources_;
   std::vector<Phase> phases_;
+  std::vector<Step> steps_;
   std::vector<std::uint64_t> input_bytes_, output_bytes_;
   std::shared_ptr<const cuda::Program> on_device_;
   bool worth_sharing_ = false;

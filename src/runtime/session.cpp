@@ -109,20 +109,28 @@ Session::Placed Session::place(const Program& program) const {
   placed.symbols.resize(std::max<std::size_t>(1, plan.symbols.size()));
   placed.tasks.resize(plan.launches.size());
   const std::byte* weights = program_->engine().weights().data();
+  auto add = [&](const BufferRef& ref) {
+    void* address = nullptr;
+    // Kernels only read their weights; the C signature has no const.
+    if (ref.space == BufferRef::Space::kWeights) address = const_cast<std::byte*>(weights) + ref.offset;
+    if (ref.space == BufferRef::Space::kArena) address = arena_.data() + ref.offset;
+    if (ref.space == BufferRef::Space::kText) address = text_memory_.get();
+    if (!address)
+      placed.patches.push_back({static_cast<std::uint32_t>(placed.arguments.size()), ref.index, ref.offset,
+                                ref.space == BufferRef::Space::kOutput});
+    placed.arguments.push_back(address);
+  };
   for (const auto& launch : plan.launches) {
     placed.first_argument.push_back(static_cast<std::uint32_t>(placed.arguments.size()));
-    for (const auto& ref : launch.arguments) {
-      void* address = nullptr;
-      // Kernels only read their weights; the C signature has no const.
-      if (ref.space == BufferRef::Space::kWeights) address = const_cast<std::byte*>(weights) + ref.offset;
-      if (ref.space == BufferRef::Space::kArena) address = arena_.data() + ref.offset;
-      if (ref.space == BufferRef::Space::kText) address = text_memory_.get();
-      if (!address)
-        placed.patches.push_back({static_cast<std::uint32_t>(placed.arguments.size()), ref.index, ref.offset,
-                                  ref.space == BufferRef::Space::kOutput});
-      placed.arguments.push_back(address);
-    }
+    for (const auto& ref : launch.arguments) add(ref);
   }
+  placed.region_words = placed.arguments.size();
+  placed.times.resize(plan.regions.size());
+  for (const auto& region : plan.regions)
+    for (const BufferRef* ref : {&region.condition, &region.limit, &region.iteration}) {
+      if (ref->bytes > 0) add(*ref);
+      else placed.arguments.push_back(nullptr);
+    }
   return placed;
 }
 
@@ -295,27 +303,69 @@ inline void Session::call(std::size_t launch, void* scratch, std::int64_t begin,
   placed.program->kernel(launch)(placed.arguments.data() + placed.first_argument[launch], placed.symbols.data(), scratch, begin, end);
 }
 
+// Whether the region is to run now, `times` of it behind us.
+bool Session::runs_again(std::uint32_t index) {
+  Placed& placed = plans_[active_];
+  const engine::Region& region = placed.program->plan().regions[index];
+  void* const* words = placed.arguments.data() + placed.region_words + std::size_t{3} * index;
+  const auto *condition = static_cast<const std::uint8_t*>(words[0]);
+  const auto *limit = static_cast<const std::int64_t*>(words[1]);
+  auto* iteration = static_cast<std::int64_t*>(words[2]);
+  const std::int64_t times = placed.times[index];
+  bool runs = (!condition || (*condition != 0) == region.wanted) && (!limit || times < *limit);
+  if (times >= engine::kMaxIterations) endless_ |= runs, runs = false;
+  if (runs && iteration) *iteration = times;
+  if (!runs && region.symbol >= 0) placed.symbols[static_cast<std::size_t>(region.symbol)] = times;
+  return runs;
+}
+
+// The next phase to run; null at the end. `step` goes past it.
+const Phase* Session::advance(std::size_t& step) {
+  Placed& placed = plans_[active_];
+  const auto steps = placed.program->steps();
+  while (step < steps.size()) {
+    const Step at = steps[step++];
+    switch (at.kind) {
+      case Step::Kind::kPhase: return &placed.program->phases()[at.index];
+      case Step::Kind::kEnter:
+        placed.times[at.index] = 0;
+        if (!runs_again(at.index)) step = at.target;
+        break;
+      case Step::Kind::kRepeat:
+        ++placed.times[at.index];
+        if (runs_again(at.index)) step = at.target;
+        break;
+    }
+  }
+  return nullptr;
+}
+
 void Session::run_alone(std::vector<double>* microseconds) {
   const std::vector<std::int64_t>& tasks = active().tasks;
-  for (std::size_t i = 0; i < tasks.size(); ++i) {
-    auto start = microseconds ? Clock::now() : Clock::time_point();
-    call(i, scratch_.data(), 0, tasks[i]);
-    if (microseconds) microseconds->push_back(microseconds_since(start));
-  }
+  std::size_t step = 0;
+  while (const Phase* phase = advance(step))
+    for (std::size_t i = phase->begin; i < phase->end; ++i) {
+      auto start = microseconds ? Clock::now() : Clock::time_point();
+      call(i, scratch_.data(), 0, tasks[i]);
+      if (microseconds) (*microseconds)[i] += microseconds_since(start);
+    }
 }
 
 // Every thread walks all phases. In a shared phase each starts with its own part of the tasks, claimed in pieces from the
 // front, and then helps where others have fallen behind: a thread whose core was taken away costs one piece, not its part.
+// What comes next is decided once for all of them, while they meet.
 struct Session::Walk {
   Session& session;
   std::vector<double>* microseconds;
   int num_threads = session.pool_->num_threads();
+  std::size_t step = 0;
+  const Phase* phase = nullptr;
   Clock::time_point phase_start = {};
 
-  void reset_claims(std::size_t phase) {
-    auto phases = session.active().program->phases();
-    if (phase >= phases.size() || !phases[phase].shared) return;
-    std::int64_t tasks = session.active().tasks[phases[phase].begin];
+  void next() {
+    phase = session.advance(step);
+    if (!phase || !phase->shared) return;
+    std::int64_t tasks = session.active().tasks[phase->begin];
     for (int t = 0; t < num_threads; ++t)
       session.claims_[t].next.store(share_begin(tasks, t, num_threads), std::memory_order_relaxed);
   }
@@ -336,30 +386,27 @@ struct Session::Walk {
   }
 
   // A shared phase ends when the slowest thread has come to the next meeting (or to the end of the run).
-  void note_shared_phase(std::size_t phase) {
-    auto phases = session.active().program->phases();
-    auto now = Clock::now();
-    if (phase > 0 && phases[phase - 1].shared)
-      microseconds->push_back(std::chrono::duration<double, std::micro>(now - phase_start).count());
-    phase_start = now;
+  void note_shared(const Phase& done) {
+    if (done.shared) (*microseconds)[done.begin] += microseconds_since(phase_start);
   }
 
   void operator()(ThreadPool::Thread& thread) {
-    auto phases = session.active().program->phases();
-    void* scratch = session.scratch_.data();
     const bool timed = microseconds && thread.index == 0;
-    for (std::size_t p = 0; p < phases.size(); ++p) {
-      if (p > 0) session.pool_->meet(thread, [&] { reset_claims(p); });
-      if (timed) note_shared_phase(p);
-      if (phases[p].shared) {
-        run_shared(phases[p].begin, thread.index);
+    const std::size_t num_steps = session.active().program->steps().size();
+    while (const Phase* const now = phase) {
+      if (timed) phase_start = Clock::now();
+      if (now->shared) {
+        run_shared(now->begin, thread.index);
       } else if (thread.index == 0) {
-        for (std::size_t i = phases[p].begin; i < phases[p].end; ++i) {
+        for (std::size_t i = now->begin; i < now->end; ++i) {
           auto start = timed ? Clock::now() : Clock::time_point();
-          session.call(i, scratch, 0, session.active().tasks[i]);
-          if (timed) microseconds->push_back(microseconds_since(start));
+          session.call(i, session.scratch_.data(), 0, session.active().tasks[i]);
+          if (timed) (*microseconds)[i] += microseconds_since(start);
         }
       }
+      if (step == num_steps) return;  // the run's end is a meeting too
+      session.pool_->meet(thread, [this] { next(); });
+      if (timed) note_shared(*now);
     }
   }
 };
@@ -368,7 +415,7 @@ base::Result<void> Session::run(std::vector<double>* microseconds) {
   if (on_device_) return on_device_->run(microseconds);
   XI_CHECK(prepare());
   for (;;) {
-    run_launches(microseconds);
+    XI_CHECK(run_launches(microseconds));
     if (!text_memory_) return {};
     XI_TRY(const bool made, has_made_texts());
     if (made) return {};
@@ -391,23 +438,26 @@ base::Result<bool> Session::has_made_texts() {
   return fail(Code::kInternal, "a kernel failed with {}", memory.failure);
 }
 
-void Session::run_launches(std::vector<double>* microseconds) {
+base::Result<void> Session::run_launches(std::vector<double>* microseconds) {
   const FlushDenormals flush;
-  if (microseconds) microseconds->clear();
+  if (microseconds) microseconds->assign(active().tasks.size(), 0);
   if (text_memory_) {
     text_memory_->data = reinterpret_cast<char*>(texts_.data()), text_memory_->capacity = static_cast<std::int64_t>(texts_.size());
     text_memory_->used = text_memory_->failure = 0;
   }
-  if (pool_->num_threads() > 1 && active().program->worth_sharing()) {
-    if (auto lock = pool_->try_lock()) {
-      Walk walk{*this, microseconds};
-      walk.reset_claims(0);
-      pool_->run([](void* context, ThreadPool::Thread& thread) { (*static_cast<Walk*>(context))(thread); }, &walk);
-      if (microseconds) walk.note_shared_phase(active().program->phases().size());
-      return;
-    }
+  endless_ = false;
+  auto lock = pool_->num_threads() > 1 && active().program->worth_sharing() ? pool_->try_lock() : std::unique_lock<std::mutex>();
+  if (lock) {
+    Walk walk{*this, microseconds};
+    walk.next();
+    const Phase* const last = walk.phase ? &active().program->phases().back() : nullptr;
+    pool_->run([](void* context, ThreadPool::Thread& thread) { (*static_cast<Walk*>(context))(thread); }, &walk);
+    if (microseconds && walk.phase == last && last) walk.note_shared(*last);
+  } else {
+    run_alone(microseconds);
   }
-  run_alone(microseconds);
+  if (endless_) return fail(Code::kLimit, "a loop of the model has run {} times and does not end", engine::kMaxIterations);
+  return {};
 }
 
 tensor::Shape Session::output_shape(std::size_t index) const {

@@ -53,8 +53,9 @@ class Session {
   /// Writes the output to `data` (64-byte aligned, `bytes` at least the output's capacity); null: to the session's own memory.
   [[nodiscard]] base::Result<void> bind_output(std::size_t index, void* data, std::size_t bytes);
 
-  /// Runs the program. `microseconds`, when given, receives each launch's time. kInvalidArgument names an input that was
-  /// never bound, or two whose sizes do not go together.
+  /// Runs the program. `microseconds`, when given, receives each launch's time: 0 if it was left out, the sum of all times if
+  /// it was repeated. kInvalidArgument names an input that was never bound, or two whose sizes do not go together; kLimit: a
+  /// loop does not end, or there are too many texts.
   [[nodiscard]] base::Result<void> run(std::vector<double>* microseconds = nullptr);
 
   /// Of the last run. Strings are tensor::Text: views of text that lies in the session, the engine or the inputs.
@@ -78,11 +79,13 @@ class Session {
   /// A plan as it lies in this session's memory.
   struct Placed {
     const Program* program = nullptr;
-    std::vector<void*> arguments;               // of all launches, one after the other
+    std::vector<void*> arguments;               // of all launches, one after the other; then three words of each region
+    std::size_t region_words = 0;               // where those begin
     std::vector<std::uint32_t> first_argument;  // per launch
     std::vector<Patch> patches;                 // arguments that lie in inputs and outputs
     std::vector<std::int64_t> symbols;
     std::vector<std::int64_t> tasks;  // per launch
+    std::vector<std::int64_t> times;  // per region: how often it has run
   };
 
   Session(std::shared_ptr<const Program> program, std::shared_ptr<ThreadPool> pool)
@@ -93,7 +96,9 @@ class Session {
   base::Result<void> choose_plan();
   base::Result<void> resolve_symbols(Placed& placed) const;
   base::Result<void> prepare();
-  void run_launches(std::vector<double>* microseconds);
+  base::Result<void> run_launches(std::vector<double>* microseconds);
+  const Phase* advance(std::size_t& step);
+  bool runs_again(std::uint32_t region);
   base::Result<bool> has_made_texts();
   void call(std::size_t launch, void* scratch, std::int64_t begin, std::int64_t end);
   void run_alone(std::vector<double>* microseconds);
@@ -114,6 +119,7 @@ class Session {
   bool reshaped_ = true;               // the plan, its symbols and tasks are to be found again
   std::unique_ptr<Claim[]> claims_;    // per thread
   bool dirty_ = true;                // patches are to be applied
+  bool endless_ = false;             // a loop has run too often
 };
 
 /// Loads and runs an engine once: for verification and tests. Inputs in the plan's order, with its dtypes.

@@ -34,6 +34,8 @@ class Backend {
 
   virtual Blocking blocking() const = 0;
   virtual NestStyle nest_style() const = 0;
+  /// Whether launches may be left out by a condition. On GPUs a run is one recorded graph: all of it is computed.
+  virtual bool leaves_out() const = 0;
   /// The dtype in which a value that is neither input nor output lies in memory.
   virtual DType stored_dtype(const ir::Graph& graph, ir::ValueId value) const = 0;
   /// The dtype of a contraction's data, given its element type in the graph; a constant bias may have another.

@@ -24,6 +24,7 @@ class CpuBackend : public Backend {
 
   Blocking blocking() const override { return isa_; }
   NestStyle nest_style() const override { return NestStyle::kSegmented; }
+  bool leaves_out() const override { return true; }
   // Intermediate values keep the precision they are computed in.
   DType stored_dtype(const ir::Graph& graph, ir::ValueId value) const override {
     return compute_type(graph.value(value).type.dtype);

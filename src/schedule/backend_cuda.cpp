@@ -22,6 +22,7 @@ class CudaBackend : public Backend {
 
   Blocking blocking() const override { return {kChannelUnit, true}; }
   NestStyle nest_style() const override { return NestStyle::kWhole; }
+  bool leaves_out() const override { return false; }
   DType stored_dtype(const ir::Graph& graph, ir::ValueId value) const override {
     const ir::ValueType& type = graph.value(value).type;
     const DType dtype = compute_type(type.dtype);

@@ -17,6 +17,28 @@ int root_of(const std::vector<Buffer>& buffers, int buffer) {
 
 }  // namespace
 
+namespace {
+
+// By the launches that use them. Loops' ranges nest, and inner ones are looked at first.
+void find_lives(std::vector<Buffer>& buffers, const std::vector<std::vector<Argument>>& uses, std::span<const std::pair<std::size_t, std::size_t>> loops) {
+  for (std::size_t i = 0; i < uses.size(); ++i)
+    for (const Argument& argument : uses[i]) {
+      Buffer& root = buffers[static_cast<std::size_t>(root_of(buffers, argument.buffer))];
+      if (root.first < 0) root.first = static_cast<int>(i);
+      root.last = static_cast<int>(i);
+    }
+  for (auto loop = loops.rbegin(); loop != loops.rend(); ++loop) {
+    const int begin = static_cast<int>(loop->first), last = static_cast<int>(loop->second) - 1;
+    for (Buffer& buffer : buffers) {
+      const bool inside = buffer.first >= begin && buffer.last <= last, apart = buffer.last < begin || buffer.first > last;
+      if (buffer.first < 0 || inside || apart) continue;
+      buffer.first = std::min(buffer.first, begin), buffer.last = std::max(buffer.last, last);
+    }
+  }
+}
+
+}  // namespace
+
 engine::BufferRef resolve(const std::vector<Buffer>& buffers, const Argument& argument) {
   std::uint64_t offset = argument.offset;
   int at = argument.buffer;
@@ -26,13 +48,9 @@ engine::BufferRef resolve(const std::vector<Buffer>& buffers, const Argument& ar
   return {root.space, root.index, root.offset + offset, argument.bytes};
 }
 
-std::uint64_t plan_arena(std::vector<Buffer>& buffers, const std::vector<std::vector<Argument>>& uses) {
-  for (std::size_t i = 0; i < uses.size(); ++i)
-    for (const Argument& argument : uses[i]) {
-      Buffer& root = buffers[static_cast<std::size_t>(root_of(buffers, argument.buffer))];
-      if (root.first < 0) root.first = static_cast<int>(i);
-      root.last = static_cast<int>(i);
-    }
+std::uint64_t plan_arena(std::vector<Buffer>& buffers, const std::vector<std::vector<Argument>>& uses,
+                         std::span<const std::pair<std::size_t, std::size_t>> loops) {
+  find_lives(buffers, uses, loops);
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < buffers.size(); ++i)
     if (buffers[i].space == Space::kArena && buffers[i].parent < 0 && buffers[i].first >= 0) order.push_back(i);

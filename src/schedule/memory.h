@@ -1,6 +1,8 @@
 // The memory plan: which buffers share which bytes of the arena.
 #pragma once
 #include <cstdint>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "engine/plan.h"
@@ -29,8 +31,10 @@ struct Argument {
 engine::BufferRef resolve(const std::vector<Buffer>& buffers, const Argument& argument);
 
 /// Gives every arena buffer an offset (multiple of 64) such that buffers in use at the same time do not overlap.
-/// `uses[i]`: arguments of launch i; the last `uses` of a buffer ends its life.
+/// `uses[i]`: arguments of launch i; the last `uses` of a buffer ends its life. `loops`: ranges of launches that are run again and
+/// again: what is used inside and outside of one lives as long as it runs.
 /// Returns the arena's size.
-std::uint64_t plan_arena(std::vector<Buffer>& buffers, const std::vector<std::vector<Argument>>& uses);
+std::uint64_t plan_arena(std::vector<Buffer>& buffers, const std::vector<std::vector<Argument>>& uses,
+                         std::span<const std::pair<std::size_t, std::size_t>> loops = {});
 
 }  // namespace xinfer::schedule

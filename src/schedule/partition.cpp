@@ -1,8 +1,11 @@
 #include "schedule/partition.h"
 
 #include <algorithm>
+#include <iterator>
+#include <map>
 #include <set>
 
+#include "forge/cpu/counted.h"
 #include "ir/operator.h"
 #include "schedule/contraction.h"
 #include "schedule/lowering.h"
@@ -48,7 +51,7 @@ bool is_text_cast(const Graph& graph, const Node& node) {
 
 class Partitioner {
  public:
-  explicit Partitioner(const Graph& graph) : graph_(graph), users_(graph.users()), producers_(graph.producers()) {
+  Partitioner(const Graph& graph, const Demand& demand) : graph_(graph), demand_(demand), loops_(loops_around(graph)), users_(graph.users()), producers_(graph.producers()) {
     for (const Node& node : graph.nodes)
       rows_.push_back(is_text_cast(graph, node) ? nullptr : find_lowering(node.op)), classes_.push_back(class_of(node, rows_.back()));
   }
@@ -67,6 +70,7 @@ class Partitioner {
       if (result_.roles[i] == Role::kContraction) absorb_epilogue(i);
     choose_stored();
     bound_expressions();
+    if (!demand_.conditions.empty()) separate_guards();
     return std::move(result_);
   }
 
@@ -111,7 +115,8 @@ class Partitioner {
       bool reads = std::ranges::any_of(node.inputs, [&](ValueId v) { return inside.contains(v); });
       if (!reads || result_.roles[i] == Role::kDead) continue;
       bool fits = result_.roles[i] == Role::kInline && classes_[i] == Class::kPointwise && node.outputs.size() == 1 &&
-                  graph_.value(node.outputs[0]).type.dims == shape;
+                  graph_.value(node.outputs[0]).type.dims == shape && demand_.nodes[i] == demand_.nodes[anchor] && loops_[i] == loops_[anchor] &&
+                  !demand_.is_condition(node.outputs[0]);
       if (!fits) break;  // whatever comes later, this reader stays outside
       chain.push_back(i);
       inside.insert(node.outputs[0]);
@@ -181,8 +186,10 @@ class Partitioner {
     bool view = is_reshape(node.op) || node.op == "Slice" || node.op == "Split";
     for (ValueId v : node.outputs) {
       if (v == kNoValue) continue;
-      if (is_output(v)) return true;
+      if (is_output(v) || demand_.is_condition(v)) return true;
       for (std::size_t user : live_users(v)) {
+        if (demand_.nodes[user] != demand_.nodes[i] && (cost > kCheap || classes_[i] == Class::kReduction)) return true;  // to be left out
+        if (loops_[user] != loops_[i] && cost > 0) return true;  // once is enough
         Role role = result_.roles[user];
         if ((role == Role::kContraction || role == Role::kIrregular) && !view) return true;
         roots.insert(roots_[user].begin(), roots_[user].end());
@@ -227,9 +234,63 @@ class Partitioner {
     }
   }
 
+  // What was left out has left its memory as it was. A choice reads that and does not take it, but nothing may be computed of it
+  // in front of the choice: an index or a text would lead anywhere.
+  void separate_guards() {
+    const std::map<std::string, Guard> counted = guards_of_counts();
+    std::vector<Guard> reads(graph_.values.size());  // what must hold for the value's expression to be sound
+    for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
+      const Node& node = graph_.nodes[i];
+      if (result_.roles[i] == Role::kDead) continue;
+      const Guard& own = demand_.nodes[i];
+      Guard needs;
+      if (result_.roles[i] == Role::kInline) {
+        for (ValueId v : node.inputs)
+          if (v != kNoValue) add_guard(needs, reads[v]), add_counts(needs, v, counted);
+        for (ValueId v : node.outputs)
+          if (v != kNoValue) add_counts(needs, v, counted);
+        if (node.op == "Where") std::erase_if(needs, [&](const Literal& literal) { return !implies(own, {literal}); });
+        const bool sound = std::ranges::all_of(node.outputs, [&](ValueId v) {
+          return v == kNoValue || std::ranges::all_of(live_users(v), [&](std::size_t user) { return implies(demand_.nodes[user], needs); });
+        });
+        if (!sound) result_.roles[i] = Role::kStored;
+      }
+      for (ValueId v : node.outputs)
+        if (v != kNoValue) reads[v] = result_.roles[i] == Role::kInline ? needs : own;
+    }
+  }
+
+  static void add_guard(Guard& guard, const Guard& more) {
+    Guard both;
+    std::ranges::set_union(guard, more, std::back_inserter(both));
+    guard = std::move(both);
+  }
+
+  // By the symbols that kernels count.
+  std::map<std::string, Guard> guards_of_counts() const {
+    std::map<std::string, Guard> guards;
+    for (std::size_t i = 0; i < graph_.nodes.size(); ++i)
+      if (forge::cpu::is_counted(graph_.nodes[i].op)) guards[ir::counted_symbol(graph_, graph_.nodes[i])] = demand_.nodes[i];
+    return guards;
+  }
+  void add_counts(Guard& guard, ValueId v, const std::map<std::string, Guard>& counted) const {
+    if (counted.empty()) return;
+    auto add = [&](const tensor::Size& size) {
+      for (const tensor::Symbol& symbol : size.symbols())
+        if (auto found = counted.find(symbol.name); found != counted.end()) add_guard(guard, found->second);
+    };
+    const ir::Value& value = graph_.value(v);
+    if (value.type.is_known())
+      for (const ir::Dim& dim : *value.type.dims) add(dim.size());
+    if (value.elements)
+      for (const tensor::Size& size : *value.elements) add(size);
+  }
+
   bool is_scalar(ValueId v) const { return graph_.is_constant(v) && elements(graph_, v) == 1; }
 
   const Graph& graph_;
+  const Demand& demand_;
+  std::vector<std::size_t> loops_;
   std::vector<std::vector<std::size_t>> users_;
   std::vector<std::int64_t> producers_;
   std::vector<const LoweringRow*> rows_;
@@ -244,10 +305,20 @@ bool is_formula(const ir::Value& value) {
   return value.elements && !value.elements->empty() && value.elements->size() <= kMaxFormulas;
 }
 
+std::vector<std::size_t> loops_around(const Graph& graph) {
+  std::vector<std::size_t> around(graph.nodes.size()), open{0};
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    if (graph.nodes[i].op == ir::kLoopEnd) open.pop_back();
+    around[i] = open.back();
+    if (graph.nodes[i].op == ir::kLoopBegin) open.push_back(i + 1);
+  }
+  return around;
+}
+
 bool is_reshape(std::string_view op) {
   return op == "Reshape" || op == "Flatten" || op == "Squeeze" || op == "Unsqueeze" || op == "Identity";
 }
 
-Partition make_partition(const Graph& graph) { return Partitioner(graph).run(); }
+Partition make_partition(const Graph& graph, const Demand& demand) { return Partitioner(graph, demand).run(); }
 
 }  // namespace xinfer::schedule

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "ir/graph.h"
+#include "schedule/demand.h"
 
 namespace xinfer::schedule {
 
@@ -21,8 +22,12 @@ struct Partition {
   std::vector<std::vector<std::size_t>> epilogues;  // per contraction: the node indices of its epilogue, in order
 };
 
-/// Pure function of the graph.
-Partition make_partition(const ir::Graph& graph);
+/// Pure function of the graph. What is computed in one kernel is needed under the same conditions, or reads nothing that is missing
+/// where they do not hold.
+Partition make_partition(const ir::Graph& graph, const Demand& demand);
+
+/// Per node the innermost loop that it is in, as 1 + the index of its LoopBegin; 0: none. LoopBegin and LoopEnd are outside.
+std::vector<std::size_t> loops_around(const ir::Graph& graph);
 
 /// Whether the value follows from shapes alone, so that kernels compute its elements where they read them.
 bool is_formula(const ir::Value& value);

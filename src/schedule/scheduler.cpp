@@ -8,6 +8,7 @@
 #include "base/digest.h"
 #include "forge/cpu/counted.h"
 #include "forge/cpu/irregular.h"
+#include "ir/operator.h"
 #include "tensor/text.h"
 
 namespace xinfer::schedule {
@@ -100,6 +101,10 @@ Result<void> Scheduler::check() const {
     };
     for (ValueId v : node.inputs) look(v);
     for (ValueId v : node.outputs) look(v);
+    if (node.op == ir::kLoopBegin || node.op == ir::kLoopEnd) {
+      if (!backend_.leaves_out()) report(node, "GPU engines have no loops that run again and again");
+      continue;
+    }
     if (!known) report(node, "its shape is not known at build time: give the sizes of all symbolic input dimensions");
     else if (strings && backend_.nest_style() == NestStyle::kWhole) report(node, "GPU engines have no strings");
     else if (!fixed && backend_.nest_style() == NestStyle::kWhole) report(node, "GPU engines need fixed sizes");
@@ -205,14 +210,20 @@ std::string Scheduler::names_of(const std::set<const Node*>& nodes) const {
   return count > 6 ? fmt::format("{}+{} more", names, count - 6) : names;
 }
 
-void Scheduler::add_launch(forge::KernelSource kernel, std::vector<Argument> arguments, std::string name, const Size& times,
-                           std::size_t outputs) {
+Result<void> Scheduler::add_launch(forge::KernelSource kernel, std::vector<Argument> arguments, std::string name, When when,
+                                   const Size& times, std::size_t outputs) {
+  if (when.depth > 0)  // a loop runs or does not as a whole
+    for (const Literal& literal : demand_.nodes[open_[when.depth - 1].end])
+      if (!implies(when.guard, {literal})) when.guard.insert(std::ranges::lower_bound(when.guard, literal), literal);
+  for (const Literal& literal : when.guard) {  // must be there when the launch is decided about
+    XI_TRY(const Place place, materialize(literal.condition, Layout::kPlain, DType::kBool));
+    static_cast<void>(place);
+  }
   LaunchNote note{.outputs = outputs, .values = {}};
   for (const Argument& used : arguments)
     note.values.push_back(used.value == kNoValue
                               ? ""
                               : graph_.value(used.value).name + ": " + ir::to_string(graph_.value(used.value).type));
-  schedule_.notes.push_back(std::move(note));
   engine::Launch launch;
   launch.num_tasks = kernel.num_tasks * times.max();
   // What kernels count is not known when the tasks are cut: those past the end then compute what nobody reads.
@@ -232,17 +243,17 @@ void Scheduler::add_launch(forge::KernelSource kernel, std::vector<Argument> arg
     launch.scratch_bytes = kernel.scratch_bytes;
   }
   const auto usual = static_cast<double>(times.opt());
-  schedule_.notes.back().cycles = kernel.cycles * usual;
+  note.cycles = kernel.cycles * usual;
   launch.flops = kernel.flops * usual, launch.bytes = kernel.bytes * usual, launch.choice = kernel.choice;
   launch.name = std::move(name);
   auto [it, fresh] = kernel_index_.try_emplace(kernel.symbol, static_cast<std::uint32_t>(schedule_.kernels.size()));
   launch.kernel = it->second;
   if (fresh) schedule_.kernels.push_back(std::move(kernel));
-  schedule_.plan.launches.push_back(std::move(launch));
-  uses_.push_back(std::move(arguments));
+  insert_launch(std::move(launch), std::move(arguments), std::move(note), when);
+  return {};
 }
 
-Result<void> Scheduler::store_by_loops(ValueId value, const Place& place, bool copy) {
+Result<void> Scheduler::store_by_loops(ValueId value, const Place& place, bool copy, bool here) {
   if (num_elements(value) == 0) return {};
   NestBuilder builder(graph_, *this, blocking_, backend_.nest_style());
   XI_TRY(auto nests, builder.build(value, place.storage, copy));
@@ -256,8 +267,7 @@ Result<void> Scheduler::store_by_loops(ValueId value, const Place& place, bool c
   const Size elements = tensor::num_elements(graph_.value(value).type.sizes());  // reports count what is usual
   kernel.bytes -= static_cast<double>((elements.max() - elements.opt()) * static_cast<std::int64_t>(tensor::size_of(place.storage.dtype)));
   std::string name = copy ? "reorder " + graph_.value(value).name : names_of(builder.nodes());
-  add_launch(std::move(kernel), std::move(arguments), std::move(name));
-  return {};
+  return add_launch(std::move(kernel), std::move(arguments), std::move(name), {demand_.values[value], here ? open_.size() : depth_[value]});
 }
 
 bool Scheduler::is_blockable(ValueId value) const {
@@ -456,8 +466,9 @@ Result<void> Scheduler::schedule_concat(const Node& node) {
     const Place& part = part_of_.at({result, v});
     auto it = places_.find(v);
     if (it != places_.end() && it->second.buffer == part.buffer && it->second.offset == part.offset) continue;
+    if (depth_[v] < open_.size()) XI_CHECK(main_place(v));
     bool stored = storage(v) != nullptr;
-    XI_CHECK(store_by_loops(v, part, stored));
+    XI_CHECK(store_by_loops(v, part, stored, true));
     if (!stored) places_[v] = part;
   }
   places_[result] = reserved_.at(result);
@@ -523,7 +534,7 @@ Result<void> Scheduler::schedule_contraction(std::size_t i) {
   if (fused) nodes.insert(fused->nodes.begin(), fused->nodes.end());
   if (choice.finish) {
     const bool zero_point = is_integer_product(node.op) && contraction.bias != kNoValue;
-    add_sums(std::move(choice.kernel), choice.finish->sums_bytes, arguments, zero_point, names_of(nodes));
+    XI_CHECK(add_sums(std::move(choice.kernel), choice.finish->sums_bytes, arguments, zero_point, names_of(nodes), when(i)));
     choice.kernel = std::move(choice.finish->kernel);
   }
   if (fused) {
@@ -541,7 +552,7 @@ Result<void> Scheduler::schedule_contraction(std::size_t i) {
     arguments.push_back(argument(indices, node.outputs[1]));
     places_[node.outputs[1]] = indices;
   }
-  add_launch(std::move(choice.kernel), std::move(arguments), names_of(nodes), contraction.entries, two ? 2 : 1);
+  XI_CHECK(add_launch(std::move(choice.kernel), std::move(arguments), names_of(nodes), when(i), contraction.entries, two ? 2 : 1));
   if (!fused) {  // the epilogue did not fit: its nodes are computed as loop nests, the last one stored
     if (!chain.empty()) XI_CHECK(main_place(graph_.nodes[chain.back()].outputs[0]));
     return {};
@@ -553,7 +564,8 @@ Result<void> Scheduler::schedule_contraction(std::size_t i) {
 
 // The first kernel of a product that is finished by a second one: it writes sums, and `arguments` (input, weights, bias or zero
 // point) become the second's.
-void Scheduler::add_sums(forge::KernelSource kernel, std::uint64_t bytes, std::vector<Argument>& arguments, bool zero_point, const std::string& name) {
+Result<void> Scheduler::add_sums(forge::KernelSource kernel, std::uint64_t bytes, std::vector<Argument>& arguments, bool zero_point, const std::string& name,
+                                 const When& when) {
   Buffer sums;
   sums.bytes = bytes;
   buffers_.push_back(sums);
@@ -561,9 +573,10 @@ void Scheduler::add_sums(forge::KernelSource kernel, std::uint64_t bytes, std::v
   std::vector<Argument> first = arguments;
   if (!zero_point) first.resize(2);
   first.push_back(made);
-  add_launch(std::move(kernel), std::move(first), name);
+  XI_CHECK(add_launch(std::move(kernel), std::move(first), name, when));
   arguments[0] = made;
   if (!zero_point) arguments.erase(arguments.begin() + 1);
+  return {};
 }
 
 // Irregular templates take dense row-major tensors.
@@ -584,8 +597,8 @@ Result<void> Scheduler::schedule_irregular(const Node& node) {
   }
   const auto outputs = static_cast<std::size_t>(
       std::ranges::count_if(node.outputs, [](ValueId v) { return v != kNoValue; }));
-  add_launch(std::move(*kernel), std::move(arguments), node.name.empty() ? node.op : node.name, 1, outputs);
-  return {};
+  const auto index = static_cast<std::size_t>(&node - graph_.nodes.data());
+  return add_launch(std::move(*kernel), std::move(arguments), node.name.empty() ? node.op : node.name, when(index), 1, outputs);
 }
 
 Argument Scheduler::text_memory() {
@@ -602,7 +615,10 @@ Result<void> Scheduler::schedule_node(std::size_t i) {
     case Role::kInline:
     case Role::kAbsorbed:
     case Role::kContraction: return {};
-    case Role::kIrregular: return schedule_irregular(node);
+    case Role::kIrregular:
+      if (node.op == ir::kLoopBegin) return begin_loop(i);
+      if (node.op == ir::kLoopEnd) return end_loop(node);
+      return schedule_irregular(node);
     case Role::kStored:
       if (node.op == "Concat" && part_of_.contains({node.outputs[0], node.inputs[0]})) return schedule_concat(node);
       for (ValueId v : node.outputs)
@@ -655,7 +671,23 @@ Schedule Scheduler::finish() {
   auto& plan = schedule_.plan;
   for (ValueId v : graph_.inputs) plan.inputs.push_back(info(v));
   for (ValueId v : graph_.outputs) plan.outputs.push_back(info(v));
-  plan.arena_bytes = plan_arena(buffers_, uses_);
+  auto condition = [&](ValueId v) {
+    const Place& place = places_.at(v);
+    return Argument{place.buffer, place.offset, 1, v};
+  };
+  auto uses = uses_;
+  for (std::size_t i = 0; i < uses.size(); ++i)
+    for (const Literal& literal : guards_[i]) uses[i].push_back(condition(literal.condition));
+  std::ranges::sort(loops_, [](const LoopRange& a, const LoopRange& b) { return std::pair(a.begin, a.depth) < std::pair(b.begin, b.depth); });
+  std::vector<std::pair<std::size_t, std::size_t>> ranges;
+  for (const LoopRange& loop : loops_) {
+    ranges.emplace_back(loop.begin, loop.end);
+    for (const Argument* word : {&loop.condition, &loop.limit, &loop.iteration})
+      for (std::size_t launch : {loop.begin, loop.end - 1})
+        if (word->bytes > 0) uses[launch].push_back(*word);
+  }
+  plan.arena_bytes = plan_arena(buffers_, uses, ranges);
+  plan.regions = make_regions(guards_, loops_, buffers_, condition);
   for (std::size_t i = 0; i < uses_.size(); ++i) {
     for (const Argument& used : uses_[i]) plan.launches[i].arguments.push_back(resolve(buffers_, used));
     plan.scratch_bytes = std::max(plan.scratch_bytes, plan.launches[i].scratch_bytes);
@@ -673,8 +705,10 @@ Result<Schedule> Scheduler::run() {
                 "the shape of '{}' is not known at build time: give the sizes of all symbolic input dimensions; "
                 "shapes that depend on data are not supported yet",
                 unknown);
-  partition_ = make_partition(graph_);
+  demand_ = backend_.leaves_out() ? find_demand(graph_) : no_demand(graph_);
+  partition_ = make_partition(graph_, demand_);
   collect_symbols();
+  find_depths();
   XI_CHECK(check());
   for (std::size_t k = 0; k < graph_.inputs.size(); ++k) {
     ValueId value = graph_.inputs[k];

@@ -155,6 +155,34 @@ Types optional_get(const ShapeContext& context) {
 }
 Types optional_has(const ShapeContext& context) { return output(context, scalar(DType::kBool)); }
 
+// A loop that repeats while running is its body between two nodes. LoopBegin(states …) gives the iteration's number and the states
+// in it; LoopEnd(iteration, trips?, first condition?, next condition?, states …, results …) gives the last states and what
+// StoreSlice has collected. The iteration's number tells which two belong together.
+Types loop_begin(const ShapeContext& context) {
+  std::vector<ValueType> types{scalar(DType::kInt64)};
+  for (std::size_t i = 0; i < context.num_inputs(); ++i) types.push_back(context.input(i));
+  return outputs(context, std::move(types));
+}
+
+Types loop_end(const ShapeContext& context) {
+  std::vector<ValueType> types;
+  for (std::size_t i = kLoopEndStates; i < context.num_inputs(); ++i) types.push_back(context.input(i));
+  return outputs(context, std::move(types));
+}
+
+// (slice, position, trips): writes the slice beside those of other iterations. `count` names the symbol that says how many there
+// are in the end, where that may be fewer than `trips`.
+Types store_slice(const ShapeContext& context) {
+  ValueType type = context.input(0);
+  const auto most = known_sizes(context, 2);
+  if (!type.dims || !most || most->size() != 1) return fail(Code::kUnsupported, "how many results the loop may have is not known");
+  const std::string count = context.node.attributes.string("count", "");
+  Dim length((*most)[0]);
+  if (!count.empty()) length = Dim(tensor::Size(tensor::Symbol{count, 0, (*most)[0].opt(), (*most)[0].max()}));
+  type.dims->insert(type.dims->begin(), length);
+  return output(context, std::move(type));
+}
+
 }  // namespace
 
 void add_control(Rows& rows) {
@@ -184,6 +212,10 @@ void add_control(Rows& rows) {
   rows.push_back({"Optional", 0, 1, 1, 1, {integer("type")}, optional, kControl});
   rows.push_back({"OptionalGetElement", 1, 1, 1, 1, {}, optional_get, kControl});
   rows.push_back({"OptionalHasElement", 0, 1, 1, 1, {}, optional_has, kControl});
+  // `loop` keeps two loops that begin alike apart.
+  rows.push_back({kLoopBegin, 0, kVariadic, 1, kVariadic, {integer("loop", true)}, loop_begin, kControl});
+  rows.push_back({kLoopEnd, 5, kVariadic, 1, kVariadic, {integer("states", true)}, loop_end, kControl});
+  rows.push_back({"xinfer.StoreSlice", 3, 3, 1, 1, {text("count")}, store_slice, Lowering::kIrregular});
 }
 
 }  // namespace xinfer::ir::rules

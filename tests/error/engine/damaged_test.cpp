@@ -118,7 +118,7 @@ TEST_F(DamagedEngine, NewerFormatNamesBothVersions) {
   auto engine = open_bytes(newer, trust_);
   ASSERT_FALSE(engine);
   EXPECT_EQ(engine.error().code, Code::kIncompatible);
-  EXPECT_EQ(engine.error().message, "the engine has format 7, this version reads up to 1: update xinfer");
+  EXPECT_EQ(engine.error().message, "the engine has format 7, this version reads up to 2: update xinfer");
 }
 
 TEST_F(DamagedEngine, UnsignedNeedsTheCallersWord) {

@@ -46,6 +46,19 @@ TEST_F(Emulator, FindsSizesWhileRunning) {
   EXPECT_EQ((*outputs)[0].shape(), (tensor::Shape{21}));
 }
 
+TEST_F(Emulator, LeavesRegionsOutAndRepeatsThem) {
+  for (bool holds : {true, false}) {
+    auto contents = testing_engine::add_region(5, false, true);
+    tensor::Tensor x(tensor::DType::kFloat32, {5, 16}), c(tensor::DType::kBool, {}), limit = tensor::Tensor::scalar(std::int64_t{3});
+    c.set(0, holds);
+    const tensor::Tensor* inputs[] = {&x, &c, &limit};
+    auto outputs = run_emulated(*arm(std::move(contents)), inputs, {});
+    ASSERT_TRUE(outputs) << outputs.error().text();
+    EXPECT_EQ((*outputs)[0].as_double(1), holds ? 5 : 2);
+    EXPECT_EQ((*outputs)[1].shape(), tensor::Shape{holds ? 3 : 0});
+  }
+}
+
 TEST_F(Emulator, ChecksInputs) {
   tensor::Tensor x(tensor::DType::kFloat32, {4, 16});
   const tensor::Tensor* inputs[] = {&x};

@@ -74,12 +74,12 @@ class Symbolic : public testing::Test {
     return output ? "built" : output.error().message;
   }
 
-  void compare_at(const std::vector<tensor::Shape>& shapes) {
+  void compare_at(const std::vector<tensor::Shape>& shapes, std::uint64_t seed = 7) {
     onnx::ImportOptions fixed_sizes;
     for (std::size_t i = 0; i < shapes.size(); ++i) fixed_sizes.input_shapes[engine_->plan().inputs[i].name] = shapes[i];
     auto graph = onnx::import_model(path_, fixed_sizes);
     ASSERT_TRUE(graph) << graph.error().text();
-    const auto inputs = random_inputs(*graph, 7);
+    const auto inputs = random_inputs(*graph, seed);
     std::vector<forge::reference::Value> values(inputs.begin(), inputs.end());
     std::vector<const tensor::Tensor*> pointers;
     for (const auto& input : inputs) pointers.push_back(&input);

@@ -221,5 +221,46 @@ TEST_F(Symbolic, BatchesThatMayDiffer) {
             "GRU (unnamed): batches of data and initial state: other and batch must be one size: give those dimensions of the inputs the same number or name");
 }
 
+TEST_F(Symbolic, TextOfAnyNumberOfRows) {
+  auto model = onnx::make_model(20);
+  add_input(model, "x", {"rows", "3"}, 7);
+  add_int(add_node(model, "Cast", {"x"}, {"words"}), "to", 8);
+  auto* ends = model.mutable_graph()->add_initializer();
+  ends->set_name("ends");
+  ends->set_data_type(8);
+  ends->add_dims(3);
+  for (const char* word : {"", "0", "5"}) ends->add_string_data(word);
+  add_node(model, "StringConcat", {"words", "ends"}, {"joined"});
+  add_text(add_node(model, "RegexFullMatch", {"joined"}, {"matches"}), "pattern", "[1-4]*0|[5-9]+");
+  add_int(add_node(model, "Cast", {"joined"}, {"numbers"}), "to", 1);
+  for (const char* name : {"matches", "numbers"}) add_output(model, name);
+  check(model, {{"x", {range(1, 4, 9), fixed(3)}}}, {{{1, 3}}, {{4, 3}}, {{9, 3}}});
+}
+
+TEST_F(Symbolic, PoolsOfRegionsAndBack) {
+  auto model = onnx::make_model(18);
+  add_input(model, "x", {"batch", "2", "height", "width"});
+  add_input(model, "columns", {"batch", "8", "9"});
+  auto& pool = add_node(model, "MaxPool", {"x"}, {"pooled", "places"});
+  add_ints_attribute(pool, "kernel_shape", {2, 2});
+  add_ints_attribute(pool, "strides", {2, 2});
+  auto& unpool = add_node(model, "MaxUnpool", {"pooled", "places"}, {"unpooled"});
+  add_ints_attribute(unpool, "kernel_shape", {2, 2});
+  add_ints_attribute(unpool, "strides", {2, 2});
+  add_ints(model, "image", {4, 4});
+  add_ints(model, "block", {2, 2});
+  add_node(model, "Col2Im", {"columns", "image", "block"}, {"whole"});
+  add_weights(model, "regions", {3, 5});
+  onnx::add_initializer(*model.mutable_graph(), "none", {3, 5}, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
+  onnx::add_initializer(*model.mutable_graph(), "corners", {5}, {0, 1, 0, 3, 2});
+  add_node(model, "Mul", {"regions", "none"}, {"zeros"});
+  add_node(model, "Add", {"zeros", "corners"}, {"rois"});
+  auto& rois = add_node(model, "MaxRoiPool", {"x", "rois"}, {"cells"});
+  add_ints_attribute(rois, "pooled_shape", {2, 2});
+  for (const char* name : {"unpooled", "whole", "cells"}) add_output(model, name);
+  check(model, {{"x", {range(1, 2, 4), fixed(2), range(8, 8, 16), range(8, 12, 16)}}, {"columns", {range(1, 2, 4), fixed(8), fixed(9)}}},
+        {{{2, 2, 8, 12}, {2, 8, 9}}, {{1, 2, 16, 8}, {1, 8, 9}}, {{4, 2, 10, 16}, {4, 8, 9}}});
+}
+
 }  // namespace
 }  // namespace xinfer::compiler

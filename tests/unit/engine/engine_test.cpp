@@ -103,6 +103,47 @@ TEST(Engine, EmptyCodeAndWeightsAreFine) {
   EXPECT_TRUE((*engine)->weights().empty());
 }
 
+TEST(Engine, RegionsSurviveAndAreChecked) {
+  const BufferRef condition{BufferRef::Space::kArena, 0, 3, 1}, limit{BufferRef::Space::kArena, 0, 8, 8}, count{BufferRef::Space::kArena, 0, 16, 8};
+  Contents made = sample();
+  made.plan.regions = {{0, 2, condition, false, false, {}, {}, -1}, {1, 2, condition, true, true, limit, count, 0}};
+  Trust own;
+  own.allow_unsigned = true;
+  auto engine = open_bytes(write(made, ""), own);
+  ASSERT_TRUE(engine) << engine.error().text();
+  const auto& regions = (*engine)->plan().regions;
+  ASSERT_EQ(regions.size(), 2U);
+  EXPECT_EQ(regions[0].end, 2U);
+  EXPECT_FALSE(regions[0].wanted);
+  EXPECT_EQ(regions[0].condition.offset, 3U);
+  EXPECT_EQ(regions[0].limit.bytes, 0U);
+  EXPECT_EQ(regions[0].symbol, -1);
+  EXPECT_TRUE(regions[1].repeats);
+  EXPECT_EQ(regions[1].limit.offset, 8U);
+  EXPECT_EQ(regions[1].iteration.offset, 16U);
+  EXPECT_EQ(regions[1].symbol, 0);
+
+  auto error = [&](auto change) {
+    Plan plan = made.plan;
+    change(plan.regions);
+    auto result = check(plan, made.code.size(), made.weights.size());
+    return result ? std::string("accepted") : result.error().text();
+  };
+  using Regions = std::vector<Region>;
+  EXPECT_EQ(error([](Regions& r) { r[0].end = 3; }), "has launches that do not exist (at region 0)");
+  EXPECT_EQ(error([](Regions& r) { r[1].begin = 2; }), "has launches that do not exist (at region 1)");
+  EXPECT_EQ(error([](Regions& r) { r[0].end = 1, r[1].begin = 0; }), "does not nest with those around it (at region 1)");
+  EXPECT_EQ(error([](Regions& r) { std::swap(r[0], r[1]); }), "does not nest with those around it (at region 1)");
+  EXPECT_EQ(error([](Regions& r) { r[0].condition.offset = 256; }), "bytes 256 to 257 are outside of their 256-byte buffer (at region 0)");
+  EXPECT_EQ(error([](Regions& r) { r[0].condition.bytes = 4; }), "its condition does not lie in 1 aligned bytes (at region 0)");
+  EXPECT_EQ(error([](Regions& r) { r[1].limit.offset = 12; }), "its limit does not lie in 8 aligned bytes (at region 1)");
+  EXPECT_EQ(error([](Regions& r) { r[1].iteration.space = BufferRef::Space::kWeights; }), "counts outside of the arena (at region 1)");
+  EXPECT_EQ(error([](Regions& r) { r[1].symbol = 1; }), "counts in a symbol that does not exist (at region 1)");
+  EXPECT_EQ(error([](Regions& r) { r[0].condition = {}; }), "says not when it runs (at region 0)");
+  EXPECT_EQ(error([](Regions& r) { r[0].symbol = 0; }), "says not when it runs (at region 0)");
+  EXPECT_EQ(error([](Regions& r) { r[1].condition = r[1].limit = {}; }), "says not when it runs (at region 1)");
+}
+
 TEST(Engine, PlanThatLeavesItsBuffersIsRefused) {
   auto error = [](auto change) {
     Contents contents = sample();

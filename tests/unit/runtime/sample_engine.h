@@ -68,6 +68,28 @@ inline engine::Contents add_chain(int layers, std::int64_t tasks, bool shared) {
   return contents;
 }
 
+/// y = x + (2 + n) * w, where n is how often a region ran: as often as input "limit" says, while input "c" holds; at most once
+/// unless it `repeats`. Output "times" has n elements then.
+inline engine::Contents add_region(std::int64_t tasks, bool shared, bool repeats) {
+  using Space = engine::BufferRef::Space;
+  engine::Contents contents = add_chain(3, tasks, shared);
+  auto& plan = contents.plan;
+  plan.inputs.push_back({"c", tensor::DType::kBool, {}, {}});
+  plan.inputs.push_back({"limit", tensor::DType::kInt64, {}, {}});
+  const engine::BufferRef kept = plan.launches[0].arguments[2];
+  plan.launches[1].arguments[0] = plan.launches[1].arguments[2] = plan.launches[2].arguments[0] = kept;
+  engine::Region region{1, 2, {Space::kInput, 1, 0, 1}, true, repeats, {}, {}, -1};
+  if (repeats) {
+    plan.outputs.push_back({"times", tensor::DType::kFloat32, {-1}, {"n"}});
+    plan.symbols = {{"n", 1000}};
+    region.limit = {Space::kInput, 2, 0, 8}, region.symbol = 0;
+    region.iteration = {Space::kArena, 0, plan.arena_bytes, 8};
+    plan.arena_bytes += 8;
+  }
+  plan.regions = {region};
+  return contents;
+}
+
 /// y = the positive ones of 64 floats: an output whose size is found while running.
 inline engine::Contents compact() {
   using Space = engine::BufferRef::Space;

@@ -17,6 +17,7 @@
 
 namespace xinfer::runtime {
 using testing_engine::add_chain;
+using testing_engine::add_region;
 using testing_engine::compact;
 namespace {
 
@@ -176,6 +177,60 @@ TEST(Session, TimedRunMeasuresEveryLaunch) {
     EXPECT_EQ(times[3].name, "Add_3");
     EXPECT_EQ(times[3].flops, 1e6);
     for (const auto& time : times) EXPECT_GE(time.microseconds, 0);
+  }
+}
+
+// How often the region ran.
+std::int64_t times_of(const engine::Contents& contents, bool condition, std::int64_t limit, int threads) {
+  tensor::Tensor x(tensor::DType::kFloat32, contents.plan.inputs[0].shape), c(tensor::DType::kBool, {}), most = tensor::Tensor::scalar(limit);
+  c.set(0, condition);
+  const tensor::Tensor* inputs[] = {&x, &c, &most};
+  auto outputs = run_once(*engine::open_bytes(engine::write(contents, ""), {{}, true}), inputs, threads);
+  EXPECT_TRUE(outputs) << outputs.error().text();
+  const auto times = static_cast<std::int64_t>((*outputs)[0].as_double(1)) - 2;
+  for (std::int64_t i = 0; i < x.num_elements(); ++i) EXPECT_EQ((*outputs)[0].as_double(i), static_cast<double>((2 + times) * (i % 16)));
+  if (outputs->size() > 1) {
+    EXPECT_EQ((*outputs)[1].shape(), tensor::Shape{times});
+  }
+  return times;
+}
+
+TEST(Session, ARegionIsLeftOutWhereItsConditionDoesNotHold) {
+  SKIP_ELSEWHERE();
+  for (int threads : {1, 3})
+    for (bool wanted : {true, false}) {
+      auto contents = add_region(100, true, false);
+      contents.plan.regions[0].wanted = wanted;
+      EXPECT_EQ(times_of(contents, wanted, 0, threads), 1);
+      EXPECT_EQ(times_of(contents, !wanted, 0, threads), 0);
+    }
+}
+
+TEST(Session, ARegionRepeatsUpToItsLimit) {
+  SKIP_ELSEWHERE();
+  for (int threads : {1, 3})
+    for (bool shared : {true, false})
+      for (std::int64_t limit : {0, 1, 2, 77}) {
+        auto contents = add_region(40, shared, true);
+        EXPECT_EQ(times_of(contents, true, limit, threads), limit);
+        EXPECT_EQ(times_of(contents, false, limit, threads), 0);
+      }
+}
+
+TEST(Session, RegionsNest) {
+  SKIP_ELSEWHERE();
+  for (int threads : {1, 2}) {
+    auto contents = add_region(40, true, true);
+    engine::Region around = contents.plan.regions[0];  // the same again, around it
+    around.symbol = -1, around.iteration = {};
+    contents.plan.regions.insert(contents.plan.regions.begin(), around);
+    tensor::Tensor x(tensor::DType::kFloat32, contents.plan.inputs[0].shape), c(tensor::DType::kBool, {}), most = tensor::Tensor::scalar(std::int64_t{5});
+    c.set(0, 1);
+    const tensor::Tensor* inputs[] = {&x, &c, &most};
+    auto outputs = run_once(*engine::open_bytes(engine::write(contents, ""), {{}, true}), inputs, threads);
+    ASSERT_TRUE(outputs) << outputs.error().text();
+    EXPECT_EQ((*outputs)[0].as_double(1), 2 + 5 * 5);
+    EXPECT_EQ((*outputs)[1].shape(), tensor::Shape{5});  // of the last time
   }
 }
 

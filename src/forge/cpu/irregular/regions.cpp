@@ -47,28 +47,30 @@ Kernel deform_conv(Builder& b) {
 }
 
 Kernel max_unpool(Builder& b) {
-  const Shape in = b.shape(0), out = b.out_shape();
+  const Sizes in = b.sizes(0), out = b.out_sizes();
   const Ints kernel = b.node.attributes.integers("kernel_shape");
+  if (in.size() != kernel.size() + 2) return fail(Code::kInvalidArgument, "a kernel of {} axes over a tensor of {}", kernel.size(), in.size());
   XI_TRY(const Ints strides, listed(b, "strides", kernel.size(), 1));
   XI_TRY(const Ints pads, listed(b, "pads", 2 * kernel.size(), 0));
-  Shape pooled{in[0], in[1]};  // the tensor that the indices count in
+  Sizes pooled{in[0], in[1]};  // the tensor that the indices count in
   for (std::size_t i = 0; i < kernel.size(); ++i) {
     pooled.push_back((in[i + 2] - 1) * strides[i] - pads[i] - pads[i + kernel.size()] + kernel[i]);
-    if (pooled.back() < 1) return fail(Code::kInvalidArgument, "the unpooled size of axis {} is {}", i + 2, pooled.back());
+    if (pooled.back().min() < 1) return fail(Code::kInvalidArgument, "the unpooled size of axis {} is {}", i + 2, pooled.back().min());
   }
-  const std::int64_t count = tensor::num_elements(out);
-  b.add("kCount", count).add("kValues", b.count(0)).add("kRank", static_cast<std::int64_t>(pooled.size()));
-  b.list("kInner", pooled).list("kStrides", tensor::strides_of(out));
-  b.together(count / 4);
-  return b.finish(1, static_cast<double>(count), 0, "unpooling", {kIrregularUnpoolInc});
+  const Size count = tensor::num_elements(out);
+  b.add("kCount", count).add("kValues", b.elements(0)).add("kRank", static_cast<std::int64_t>(pooled.size()));
+  b.list("kInner", pooled).list("kStrides", dense_strides(out));
+  b.together(count.opt() / 4);
+  return b.finish(1, estimate(count), 0, "unpooling", {kIrregularUnpoolInc});
 }
 
 Kernel max_roi_pool(Builder& b) {
-  const Shape x = b.shape(0), out = b.out_shape();
-  if (b.shape(1)[1] != 5) return fail(Code::kInvalidArgument, "regions of {} numbers, 5 wanted", b.shape(1)[1]);
+  const Sizes x = b.sizes(0), out = b.out_sizes();
+  XI_TRY(const std::int64_t numbers, b.fixed(b.sizes(1)[1], "the numbers of a region"));
+  if (numbers != 5) return fail(Code::kInvalidArgument, "regions of {} numbers, 5 wanted", numbers);
   b.add("kImages", x[0]).add("kChannels", x[1]).add("kHeight", x[2]).add("kWidth", x[3]).add("kOutHeight", out[2]).add("kOutWidth", out[3]);
   b.add("kScale", static_cast<double>(b.node.attributes.real("spatial_scale", 1)));
-  return b.finish(out[0] * out[1], 4.0 * static_cast<double>(out[0] * out[1] * x[2] * x[3]), 0, "region pooling", {kIrregularRoiPoolInc});
+  return b.finish(out[0] * out[1], 4 * estimate(out[0] * out[1] * x[2] * x[3]), 0, "region pooling", {kIrregularRoiPoolInc});
 }
 
 Kernel col2im(Builder& b) {
@@ -83,12 +85,13 @@ Kernel col2im(Builder& b) {
   for (std::size_t d = 0; d < rank; ++d)
     windows.push_back((image[d] + pads[d] + pads[d + rank] - dilations[d] * (block[d] - 1) - 1) / strides[d] + 1);
   const std::int64_t count = tensor::num_elements(windows), taps = tensor::num_elements(block);
-  if (count != b.shape(0)[2]) return fail(Code::kInvalidArgument, "{} columns for {} windows", b.shape(0)[2], count);
+  XI_TRY(const std::int64_t columns, b.fixed(b.sizes(0)[2], "the number of columns"));
+  if (count != columns) return fail(Code::kInvalidArgument, "{} columns for {} windows", columns, count);
   b.add("kImageSize", tensor::num_elements(image)).add("kTaps", taps).add("kWindowCount", count).add("kRank", static_cast<std::int64_t>(rank));
   b.list("kImage", image).list("kBlock", block).list("kWindows", windows).list("kSteps", strides).list("kDilations", dilations);
   b.list("kPads", pads).list("kStrides", tensor::strides_of(image));
-  const Shape out = b.out_shape();
-  return b.finish(out[0] * out[1], 6.0 * static_cast<double>(b.count(0)), 0, "columns to image", {kIrregularCol2imInc});
+  const Sizes out = b.out_sizes();
+  return b.finish(out[0] * out[1], 6 * estimate(b.elements(0)), 0, "columns to image", {kIrregularCol2imInc});
 }
 
 template <bool kInverse>
@@ -102,8 +105,8 @@ Kernel eliminate(Builder& b) {
                   kInverse ? "inverse" : "determinant", {kIrregularEliminateInc});
 }
 
-constexpr Row kRows[] = {{"DeformConv", deform_conv, true}, {"MaxUnpool", max_unpool},           {"MaxRoiPool", max_roi_pool},
-                         {"Col2Im", col2im},                {"Det", eliminate<false>, true}, {"com.microsoft.Inverse", eliminate<true>, true}};
+constexpr Row kRows[] = {{"DeformConv", deform_conv, true}, {"MaxUnpool", max_unpool, true}, {"MaxRoiPool", max_roi_pool, true},
+                         {"Col2Im", col2im, true},          {"Det", eliminate<false>, true}, {"com.microsoft.Inverse", eliminate<true>, true}};
 
 }  // namespace
 

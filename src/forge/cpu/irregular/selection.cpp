@@ -46,6 +46,12 @@ Kernel cumulative(Builder& b) {
                   {kIrregularCumulativeInc});
 }
 
+Kernel store_slice(Builder& b) {
+  const Size slice = b.elements(0);
+  b.add("kElements", slice);
+  return b.finish(1, 0, 0, "slice of a loop's results", {kIrregularSliceInc});
+}
+
 Result<std::int64_t> reduction_of(const Builder& b) {
   static constexpr std::string_view kNames[] = {"none", "add", "mul", "max", "min"};
   const std::string name = b.text("reduction", "none");
@@ -98,6 +104,7 @@ constexpr Row kRows[] = {
     {"CumProd", cumulative<true>, true},
     {"ScatterElements", scatter_elements, true},
     {"ScatterND", scatter_nd, true},
+    {"xinfer.StoreSlice", store_slice, true, true},
 };
 
 }  // namespace

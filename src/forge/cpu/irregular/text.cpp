@@ -29,17 +29,17 @@ Kernel constant(Builder& b) {
 }
 
 Kernel concat(Builder& b) {
-  const Shape out = b.out_shape();
+  const Sizes out = b.out_sizes();
   auto strides = [&](std::size_t input) {
-    const Shape in = b.shape(input), own = tensor::strides_of(in);
-    Shape spread(out.size(), 0);
+    const Sizes in = b.sizes(input), own = dense_strides(in);
+    Sizes spread(out.size(), 0);
     for (std::size_t d = 0; d < in.size(); ++d)
-      if (in[d] != 1) spread[out.size() - in.size() + d] = own[d];
+      if (in[d] != Size(1)) spread[out.size() - in.size() + d] = own[d];
     return spread;
   };
   b.add("kRank", static_cast<std::int64_t>(out.size())).list("kDims", out).list("kFirstStrides", strides(0)).list("kSecondStrides", strides(1));
-  const std::int64_t count = tensor::num_elements(out);
-  return b.finish(count, 50.0 * static_cast<double>(count), 0, "strings joined", {kIrregularTextConcatInc});
+  const Size count = tensor::num_elements(out);
+  return b.finish(count, 50 * estimate(count), 0, "strings joined", {kIrregularTextConcatInc});
 }
 
 Kernel match(Builder& b) {
@@ -47,14 +47,14 @@ Kernel match(Builder& b) {
   const std::int64_t states = static_cast<std::int64_t>(made.accepts.size());
   b.add("kStart", made.start).add("kClasses", made.num_classes).list("kNext", made.next);
   b.list("kClassOf", Ints(made.class_of.begin(), made.class_of.end())).list("kAccepts", Ints(made.accepts.begin(), made.accepts.end()));
-  return b.finish(b.count(0), 50.0 * static_cast<double>(b.count(0)), 0, fmt::format("automaton of {} states", states), {kIrregularTextMatchInc});
+  return b.finish(b.elements(0), 50 * estimate(b.elements(0)), 0, fmt::format("automaton of {} states", states), {kIrregularTextMatchInc});
 }
 
 // Between strings and numbers: the loop nests have all other casts.
 Kernel cast(Builder& b) {
   const bool to_text = b.out_dtype() == DType::kString;
   b.flag("kIsBool", (to_text ? b.dtype(0) : b.out_dtype()) == DType::kBool);
-  return b.finish(b.count(0), 100.0 * static_cast<double>(b.count(0)), 0, to_text ? "numbers to strings" : "strings to numbers",
+  return b.finish(b.elements(0), 100 * estimate(b.elements(0)), 0, to_text ? "numbers to strings" : "strings to numbers",
                   {to_text ? kIrregularTextFromNumberInc : kIrregularTextToNumberInc});
 }
 
@@ -179,11 +179,11 @@ Kernel tf_idf(Builder& b) {
 }
 
 constexpr Row kRows[] = {{"Constant", constant, false, true},
-                         {"StringConcat", concat, false, true},
-                         {"RegexFullMatch", match, false, true},
-                         {"Cast", cast, false, true},
+                         {"StringConcat", concat, true, true},
+                         {"RegexFullMatch", match, true, true},
+                         {"Cast", cast, true, true},
                          {"ai.onnx.ml.LabelEncoder", label_encoder, true, true},
-                         {"ai.onnx.ml.CategoryMapper", category_mapper, false, true},
+                         {"ai.onnx.ml.CategoryMapper", category_mapper, true, true},
                          {"TfIdfVectorizer", tf_idf, true, true}};
 
 }  // namespace
