@@ -69,13 +69,14 @@ std::string quoted(const std::string& word) {
 Result<void> require_bounded_inputs(const ir::Graph& graph, const std::string& command) {
   std::string problems, options;
   std::string_view lists;
+  UsualSizes usual;
   for (ir::ValueId id : graph.inputs) {
     const ir::Value& value = graph.value(id);
     const bool tensor = value.type.kind == ir::ValueType::Kind::kTensor;
     if (tensor && is_bounded(value.type)) continue;
     problems += fmt::format("{}'{}' is {}", problems.empty() ? "" : ", ", value.name, ir::to_string(value.type));
     const bool sequence = value.type.kind == ir::ValueType::Kind::kSequence;
-    options += fmt::format(" --shape {}={}", quoted(sequence ? ir::element_name(value.name, 0) : value.name), example_shape(value.type));
+    options += fmt::format(" --shape {}={}", quoted(sequence ? ir::element_name(value.name, 0) : value.name), usual.ranges(value.type));
     if (!tensor)
       lists = " (a sequence takes one for each of its elements, x[0], x[1], …; an optional one for the tensor that it holds, or as a sequence; "
               "either x=none where there is nothing in it)";

@@ -61,13 +61,40 @@ Result<void> check_ranges(const ir::Graph& graph) {
   return require_whole_reshapes(graph);
 }
 
-std::string example_shape(const ir::ValueType& type) {
+namespace {
+
+bool is_open(const ir::Dim& dim) { return !dim.is_static() && !(dim.is_known() && dim.size().max() < tensor::kUnbounded); }
+
+}  // namespace
+
+UsualSizes::Role UsualSizes::role(const std::vector<ir::Dim>& dims, std::size_t axis) {
+  // Recurrent states are [layers, batch, features].
+  const bool state = dims.size() == 3 && dims[0].is_static() && dims[0].value > 1;
+  Role role = axis == (state ? 1u : 0u) ? Role::kBatch : dims.size() < 4 ? Role::kLength : axis == 1 ? Role::kChannels : Role::kPixels;
+  if (const tensor::Symbol* symbol = dims[axis].formula.as_symbol()) role = roles_.emplace(symbol->name, role).first->second;
+  return role;
+}
+
+std::int64_t UsualSizes::size(const std::vector<ir::Dim>& dims, std::size_t axis) {
+  if (dims[axis].is_static()) return dims[axis].value;
+  if (!is_open(dims[axis])) return dims[axis].size().opt();  // another input's shape says so
+  switch (role(dims, axis)) {
+    case Role::kBatch: return 1;
+    case Role::kChannels: return 3;
+    case Role::kPixels: return 224;
+    default: return length_;
+  }
+}
+
+std::string UsualSizes::ranges(const ir::ValueType& type) {
   if (!type.dims) return "1x3x224x224";
+  static constexpr std::string_view kRanges[] = {"1:1:8", "3", "64:224:640", "1:128:512"};
   std::string text;
   for (std::size_t i = 0; i < type.dims->size(); ++i) {
     const ir::Dim& dim = (*type.dims)[i];
-    const std::string_view range = i == 0 ? "1:1:8" : type.dims->size() >= 4 ? (i == 1 ? "3" : "64:224:640") : "1:128:512";
-    text += (i == 0 ? "" : "x") + (dim.is_static() ? std::to_string(dim.value) : std::string(range));
+    text += i == 0 ? "" : "x";
+    if (is_open(dim)) text += kRanges[static_cast<std::size_t>(role(*type.dims, i))];
+    else text += dim.is_static() ? std::to_string(dim.value) : fmt::format("{}:{}:{}", dim.size().min(), dim.size().opt(), dim.size().max());
   }
   return text;
 }

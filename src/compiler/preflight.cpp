@@ -32,12 +32,8 @@ bool is_parameter(const tensor::Tensor& tensor) {
   return dtype != DType::kString && dtype != DType::kBool && dtype != DType::kInt64 && dtype != DType::kInt32;
 }
 
-// A size for a dimension that the model leaves open: what the usual networks have there.
-std::int64_t usual_size(std::size_t rank, std::size_t axis) {
-  if (axis == 0) return 1;
-  if (rank == 4) return axis == 1 ? 3 : 224;
-  return 128;
-}
+// For sequences whose length the model leaves open; the next is tried where one is too short for the model's windows.
+constexpr std::int64_t kUsualLengths[] = {128, 512, 2048, 8192};
 
 DType dtype_of(std::string_view precision) {
   return precision == "fp16" ? DType::kFloat16 : precision == "bf16" ? DType::kBfloat16 : DType::kFloat32;
@@ -101,20 +97,29 @@ class Flight {
     result_.problems = unsupported_operators(survey_);
     if (!graph) return refused(graph.error());
     describe_model(*graph);
-    const auto assumed = assume_shapes(*graph);
-    if (!assumed.empty()) {
+    const std::vector<Problem> problems = result_.problems;
+    Result<void> tried;
+    for (const std::int64_t length : kUsualLengths) {
+      result_.problems = problems;
+      result_.dynamic_inputs.clear();
+      ranges_ = given;
+      const Ranges assumed = assume_shapes(*graph, length);
       ranges_.insert(assumed.begin(), assumed.end());
-      graph = import();
-      if (!graph) {
-        add_problem(result_.problems, "", "",
-                    fmt::format("with the assumed sizes of its inputs it makes no sense: {}", graph.error().text()));
-        result_.problems.back().advice = fmt::format("give sizes that the model was made for: {}",
-                                                     fmt::join(options_of(result_.dynamic_inputs), " "));
-        return {};
-      }
+      tried = attempt();
+      if (tried || assumed.empty()) return tried;
+      if (tried.error().code != Code::kInvalidArgument) break;
     }
-    check_ends(*graph, graph->inputs, "input");
-    return schedule_all(*graph);
+    add_problem(result_.problems, "", "",
+                fmt::format("with the assumed sizes of its inputs it makes no sense: {}", tried.error().text()));
+    result_.problems.back().advice = fmt::format("give sizes that the model was made for: {}",
+                                                 fmt::join(options_of(result_.dynamic_inputs), " "));
+    return {};
+  }
+
+  Result<void> attempt() {
+    XI_TRY(ir::Graph graph, import());
+    check_ends(graph, graph.inputs, "input");
+    return schedule_all(std::move(graph));
   }
 
   static std::vector<std::string> options_of(const std::vector<DynamicInput>& inputs) {
@@ -148,11 +153,11 @@ class Flight {
   }
 
   // Sizes for inputs without; equal symbols get equal sizes.
-  Ranges assume_shapes(const ir::Graph& graph) {
+  Ranges assume_shapes(const ir::Graph& graph, std::int64_t length) {
     const bool cpu = for_cpus();
     Ranges shapes = cpu ? default_batches(graph, max_batch_) : Ranges();
     batch_assumed_ = !shapes.empty();
-    std::map<std::string, std::int64_t> symbols;
+    UsualSizes usual(length);
     for (ir::ValueId id : graph.inputs) {
       const ir::Value& value = graph.value(id);
       const bool tensor = value.type.kind == ir::ValueType::Kind::kTensor;
@@ -160,21 +165,11 @@ class Flight {
         continue;
       DynamicInput input{.name = value.name, .type = ir::to_string(value.type)};
       if (value.type.kind == ir::ValueType::Kind::kSequence) input.name = ir::element_name(value.name, 0);
-      if (!value.type.dims) {
-        input.assumed = {1, 3, 224, 224};
-      } else {
-        for (std::size_t i = 0; i < value.type.dims->size(); ++i) {
-          const ir::Dim& dim = (*value.type.dims)[i];
-          std::int64_t size = dim.is_static() ? dim.value : usual_size(value.type.dims->size(), i);
-          if (const tensor::Symbol* symbol = dim.formula.as_symbol()) {
-            if (symbol->max < tensor::kUnbounded) size = symbol->opt;  // another input's shape says so
-            else size = symbols.emplace(symbol->name, size).first->second;
-          }
-          input.assumed.push_back(size);
-        }
-      }
+      if (!value.type.dims) input.assumed = {1, 3, 224, 224};
+      else
+        for (std::size_t i = 0; i < value.type.dims->size(); ++i) input.assumed.push_back(usual.size(*value.type.dims, i));
       input.option = fmt::format("--shape {}={}", input.name, join_sizes(input.assumed));
-      input.range_option = fmt::format("--shape {}={}", input.name, example_shape(value.type));
+      input.range_option = fmt::format("--shape {}={}", input.name, usual.ranges(value.type));
       input.by_default = batch_assumed_ && max_batch_ > 1;
       if (!batch_assumed_) shapes[input.name] = tensor::fixed_ranges(input.assumed);
       result_.dynamic_inputs.push_back(std::move(input));

@@ -121,19 +121,21 @@ struct Since {
   int opset;
   std::string_view operators;
 };
+// LayerNormalization, MeanVarianceNormalization and ThresholdedRelu are not among them: runtimes knew them before the standard did, and
+// exporters use them so.
 constexpr Since kSince[] = {
     {8, "Expand Scan"},
-    {9, "Acosh Asinh Atanh Compress ConstantOfShape Cosh Erf EyeLike IsNaN MaxUnpool MeanVarianceNormalization NonZero OneHot Shrink "
+    {9, "Acosh Asinh Atanh Compress ConstantOfShape Cosh Erf EyeLike IsNaN MaxUnpool NonZero OneHot Shrink "
         "Sign Sinh TfIdfVectorizer Where"},
     {10, "ConvInteger DequantizeLinear IsInf MatMulInteger Mod NonMaxSuppression QLinearConv QLinearMatMul QuantizeLinear Resize "
-         "ReverseSequence RoiAlign StringNormalizer ThresholdedRelu"},
+         "ReverseSequence RoiAlign StringNormalizer"},
     {11, "BitShift ConcatFromSequence CumSum Det DynamicQuantizeLinear GatherElements GatherND Range Round ScatterElements ScatterND "
          "SequenceAt SequenceConstruct SequenceEmpty SequenceErase SequenceInsert SequenceLength SplitToSequence Unique"},
     {12, "Celu Einsum GreaterOrEqual LessOrEqual NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss"},
     {14, "HardSwish Trilu"},
     {15, "Bernoulli CastLike Optional OptionalGetElement OptionalHasElement"},
     {16, "GridSample"},
-    {17, "BlackmanWindow DFT HammingWindow HannWindow LayerNormalization MelWeightMatrix STFT SequenceMap"},
+    {17, "BlackmanWindow DFT HammingWindow HannWindow MelWeightMatrix STFT SequenceMap"},
     {18, "BitwiseAnd BitwiseNot BitwiseOr BitwiseXor CenterCropPad Col2Im GroupNormalization Mish"},
     {19, "DeformConv"},
     {20, "AffineGrid Gelu RegexFullMatch StringConcat StringSplit"},

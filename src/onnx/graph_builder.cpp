@@ -390,6 +390,7 @@ class Builder {
     const std::string stem = node.name.empty() && message.output_size() != 0 ? scope.prefix + message.output(0) : node.name;
     Emitter emitter(scope.graph, scope.value_names, stem, state_.typed);
     const std::vector<ValueId> inputs = node.inputs, outputs = node.outputs;
+    XI_CHECK(replace(emitter, node));
     if (domain.empty()) {
       const std::int64_t opset = scope.opsets.find("")->second;
       if (const int since = ir::first_opset(node.op); since > opset)

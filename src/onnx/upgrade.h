@@ -46,6 +46,9 @@ class Emitter {
   bool typed_;
 };
 
+/// Rewrites `node` to the standard operator that says the same, where there is one under another name.
+[[nodiscard]] base::Result<void> replace(Emitter& emitter, ir::Node& node);
+
 /// Rewrites `node`, an operator of the default domain in `opset`, to the newest form. kUnsupported where an old form has no
 /// equivalent.
 [[nodiscard]] base::Result<void> upgrade(Emitter& emitter, ir::Node& node, int opset);

@@ -25,8 +25,10 @@ void activate(Formula& f, ValueId output, ValueId x, const std::string& name, te
   if (std::find(std::begin(kKnown), std::end(kKnown), name) == std::end(kKnown))
     return f.fail(base::Error{base::Code::kUnsupported, "activation '" + name + "'", {}});
   ir::Attributes attributes;
-  if (!numbers.empty()) attributes.set("alpha", numbers[0]);
-  if (numbers.size() > 1) attributes.set("beta", numbers[1]);
+  const auto& taken = ir::find_operator(name)->attributes;
+  const char* names[] = {"alpha", "beta"};
+  for (std::size_t i = 0; i < std::min(numbers.size(), std::size(names)); ++i)
+    if (std::ranges::any_of(taken, [&](const auto& info) { return info.name == names[i]; })) attributes.set(names[i], numbers[i]);
   f.call_into(output, name, {x}, std::move(attributes));
 }
 

@@ -10,15 +10,23 @@ namespace xinfer::forge::reference {
 
 namespace {
 
+using reference::multiply_matrices;  // of doubles
+// Integers of 64 bits, which doubles cannot hold; sums wrap around.
+void multiply_matrices(const std::uint64_t* a, const std::uint64_t* b, std::uint64_t* c, std::int64_t m, std::int64_t k, std::int64_t n) {
+  for (std::int64_t i = 0; i < m; ++i)
+    for (std::int64_t j = 0; j < k; ++j)
+      for (std::int64_t l = 0; l < n; ++l) c[i * n + l] += a[i * k + j] * b[j * n + l];
+}
+
 // numpy's matmul: leading axes broadcast, vectors are promoted.
-std::vector<double> batched_product(const std::vector<double>& a, Shape a_shape, const std::vector<double>& b,
-                                    Shape b_shape) {
+template <typename T>
+std::vector<T> batched_product(std::span<const T> a, Shape a_shape, std::span<const T> b, Shape b_shape) {
   if (a_shape.size() == 1) a_shape.insert(a_shape.begin(), 1);
   if (b_shape.size() == 1) b_shape.push_back(1);
   const std::int64_t m = a_shape[a_shape.size() - 2], k = a_shape.back(), n = b_shape.back();
   const Shape a_batch(a_shape.begin(), a_shape.end() - 2), b_batch(b_shape.begin(), b_shape.end() - 2);
   const Shape batch = tensor::broadcast(a_batch, b_batch).value_or(Shape{});
-  std::vector<double> c(index_of(tensor::num_elements(batch) * m * n), 0.0);
+  std::vector<T> c(index_of(tensor::num_elements(batch) * m * n), T{});
   if (tensor::num_elements(b_batch) == 1 && a_batch == batch) {  // one matrix for all: a single tall product
     multiply_matrices(a.data(), b.data(), c.data(), tensor::num_elements(batch) * m, k, n);
     return c;
@@ -29,12 +37,18 @@ std::vector<double> batched_product(const std::vector<double>& a, Shape a_shape,
   });
   return c;
 }
+std::vector<double> batched_product(const std::vector<double>& a, const Shape& a_shape, const std::vector<double>& b, const Shape& b_shape) {
+  return batched_product(std::span(a), a_shape, std::span(b), b_shape);
+}
 
 Values matmul(const Call& call) {
   Tensor out = call.make();
-  if (!is_real(out.dtype()) && tensor::size_of(out.dtype()) == 8)
-    return fail(Code::kUnsupported, "MatMul of 64-bit integers");
-  store(out, batched_product(doubles(call.in(0)), call.in(0).shape(), doubles(call.in(1)), call.in(1).shape()));
+  const Tensor &a = call.in(0), &b = call.in(1);
+  if (!is_real(out.dtype()) && tensor::size_of(out.dtype()) == 8) {
+    std::ranges::copy(batched_product(std::span(a.data<std::uint64_t>()), a.shape(), std::span(b.data<std::uint64_t>()), b.shape()), out.data<std::uint64_t>().begin());
+    return result(std::move(out));
+  }
+  store(out, batched_product(doubles(a), a.shape(), doubles(b), b.shape()));
   return result(std::move(out));
 }
 

@@ -4,13 +4,14 @@
 
 #include "forge/reference/call.h"
 #include "forge/reference/kernels.h"
+#include "ir/operators/activations.h"
 
 namespace xinfer::forge::reference {
 
 namespace {
 
 struct Activation {
-  std::string name;
+  std::string_view name;
   double alpha, beta;
   double operator()(double x) const {
     if (name == "sigmoid") return 1 / (1 + std::exp(-x));
@@ -27,30 +28,10 @@ struct Activation {
   }
 };
 
-Result<std::vector<Activation>> activations_of(const Call& call, std::size_t per_direction,
-                                               std::vector<std::string> defaults, std::size_t directions) {
-  std::vector<std::string> names;
-  if (const auto* given = call.node.attributes.get<std::vector<std::string>>("activations")) names = *given;
-  if (names.empty())
-    for (std::size_t d = 0; d < directions; ++d) names.insert(names.end(), defaults.begin(), defaults.end());
-  if (names.size() != per_direction * directions)
-    return fail(Code::kInvalidArgument, "{} activations, {} wanted", names.size(), per_direction * directions);
-  const auto* alphas = call.node.attributes.get<std::vector<float>>("activation_alpha");
-  const auto* betas = call.node.attributes.get<std::vector<float>>("activation_beta");
-  static constexpr std::pair<std::string_view, std::pair<double, double>> kKnown[] = {
-      {"sigmoid", {0, 0}},    {"tanh", {0, 0}},         {"relu", {0, 0}},
-      {"affine", {1, 0}},     {"leakyrelu", {0.01, 0}}, {"thresholdedrelu", {1, 0}},
-      {"scaledtanh", {1, 1}}, {"elu", {1, 0}},          {"hardsigmoid", {0.2, 0.5}},
-      {"softsign", {0, 0}},   {"softplus", {0, 0}}};
+Result<std::vector<Activation>> activations_of(const Call& call, std::vector<std::string> defaults, std::size_t directions) {
+  XI_TRY(const auto found, ir::recurrent_activations(call.node.attributes, directions, defaults));
   std::vector<Activation> out;
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    std::string name = names[i];
-    std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    auto known = std::ranges::find(kKnown, name, &std::pair<std::string_view, std::pair<double, double>>::first);
-    if (known == std::end(kKnown)) return fail(Code::kInvalidArgument, "activation '{}' is not known", names[i]);
-    out.push_back({name, alphas && i < alphas->size() ? (*alphas)[i] : known->second.first,
-                   betas && i < betas->size() ? (*betas)[i] : known->second.second});
-  }
+  for (const auto& [kind, alpha, beta] : found) out.push_back({ir::kRecurrentActivations[kind], alpha, beta});
   return out;
 }
 
@@ -172,7 +153,7 @@ Values recurrent(const Call& call) {
   std::vector<std::string> defaults = kGates == 1   ? std::vector<std::string>{"Tanh"}
                                       : kGates == 3 ? std::vector<std::string>{"Sigmoid", "Tanh"}
                                                     : std::vector<std::string>{"Sigmoid", "Tanh", "Tanh"};
-  XI_TRY(auto activations, activations_of(call, defaults.size(), defaults, index_of(directions)));
+  XI_TRY(auto activations, activations_of(call, defaults, index_of(directions)));
   auto x = doubles(call.in(0));
   std::vector<double> all(index_of(time * directions * batch * hidden), 0.0),
       last_h(index_of(directions * batch * hidden)), last_c(last_h.size());

@@ -11,16 +11,27 @@ namespace xinfer::forge::reference {
 namespace {
 
 // Where output coordinate `x` lies in the input. `width` is the resized length before rounding down.
-double original_position(std::string_view mode, double x, double scale, double in, double out, double begin,
-                         double end) {
-  const double width = scale * in;
+template <typename Real>
+Real original_position(std::string_view mode, Real x, Real scale, Real in, Real out, Real begin, Real end) {
+  const Real width = scale * in, half = 0.5;
   if (mode == "align_corners") return width == 1 ? 0 : x * (in - 1) / (width - 1);
   if (mode == "asymmetric") return x / scale;
   if (mode == "tf_crop_and_resize")
     return width == 1 ? (begin + end) * (in - 1) / 2 : begin * (in - 1) + x * (end - begin) * (in - 1) / (width - 1);
-  if (mode == "pytorch_half_pixel") return width == 1 ? -0.5 : (x + 0.5) / scale - 0.5;
-  if (mode == "half_pixel_symmetric") return in / 2 * (1 - out / width) + (x + 0.5) / scale - 0.5;
-  return (x + 0.5) / scale - 0.5;  // half_pixel
+  if (mode == "pytorch_half_pixel") return width == 1 ? -half : (x + half) / scale - half;
+  if (mode == "half_pixel_symmetric") return in / 2 * (1 - out / width) + (x + half) / scale - half;
+  return (x + half) / scale - half;  // half_pixel
+}
+
+// Which element is nearest is decided in single precision, as scales are given and others compute: 17 / 1.7f is 10 in floats
+// and a little less in doubles.
+double position(bool nearest, std::string_view mode, std::int64_t x, double scale, std::int64_t in, std::int64_t out,
+                double begin, double end) {
+  auto at = [&]<typename Real>(Real) {
+    return original_position<Real>(mode, static_cast<Real>(x), static_cast<Real>(scale), static_cast<Real>(in),
+                                   static_cast<Real>(out), static_cast<Real>(begin), static_cast<Real>(end));
+  };
+  return nearest ? at(0.0f) : at(0.0);
 }
 
 double cubic(double distance, double a) {
@@ -49,8 +60,7 @@ AxisWeights resize_weights(const ir::Attributes& attributes, std::int64_t in, st
   const double a = attributes.real("cubic_coeff_a", -0.75f), stretch = antialias ? scale : 1;
   AxisWeights weights;
   for (std::int64_t o = 0; o < out; ++o) {
-    const double at = original_position(transform, static_cast<double>(o), scale, static_cast<double>(in),
-                                        static_cast<double>(out), roi_begin, roi_end);
+    const double at = position(mode == "nearest", transform, o, scale, in, out, roi_begin, roi_end);
     weights.outside.push_back(transform == "tf_crop_and_resize" && (at < 0 || at > static_cast<double>(in - 1)));
     // ratio in (0, 1]: the element on the left is preferred.
     const double left = std::ceil(at) - 1, ratio = at - left;

@@ -1,5 +1,46 @@
 // Recurrent layers.
+#include <algorithm>
+#include <optional>
+
+#include "ir/operators/activations.h"
 #include "ir/operators/rules.h"
+
+namespace xinfer::ir {
+
+base::Result<std::vector<RecurrentActivation>> recurrent_activations(const Attributes& attributes, std::size_t directions,
+                                                                     const std::vector<std::string>& defaults) {
+  struct Numbers {
+    std::optional<float> alpha, beta;
+  };
+  static constexpr std::array<Numbers, kRecurrentActivations.size()> kDefaults{
+      {{}, {}, {}, {1, 0}, {0.01f, {}}, {1, {}}, {1, 1}, {0.2f, 0.5f}, {1, {}}, {}, {}}};
+  std::vector<std::string> names;
+  if (const auto* given = attributes.get<std::vector<std::string>>("activations")) names = *given;
+  if (names.empty())
+    for (std::size_t d = 0; d < directions; ++d) names.insert(names.end(), defaults.begin(), defaults.end());
+  if (names.size() != directions * defaults.size())
+    return base::fail(base::Code::kInvalidArgument, "{} activations, {} wanted", names.size(), directions * defaults.size());
+  auto taker = [&](const char* name) {
+    const auto* list = attributes.get<std::vector<float>>(name);
+    return [list, next = std::size_t{0}](std::optional<float> fallback) mutable {
+      return !fallback ? 0 : list && next < list->size() ? (*list)[next++] : *fallback;
+    };
+  };
+  auto alpha = taker("activation_alpha"), beta = taker("activation_beta");
+  std::vector<RecurrentActivation> found;
+  for (std::string& name : names) {
+    const std::string given = name;
+    std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const auto known = std::ranges::find(kRecurrentActivations, name);
+    if (known == kRecurrentActivations.end())
+      return base::fail(base::Code::kInvalidArgument, "activation '{}' is not known", given);
+    const auto kind = static_cast<std::size_t>(known - kRecurrentActivations.begin());
+    found.push_back({kind, alpha(kDefaults[kind].alpha), beta(kDefaults[kind].beta)});
+  }
+  return found;
+}
+
+}  // namespace xinfer::ir
 
 namespace xinfer::ir::rules {
 

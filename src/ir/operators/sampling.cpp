@@ -34,7 +34,7 @@ Result<ResizePlan> plan_resize(const Attributes& attributes, const Shape& input,
     plan.scales[axis] =
         by_scale ? scale : static_cast<double>(size) / static_cast<double>(std::max<std::int64_t>(1, input[axis]));
     plan.output[axis] =
-        by_scale ? static_cast<std::int64_t>(std::floor(static_cast<double>(input[axis]) * scale)) : size;
+        by_scale ? static_cast<std::int64_t>(std::floor(static_cast<float>(input[axis]) * static_cast<float>(scale))) : size;
   }
   const std::string policy = attributes.string("keep_aspect_ratio_policy", "stretch");
   if (by_size && policy != "stretch") {

@@ -274,6 +274,28 @@ TEST(Preflight, SizesAreAssumedWhereTheModelLeavesThemOpen) {
   EXPECT_EQ(given->dynamic_inputs[0].option, "--shape mask=2x128");
 }
 
+TEST(Preflight, AssumedSizesFitTheModel) {  // one batch for data and state, and sequences longer than the window
+  auto model = onnx::make_model();
+  onnx::add_input(model, "x", {"batch", "time"});
+  onnx::add_input(model, "state", {"2", "batch", "1"});
+  auto& axes = *model.mutable_graph()->add_initializer();
+  axes.set_name("axes"), axes.set_data_type(7), axes.add_dims(1), axes.add_int64_data(1);
+  auto& window = *model.mutable_graph()->add_initializer();
+  window.set_name("w"), window.set_data_type(1);
+  for (int size : {1, 1, 200}) window.add_dims(size);
+  for (int i = 0; i < 200; ++i) window.add_float_data(1);
+  onnx::add_node(model, "Unsqueeze", {"x", "axes"}, {"signal"});
+  onnx::add_node(model, "Conv", {"signal", "w"}, {"filtered"});
+  onnx::add_node(model, "Relu", {"state"}, {"kept"});
+  onnx::add_output(model, "filtered"), onnx::add_output(model, "kept");
+  const auto found = look(model);
+  ASSERT_TRUE(found) << found.error().text();
+  EXPECT_TRUE(found->supported()) << found->error().text();
+  ASSERT_EQ(found->dynamic_inputs.size(), 2u);
+  EXPECT_EQ(found->dynamic_inputs[0].option, "--shape x=1x512");
+  EXPECT_EQ(found->dynamic_inputs[1].range_option, "--shape state=2x1:1:8x1");
+}
+
 TEST(Preflight, ListsTakeSizesOfTheirElements) {
   auto model = onnx::make_model();
   auto* input = model.mutable_graph()->add_input();

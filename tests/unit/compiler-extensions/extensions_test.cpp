@@ -64,7 +64,7 @@ TEST(Extensions, FusedAndQuantised) {
   const ValueId x = b.input({1, 4, 6, 6}), q = b.input({2, 8}, DType::kUint8), real = b.input({2, 8});
   const ValueId scale = b.constant(Tensor::scalar(0.02f)), zero = b.constant(listed(DType::kUint8, {}, {4})), bytes = b.constant(listed(DType::kUint8, {8, 2}, {1, 9, 200, 4, 5, 30, 77, 8, 3, 140, 255, 6, 7, 8, 2, 1}));
   b.output(b.op("com.microsoft.FusedConv", {x, b.random({6, 4, 3, 3}), b.random({6})}, {{"activation", std::string("Relu")}}));
-  b.output(b.op("com.microsoft.FusedGemm", {real, b.random({8, 3}), b.random({3})}, {{"activation", std::string("Sigmoid")}}));
+  b.output(b.op("com.microsoft.FusedGemm", {real, b.random({8, 3}), b.random({3})}, {{"activation", std::string("Sigmoid")}, {"activation_alpha", 0.5f}}));
   b.output(b.op("com.microsoft.FusedMatMul", {real, b.random({3, 8})}, {{"transB", integer(1)}, {"alpha", 0.5f}}));
   b.output(b.op("com.microsoft.QLinearConcat", {scale, zero, q, scale, zero, q, scale, zero}, {{"axis", integer(0)}}));
   b.output(b.op("com.microsoft.MatMulIntegerToFloat", {q, bytes, scale, scale, zero, zero}));

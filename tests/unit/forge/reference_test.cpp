@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
+#include <limits>
 
 #include "ir/operator.h"
 
@@ -284,6 +286,31 @@ TEST(Reference, WeightsOfFourBitsByHand) {  // 16 weights of one column: 1, 2, 8
   expect(call("com.microsoft.MatMulNBits", {reals({1, 16}, ones), b, reals({1}, {0.5})},
               {{"K", number(16)}, {"N", number(1)}, {"bits", number(4)}, {"block_size", number(16)}}),
          {1, 1}, {-6.5});
+}
+
+TEST(Reference, ProductsOf64BitIntegersAreExactAndWrapAround) {
+  const Tensor a = Tensor::from_int64s(std::array<std::int64_t, 2>{(std::int64_t{1} << 53) + 1, std::int64_t{1} << 62}),
+               b = Tensor::from_int64s(std::array<std::int64_t, 2>{1, 2});
+  const auto product = call("MatMul", {a, b});
+  ASSERT_TRUE(product) << product.error().text();
+  EXPECT_EQ((*product)[0].tensor->data<std::int64_t>()[0], std::numeric_limits<std::int64_t>::min() + (std::int64_t{1} << 53) + 1);
+}
+
+TEST(Reference, NearestElementsAreChosenInSinglePrecision) {  // 17 / 1.7f is 10 in floats, just below it in doubles
+  Numbers elements(10), wanted(17);
+  for (int i = 0; i < 10; ++i) elements[static_cast<std::size_t>(i)] = i;
+  for (int i = 0; i < 17; ++i) wanted[static_cast<std::size_t>(i)] = std::floor(static_cast<float>(i) / 1.7f);
+  const Tensor none(DType::kFloat32, {0});
+  expect(call("Resize", {reals({10}, elements), none, reals({1}, {1.7})},
+              {{"coordinate_transformation_mode", text("asymmetric")}, {"nearest_mode", text("floor")}}),
+         {17}, wanted);
+}
+
+TEST(Reference, NumbersOfActivationsGoToThoseThatTakeOne) {  // W = R = 0, B = 2: both layers give f(2)
+  const auto made = call("RNN", {reals({1, 1, 1}, {1}), reals({2, 1, 1}, {0, 0}), reals({2, 1, 1}, {0, 0}), reals({2, 2}, {-2, 0, -2, 0})},
+                         {{"direction", text("bidirectional")}, {"hidden_size", number(1)},
+                          {"activations", std::vector<std::string>{"Relu", "LeakyRelu"}}, {"activation_alpha", std::vector<float>{0.25f}}});
+  expect(made, {1, 2, 1, 1}, {0, -0.5});
 }
 
 TEST(Reference, TreesThatRunInACircleAreRefused) {

@@ -40,6 +40,41 @@ proto::FunctionProto& add_function(proto::ModelProto& model) {
   return function;
 }
 
+TEST(Import, OtherNamesOfStandardOperators) {
+  auto model = make_model(8);
+  auto* domain = model.add_opset_import();
+  domain->set_domain("com.microsoft"), domain->set_version(1);
+  add_input(model, "x", {"1", "2", "5", "6"});
+  add_initializer(*model.mutable_graph(), "axis", {}, {1});
+  model.mutable_graph()->mutable_initializer(0)->set_data_type(6);
+  model.mutable_graph()->mutable_initializer(0)->clear_float_data();
+  model.mutable_graph()->mutable_initializer(0)->add_int32_data(-1);
+  auto& scaler = add_node(model, "ImageScaler", {"x"}, {"scaled"});
+  add_attribute(scaler, "scale", AttributeProto::FLOAT).set_f(2);
+  auto& bias = add_attribute(scaler, "bias", AttributeProto::FLOATS);
+  bias.add_floats(1), bias.add_floats(3);
+  auto& border = add_attribute(add_node(model, "Crop", {"scaled"}, {"cropped"}), "border", AttributeProto::INTS);
+  for (int side : {1, 2, 0, 1}) border.add_ints(side);
+  add_node(model, "ExpandDims", {"cropped", "axis"}, {"y"}).set_domain("com.microsoft");
+  auto& unique = add_node(model, "Unique", {"bytes"}, {"values", "places", "counts"});
+  unique.set_domain("com.microsoft");
+  add_input(model, "bytes", {"4"});
+  add_output(model, "y"), add_output(model, "counts");
+  const std::string text = imported(model);
+  EXPECT_NE(text.find("%cropped: float32[1,2,2,5] = Slice("), std::string::npos) << text;
+  EXPECT_NE(text.find("%y: float32[1,2,2,5,1] = Unsqueeze("), std::string::npos) << text;
+  EXPECT_NE(text.find("= Unique(%bytes) {sorted = 0}"), std::string::npos) << text;
+}
+
+TEST(Import, LayerNormalizationBeforeItWasStandard) {
+  auto model = make_model(12);
+  add_input(model, "x", {"2", "4"}), add_input(model, "scale", {"4"});
+  add_node(model, "LayerNormalization", {"x", "scale"}, {"y"});
+  add_output(model, "y");
+  const std::string text = imported(model);
+  EXPECT_NE(text.find("%y: float32[2,4] = LayerNormalization(%x, %scale)"), std::string::npos) << text;
+}
+
 TEST(Import, FunctionsAreInlined) {
   auto model = make_model();
   add_function(model);

@@ -5,43 +5,21 @@
 
 #include "forge/cpu/irregular/builder.h"
 #include "forge/irregular_text.h"
+#include "ir/operators/activations.h"
 
 namespace xinfer::forge::cpu::irregular {
 
 namespace {
 
-struct Activation {
-  std::string_view name;
-  double alpha, beta;
-};
-// In the order of the template's kinds.
-constexpr Activation kActivations[] = {{"sigmoid", 0, 0},      {"tanh", 0, 0},
-                                       {"relu", 0, 0},         {"affine", 1, 0},
-                                       {"leakyrelu", 0.01, 0}, {"thresholdedrelu", 1, 0},
-                                       {"scaledtanh", 1, 1},   {"hardsigmoid", 0.2, 0.5},
-                                       {"elu", 1, 0},          {"softsign", 0, 0},
-                                       {"softplus", 0, 0}};
-
 // Defines XI_ACTIVATE(direction, place, x).
 Result<void> add_activations(Builder& b, std::size_t directions, const std::vector<std::string>& defaults) {
-  std::vector<std::string> names;
-  if (const auto* given = b.node.attributes.get<std::vector<std::string>>("activations")) names = *given;
-  if (names.empty())
-    for (std::size_t d = 0; d < directions; ++d) names.insert(names.end(), defaults.begin(), defaults.end());
-  if (names.size() != directions * defaults.size())
-    return fail(Code::kInvalidArgument, "{} activations, {} wanted", names.size(), directions * defaults.size());
-  const auto* alphas = b.node.attributes.get<std::vector<float>>("activation_alpha");
-  const auto* betas = b.node.attributes.get<std::vector<float>>("activation_beta");
+  XI_TRY(const auto activations, ir::recurrent_activations(b.node.attributes, directions, defaults));
   std::vector<std::int64_t> kinds;
   std::string alpha_list, beta_list;
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    std::string name = names[i];
-    std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    auto it = std::ranges::find(kActivations, name, &Activation::name);
-    if (it == std::end(kActivations)) return fail(Code::kUnsupported, "activation '{}'", names[i]);
-    kinds.push_back(it - std::begin(kActivations));
-    alpha_list += fmt::format("{:.9e}f, ", alphas && i < alphas->size() ? (*alphas)[i] : it->alpha);
-    beta_list += fmt::format("{:.9e}f, ", betas && i < betas->size() ? (*betas)[i] : it->beta);
+  for (const auto& [kind, alpha, beta] : activations) {
+    kinds.push_back(static_cast<std::int64_t>(kind));
+    alpha_list += fmt::format("{:.9e}f, ", alpha);
+    beta_list += fmt::format("{:.9e}f, ", beta);
   }
   b.list("kKinds", kinds).add("kPlaces", static_cast<std::int64_t>(defaults.size()));
   b.line(fmt::format("constexpr float kAlphas[] = {{{}0.0f}};\nconstexpr float kBetas[] = {{{}0.0f}};", alpha_list,
