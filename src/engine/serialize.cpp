@@ -118,7 +118,7 @@ bool read_launches(const T& item, Plan& plan) {
   each(item.launches(), [&](const format::Launch& stored) {
     Launch launch;
     launch.kernel = stored.kernel();
-    sound = sound && is_aligned(stored.arguments());
+    sound = sound && is_aligned(stored.arguments()) && is_aligned(stored.tiled());
     if (sound && stored.arguments())
       for (const auto* buffer : *stored.arguments()) launch.arguments.push_back(read_buffer(buffer));
     launch.num_tasks = stored.num_tasks();
@@ -130,7 +130,7 @@ bool read_launches(const T& item, Plan& plan) {
     if (const auto* grid = stored.grid())
       launch.grid = {grid->blocks(), grid->threads(), grid->cluster(), grid->shared_bytes(), grid->overlaps()};
     launch.tasks = text(stored.tasks());
-    if (stored.tiled())
+    if (sound && stored.tiled())
       for (const auto* m : *stored.tiled()) launch.tiled.push_back({m->argument(), m->rows(), m->columns(), m->tile_rows()});
     plan.launches.push_back(std::move(launch));
   });

@@ -266,6 +266,7 @@ class Parser {
     while (!accept("}")) {
       if (!scope.graph.outputs.empty()) XI_CHECK(expect(","));
       XI_TRY(const ValueId id, use(scope));
+      if (id == kNoValue) return fail(Code::kInvalidArgument, "an output is a value, not '_'");
       scope.graph.outputs.push_back(id);
     }
     return std::move(scope.graph);
