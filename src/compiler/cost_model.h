@@ -37,11 +37,15 @@ LaunchCost predict_launch(const schedule::Schedule& schedule, std::size_t launch
 /// Seconds of one inference. Threads do not count on a GPU.
 Interval predict_latency(const schedule::Schedule& schedule, const target::Machine& machine, int threads, bool half = false);
 
-/// What a build has to do after preflight's own work.
+/// Bytes of a kernel's source that are tables of numbers, in lines of their own: a compiler reads over them.
+double table_bytes(std::string_view source);
+
+/// What a build has to do.
 struct BuildWork {
+  double prepare_seconds = 0;                       // import, passes and schedule, as they took a moment ago
   std::vector<const forge::KernelSource*> kernels;  // not in the cache
   bool for_gpu = false;                             // compiled by NVRTC
-  double contraction_flops = 0, other_flops = 0;    // that the reference computes again, when verifying
+  double contraction_flops = 0, other_flops = 0;    // that the reference computes again, when verifying, at all sizes
   double engine_bytes = 0;
   bool verify = true;
   int jobs = 1;

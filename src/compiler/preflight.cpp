@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include "base/digest.h"
 #include "codegen/cpu/compile.h"
 #include "compiler/open_sizes.h"
 #include "compiler/profile.h"
 #include "compiler/support_check.h"
+#include "compiler/verify_engine.h"
 #include "ir/elements.h"
 #include "ir/operator.h"
 #include "onnx/import.h"
@@ -52,6 +54,7 @@ class Flight {
     const auto start = std::chrono::steady_clock::now();
     XI_CHECK(choose_targets());
     XI_TRY(result_.model_digest, base::sha256_file(path_));
+    begun_ = std::chrono::steady_clock::now();
     XI_CHECK(look_at(options_.input_ranges));
     // Some models are written for one batch although they declare it open: a build finds that out in the same way.
     if (batch_assumed_ && max_batch_ > 1 && !result_.supported()) return Flight(path_, options_, 1).run();
@@ -191,7 +194,7 @@ class Flight {
   Result<void> schedule_all(ir::Graph graph) {
     passes::PipelineOptions pipeline;
     pipeline.loops = for_cpus();
-    ir::Graph imported = options_.profiles.empty() ? ir::Graph() : graph;
+    ir::Graph imported = graph;
     ir::Graph reached = graph;  // what the last pass that succeeded left
     pipeline.after = [&](std::string_view, const ir::Graph& after) { reached = after; };
     if (auto runs = passes::run_pipeline(graph, pipeline); !runs) {
@@ -217,6 +220,7 @@ class Flight {
       result_.problems.back().advice =
           fmt::format("give --fix {}=FILE (.npy or .pb): its value becomes part of the engine", name);
     }
+    prepare_seconds_ = lap();
     for (std::size_t i = 0; i < targets_.size(); ++i)
       if (targets_[i].buildable) forecast(graph, i);
     keep_common_problems();
@@ -256,7 +260,9 @@ class Flight {
       for (Problem& problem : unsupported_nodes(graph, attempt)) made.problems.push_back(std::move(problem));
       return;
     }
+    lap();
     auto schedule = make_schedule(graph, chosen);
+    made.prepare_seconds = prepare_seconds_ + lap();
     if (!schedule) {
       made.problems = unsupported_nodes(graph, attempt);
       if (made.problems.empty()) add_problem(made.problems, "", "", schedule.error().text());
@@ -282,6 +288,7 @@ class Flight {
     }
     made.latency = predict_latency(*schedule, machine, 1, half);
     made.latency_threads = predict_latency(*schedule, machine, made.threads, half);
+    count_verification(imported_, *schedule, made);
     made.build = build_time(*schedule, chosen, made);
     if (!options_.profiles.empty()) schedules_[target] = *std::move(schedule);
   }
@@ -295,12 +302,34 @@ class Flight {
       if (!result_.supported()) return {};
       XI_TRY(ranges_, complete_profile(imported_, given));
       const std::string sizes = text_of(imported_, ranges_);
-      auto graph = prepare_profile();
+      lap();
+      ir::Graph original;
+      auto graph = prepare_profile(original);
+      prepare_seconds_ = lap();
       if (!graph && graph.error().code != Code::kUnsupported) return std::unexpected(std::move(graph.error()).in("--profile " + sizes));
-      for (std::size_t i = 0; graph && i < targets_.size(); ++i) forecast_profile(*graph, i, sizes);
+      for (std::size_t i = 0; graph && i < targets_.size(); ++i) forecast_profile(original, *graph, i, sizes);
       if (!graph) add_problem(result_.problems, "", "", fmt::format("with the profile {}: {}", sizes, graph.error().text()));
     }
     return {};
+  }
+
+  // What the reference has to do for a plan.
+  void count_verification(const ir::Graph& original, const schedule::Schedule& schedule, Forecast& made) const {
+    if (!options_.verify || made.machine.is_gpu) return;  // where there is no device, it is not
+    double flops = 0, products = 0;
+    for (const engine::Launch& launch : schedule.plan.launches) {
+      flops += launch.flops;
+      if (is_contraction_kind(kernel_kind(launch.choice))) products += launch.flops / 2;
+    }
+    const double share = verification_share(original, flops);
+    made.verified_flops += share * flops;
+    made.verified_multiply_adds += share * products;
+  }
+
+  // Seconds since the last call.
+  double lap() {
+    const auto before = std::exchange(begun_, std::chrono::steady_clock::now());
+    return std::chrono::duration<double>(begun_ - before).count();
   }
 
   static std::string text_of(const ir::Graph& graph, const Ranges& ranges) {
@@ -314,9 +343,10 @@ class Flight {
     return fmt::format("{}", fmt::join(inputs, ";"));
   }
 
-  Result<ir::Graph> prepare_profile() {
+  Result<ir::Graph> prepare_profile(ir::Graph& original) {
     for (;; multiple_ *= 2) {
-      XI_TRY(ir::Graph graph, import());
+      XI_TRY(original, import());
+      ir::Graph graph = original;
       XI_TRY(const auto runs, passes::run_pipeline(graph, {.loops = for_cpus()}));
       if (has_open_size(graph) && multiple_ < kMaxMultiple) continue;
       XI_CHECK(check_ranges(graph));
@@ -324,10 +354,12 @@ class Flight {
     }
   }
 
-  void forecast_profile(const ir::Graph& graph, std::size_t target, const std::string& sizes) {
+  void forecast_profile(const ir::Graph& original, const ir::Graph& graph, std::size_t target, const std::string& sizes) {
     const Chosen& chosen = targets_[target];
     Forecast& made = result_.forecasts[target];
+    lap();
     auto profile = make_schedule(graph, chosen);
+    made.prepare_seconds += prepare_seconds_ + lap();
     if (!profile) return add_problem(made.problems, "", "", fmt::format("with the profile {}: {}", sizes, profile.error().text()));
     schedule::Schedule& whole = schedules_[target];
     ProfileForecast& of_profile = made.profiles.emplace_back();
@@ -336,6 +368,7 @@ class Flight {
     of_profile.arena_bytes = profile->plan.arena_bytes;
     of_profile.latency = predict_latency(*profile, made.machine, 1);
     of_profile.latency_threads = predict_latency(*profile, made.machine, made.threads);
+    count_verification(original, *profile, made);
     schedule::add_profile(whole, *std::move(profile));
     of_profile.kernels = whole.kernels.size() - made.kernels;
     made.kernels = whole.kernels.size();
@@ -368,17 +401,19 @@ class Flight {
     Result<std::vector<bool>> cached = std::vector<bool>(schedule.kernels.size(), false);
     if (chosen.info->isa != nullptr) cached = codegen::cpu::find_cached(schedule.kernels, *chosen.info->isa, options_.cache_folder);
     work.for_gpu = chosen.info->isa == nullptr;
-    made.kernels_cached = 0, made.source_bytes = 0;
+    made.kernel_list.clear();
     for (std::size_t i = 0; i < schedule.kernels.size(); ++i) {
-      if (cached && (*cached)[i]) ++made.kernels_cached;
-      else
-        work.kernels.push_back(&schedule.kernels[i]),
-            made.source_bytes += static_cast<double>(schedule.kernels[i].source.size());
+      if (cached && (*cached)[i]) continue;
+      const forge::KernelSource& kernel = schedule.kernels[i];
+      work.kernels.push_back(&kernel);
+      made.kernel_list.push_back({kernel.symbol, kernel_kind(kernel.choice), static_cast<double>(kernel.source.size()), table_bytes(kernel.source)});
     }
-    work.contraction_flops = 2 * made.multiply_adds;
-    work.other_flops = made.flops - work.contraction_flops;
+    made.kernels_cached = schedule.kernels.size() - work.kernels.size();
+    work.prepare_seconds = made.prepare_seconds;
+    work.contraction_flops = 2 * made.verified_multiply_adds;
+    work.other_flops = made.verified_flops - work.contraction_flops;
     work.engine_bytes = static_cast<double>(made.weight_bytes);
-    work.verify = options_.verify && !work.for_gpu;  // where there is no device, it is not
+    work.verify = made.verified_flops > 0;
     work.jobs = options_.jobs > 0 ? options_.jobs : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
     return predict_build(work);
   }
@@ -408,7 +443,9 @@ class Flight {
   const PreflightOptions& options_;
   std::vector<Chosen> targets_;
   Ranges ranges_;  // of the inputs, given or assumed; then those of a profile
-  ir::Graph imported_;  // with profiles: with the whole ranges
+  ir::Graph imported_;  // with the whole ranges
+  std::chrono::steady_clock::time_point begun_;
+  double prepare_seconds_ = 0;  // of the importer and the passes
   std::vector<schedule::Schedule> schedules_;  // with profiles: of each target
   bool batch_assumed_ = false;
   std::int64_t max_batch_;

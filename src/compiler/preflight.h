@@ -44,6 +44,13 @@ struct DynamicInput {
   bool by_default = false;   // a build takes that range by itself, and the forecasts are for it
 };
 
+/// A kernel that a build compiles.
+struct KernelForecast {
+  std::string symbol;
+  std::string_view kind;
+  double source_bytes = 0, table_bytes = 0;
+};
+
 struct LaunchForecast {
   std::string name, choice;
   LaunchCost cost;
@@ -72,7 +79,9 @@ struct Forecast {
   Interval latency_least, latency_most;  // one thread, at the smallest and the largest sizes; all 0 without ranges
   std::vector<ProfileForecast> profiles;
   Interval build;                     // seconds on this machine
-  double source_bytes = 0;            // of the kernels to compile
+  double prepare_seconds = 0;         // of it: import, passes and schedule, which were done for this
+  double verified_flops = 0, verified_multiply_adds = 0;  // of the reference, at all sizes at which it is evaluated
+  std::vector<KernelForecast> kernel_list;                // to compile
   std::vector<LaunchForecast> launch_list;
 };
 

@@ -48,7 +48,6 @@ Json forecast_json(const Forecast& forecast, bool launches) {
                      {"level3_bytes", machine.level3_bytes}};
   json["kernels"] = forecast.kernels;
   json["kernels_cached"] = forecast.kernels_cached;
-  json["source_bytes"] = forecast.source_bytes;
   json["launches"] = forecast.launches;
   json["flops"] = forecast.flops;
   json["multiply_adds"] = forecast.multiply_adds;
@@ -56,6 +55,7 @@ Json forecast_json(const Forecast& forecast, bool launches) {
   json["weight_bytes"] = forecast.weight_bytes;
   json["arena_bytes"] = forecast.arena_bytes;
   json["build_seconds"] = interval_json(forecast.build, 1);
+  json["prepare_seconds"] = forecast.prepare_seconds;
   json["latency_ms"] = latency_json(forecast.latency, forecast.latency_threads, forecast.threads);
   if (forecast.latency_most.likely > 0) {
     json["latency_least_ms"] = interval_json(forecast.latency_least, 1e3);
@@ -68,6 +68,11 @@ Json forecast_json(const Forecast& forecast, bool launches) {
                                 {"arena_bytes", profile.arena_bytes},
                                 {"latency_ms", latency_json(profile.latency, profile.latency_threads, forecast.threads)}});
   if (!launches) return json;
+  json["verified_flops"] = forecast.verified_flops;
+  json["verified_multiply_adds"] = forecast.verified_multiply_adds;
+  json["kernel_list"] = Json::array();
+  for (const KernelForecast& kernel : forecast.kernel_list)
+    json["kernel_list"].push_back({{"symbol", kernel.symbol}, {"kind", kernel.kind}, {"source_bytes", kernel.source_bytes}, {"table_bytes", kernel.table_bytes}});
   json["launch_list"] = Json::array();
   for (const LaunchForecast& launch : forecast.launch_list)
     json["launch_list"].push_back({{"name", launch.name},

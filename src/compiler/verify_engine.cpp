@@ -210,7 +210,21 @@ std::vector<Point> points_of(const ir::Graph& graph) {
   return points;
 }
 
+// Those at which the reference is evaluated, the optimum first.
+std::vector<Point> chosen_points(const ir::Graph& graph, double flops) {
+  std::vector<Point> points = points_of(graph);
+  const auto too_much = [&](const Point& point) { return flops * point.growth * point.growth > kMaxReferenceFlops; };
+  if (!points.empty()) points.erase(std::remove_if(points.begin() + 1, points.end(), too_much), points.end());
+  return points;
+}
+
 }  // namespace
+
+double verification_share(const ir::Graph& original, double flops) {
+  double share = 0;
+  for (const Point& point : chosen_points(original, flops)) share += point.growth;
+  return share;
+}
 
 void merge(Verification::Output& into, const Verification::Output& other) {
   if (into.matches && !other.matches) into.name = other.name;
@@ -232,8 +246,7 @@ struct Trial {
 std::vector<Trial> trials_of(const ir::Graph& original, double flops, Numbers numbers, const ReferenceCache& references) {
   std::vector<Trial> trials;
   std::vector<std::string> keys;
-  for (Point& point : points_of(original)) {
-    if (!trials.empty() && flops * point.growth * point.growth > kMaxReferenceFlops) continue;
+  for (Point& point : chosen_points(original, flops)) {
     Trial& trial = trials.emplace_back();
     trial.inputs = random_inputs(original, kSeed, [&](const std::string& name) { return point.sizes.at(name); }, numbers);
     trial.point = std::move(point);

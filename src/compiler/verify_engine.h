@@ -26,6 +26,9 @@ std::vector<tensor::Tensor> random_inputs(const ir::Graph& graph, std::uint64_t 
                                                        std::shared_ptr<const engine::Engine> engine,
                                                        const ReferenceCache& references = {});
 
+/// How much work the reference has in that for an engine of so many operations: 1 is the optimum alone.
+double verification_share(const ir::Graph& original, double flops);
+
 /// How near an output can be expected to be: float32 throughout, 16-bit floats between kernels, or quantised integers.
 enum class Exactness { kFull, kFloat16, kBfloat16, kQuantised };
 

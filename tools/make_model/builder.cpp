@@ -86,6 +86,27 @@ void Builder::set_ints(std::string_view name, const Shape& values) {
   attribute.mutable_ints()->Add(values.begin(), values.end());
 }
 
+void Builder::set_domain(std::string_view domain, int64_t version) {
+  node().set_domain(std::string(domain));
+  auto& import = *model_.add_opset_import();
+  import.set_domain(std::string(domain));
+  import.set_version(version);
+}
+
+void Builder::set_floats(std::string_view name, const std::vector<float>& values) {
+  auto& attribute = *node().add_attribute();
+  attribute.set_name(std::string(name));
+  attribute.set_type(proto::AttributeProto::FLOATS);
+  attribute.mutable_floats()->Add(values.begin(), values.end());
+}
+
+void Builder::set_strings(std::string_view name, const std::vector<std::string>& values) {
+  auto& attribute = *node().add_attribute();
+  attribute.set_name(std::string(name));
+  attribute.set_type(proto::AttributeProto::STRINGS);
+  for (const std::string& value : values) attribute.add_strings(value);
+}
+
 void Builder::set_float(std::string_view name, float value) {
   auto& attribute = *node().add_attribute();
   attribute.set_name(std::string(name));

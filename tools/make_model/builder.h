@@ -50,10 +50,13 @@ class Builder {
   // One node with one output; attributes are set on the node that is returned by node().
   Value op(std::string_view type, std::initializer_list<Value> inputs, int64_t channels);
   proto::NodeProto& node();  // the node added last
+  void set_domain(std::string_view domain, int64_t version);  // of that node
 
   void set_int(std::string_view name, int64_t value);
   void set_ints(std::string_view name, const Shape& values);
   void set_float(std::string_view name, float value);
+  void set_floats(std::string_view name, const std::vector<float>& values);
+  void set_strings(std::string_view name, const std::vector<std::string>& values);
   void set_string(std::string_view name, std::string_view value);
 
   // Padding is kernel / 2 on every side, as in the networks built here.

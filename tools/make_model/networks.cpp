@@ -1,5 +1,8 @@
 #include "networks.h"
 
+#include <random>
+#include <utility>
+
 #include "builder.h"
 #include "transformer.h"
 #include "yolov8.h"
@@ -83,6 +86,42 @@ std::string tiny(int64_t batch) {
   return b.serialize();
 }
 
+// As gradient boosting exports them: trees of depth 8 over 30 numbers, whose leaves are added up.
+std::string forest(int64_t batch) {
+  constexpr int64_t kTrees = 200, kBranches = 255, kNodes = 2 * kBranches + 1, kFeatures = 30;
+  Builder b("forest", 17);
+  const Value x = b.input("x", DataType::kFloat, {batch, kFeatures});
+  const Value y = b.op("TreeEnsembleRegressor", {x}, 1);
+  b.set_domain("ai.onnx.ml", 3);
+  Shape trees, nodes, features, yes, no, leaf_trees, leaf_nodes;
+  std::vector<float> splits, weights;
+  std::vector<std::string> modes;
+  std::mt19937 random(7);
+  for (int64_t tree = 0; tree < kTrees; ++tree)
+    for (int64_t node = 0; node < kNodes; ++node) {  // a heap: below node i are 2 i + 1 and 2 i + 2
+      const bool leaf = node >= kBranches;
+      trees.push_back(tree), nodes.push_back(node);
+      features.push_back(leaf ? 0 : static_cast<int64_t>(random() % kFeatures));
+      splits.push_back(leaf ? 0.0F : static_cast<float>(random() % 2000) / 1000.0F - 1.0F);
+      modes.emplace_back(leaf ? "LEAF" : "BRANCH_LEQ");
+      yes.push_back(leaf ? 0 : 2 * node + 1), no.push_back(leaf ? 0 : 2 * node + 2);
+      if (!leaf) continue;
+      leaf_trees.push_back(tree), leaf_nodes.push_back(node);
+      weights.push_back(static_cast<float>(random() % 2000) / 1000.0F - 1.0F);
+    }
+  b.set_int("n_targets", 1);
+  for (const auto& [name, values] : {std::pair("nodes_treeids", &trees), std::pair("nodes_nodeids", &nodes), std::pair("nodes_featureids", &features),
+                                     std::pair("nodes_truenodeids", &yes), std::pair("nodes_falsenodeids", &no), std::pair("target_treeids", &leaf_trees),
+                                     std::pair("target_nodeids", &leaf_nodes)})
+    b.set_ints(name, *values);
+  b.set_ints("target_ids", Shape(leaf_trees.size(), 0));
+  b.set_floats("nodes_values", splits);
+  b.set_floats("target_weights", weights);
+  b.set_strings("nodes_modes", modes);
+  b.output(y, {batch, 1});
+  return b.serialize();
+}
+
 constexpr Network kNetworks[] = {
     {"tiny", "Two convolutions, 1x3x16x16", tiny},
     {"resnet50", "ResNet-50 v1.5, 1x3x224x224", resnet50},
@@ -90,6 +129,7 @@ constexpr Network kNetworks[] = {
     {"yolov8n", "YOLOv8n with its whole head, 1x3x640x640", yolov8n},
     {"bert_base", "BERT-base encoder, 1x128 tokens", bert_base},
     {"minilm_l6", "MiniLM-L6 sentence encoder, 1x128 tokens", minilm_l6},
+    {"forest", "200 trees of 511 nodes over 30 numbers", forest},
     {"minilm_l6_16", "MiniLM-L6 sentence encoder, 1x16 tokens", minilm_l6_16},
 };
 
