@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "api/codec.h"
+#include "api/states.h"
 #include "base/digest.h"
 #include "compiler/preflight.h"
 #include "engine_options.h"
@@ -180,7 +181,7 @@ void print_build(const api::Build& build, const std::string& url) {
              build.state);
   if (build.state == "queued") fmt::print("before it {} in the queue\n", build.queue_position);
   if (!build.waiting_for.empty()) fmt::print("waits     {}\n", build.waiting_for);
-  if (!hub::is_final(build.state) && !build.progress.stage.empty()) {
+  if (!api::is_final(build.state) && !build.progress.stage.empty()) {
     const auto& progress = build.progress;
     fmt::print("stage     {}{}\n", progress.stage,
                progress.total > 0 ? fmt::format(" {} of {}", progress.done, progress.total) : "");

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/codec.h"
+#include "api/states.h"
 #include "engine_options.h"
 #include "hub_command.h"
 #include "target/registry.h"
@@ -21,24 +22,33 @@ struct JobArguments : HubArguments {
   bool no_wait = false, launches = false;
 };
 
+// Asks for a job, waits for its end where somebody is to wait, and prints it.
 template <class Request>
-Result<void> fill_request(const JobArguments& arguments, hub::Client& client, ProgressPrinter& printer, Request& request) {
+Result<api::Job> run(const JobArguments& arguments, bool json, Request request,
+                     Result<api::Job> (hub::Client::*submit)(const Request&)) {
   if (arguments.onnx.empty() == arguments.model.empty())
     return fail(Code::kInvalidArgument, "give either --onnx FILE or --model ID");
   request.model = arguments.model;
   request.name = !arguments.name.empty() ? arguments.name : std::filesystem::path(arguments.onnx).filename().string();
   XI_TRY(request.shapes, parse_range_options(arguments.shapes));
-  if (arguments.onnx.empty()) return {};
-  XI_TRY(request.onnx, client.upload(arguments.onnx, [&](const hub::Progress& progress) { show_progress(printer, progress, false); }));
-  return {};
-}
-
-// The job at its end, or as it is where nobody is to wait.
-Result<api::Job> wait(const JobArguments& arguments, hub::Client& client, ProgressPrinter& printer, api::Job job) {
-  if (arguments.no_wait) return job;
-  // Somebody who waits for what nobody can do is told, and may wait on.
-  if (!job.waiting_for.empty()) fmt::print(stderr, "{} waits: {}\n", job.id, job.waiting_for);
-  return client.wait(job, [&](const hub::Progress& progress) { show_progress(printer, progress, false); });
+  XI_TRY(hub::Client client, hub::Client::open(arguments.options()));
+  api::Job job;
+  {
+    ProgressPrinter printer;
+    const auto show = [&](const hub::Progress& progress) { show_progress(printer, progress, false); };
+    if (!arguments.onnx.empty()) {
+      XI_TRY(request.onnx, client.upload(arguments.onnx, show));
+    }
+    XI_TRY(job, (client.*submit)(request));
+    if (!arguments.no_wait) {
+      // Somebody who waits for what nobody can do is told, and may wait on.
+      if (!job.waiting_for.empty()) fmt::print(stderr, "{} waits: {}\n", job.id, job.waiting_for);
+      XI_TRY(job, client.wait(job, show));
+    }
+  }
+  if (json) print_json(api::encode(job));
+  else print_job(job);
+  return job;
 }
 
 void print_preflight(const nlohmann::json& report) {
@@ -64,16 +74,7 @@ Result<int> preflight(const JobArguments& arguments, bool json) {
   XI_TRY(const auto targets, parse_targets(arguments.target, arguments.precision));
   for (const HardwareTarget& target : targets) request.targets.push_back(target.architecture() + ":" + target.precision());
   if (arguments.launches) request.launches = true;
-  XI_TRY(hub::Client client, hub::Client::open(arguments.options()));
-  api::Job job;
-  {
-    ProgressPrinter printer;
-    XI_CHECK(fill_request(arguments, client, printer, request));
-    XI_TRY(job, client.submit_preflight(request));
-    XI_TRY(job, wait(arguments, client, printer, std::move(job)));
-  }
-  if (json) print_json(api::encode(job));
-  else print_job(job);
+  XI_TRY(const api::Job job, run(arguments, json, std::move(request), &hub::Client::submit_preflight));
   if (!job.result) return 0;
   const auto report = nlohmann::json::parse(job.result->text, nullptr, false);
   return report.is_object() && report.value("supported", false) ? 0 : base::facts(Code::kUnsupported).exit_code;
@@ -86,16 +87,7 @@ Result<int> tune(const JobArguments& arguments, bool json) {
   request.target = targets.front().architecture();
   request.precision = targets.front().precision();
   request.candidates = arguments.candidates;
-  XI_TRY(hub::Client client, hub::Client::open(arguments.options()));
-  api::Job job;
-  {
-    ProgressPrinter printer;
-    XI_CHECK(fill_request(arguments, client, printer, request));
-    XI_TRY(job, client.submit_tune(request));
-    XI_TRY(job, wait(arguments, client, printer, std::move(job)));
-  }
-  if (json) print_json(api::encode(job));
-  else print_job(job);
+  XI_CHECK(run(arguments, json, std::move(request), &hub::Client::submit_tune));
   return 0;
 }
 
@@ -106,7 +98,7 @@ void print_job(const api::Job& job) {
              job.target, job.precision, job.state);
   if (job.state == "queued") fmt::print("before it {} in the queue\n", job.queue_position);
   if (!job.waiting_for.empty()) fmt::print("waits     {}\n", job.waiting_for);
-  if (!hub::is_final(job.state) && !job.progress.stage.empty()) fmt::print("stage     {}\n", job.progress.stage);
+  if (!api::is_final(job.state) && !job.progress.stage.empty()) fmt::print("stage     {}\n", job.progress.stage);
   if (job.error) fmt::print("error     {}: {}\n", job.error->kind, job.error->message);
   if (!job.result) return;
   if (job.kind == "tune") {

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "api/codec.h"
+#include "api/states.h"
 #include "base/trace.h"
 #include "base/digest.h"
 #include "base/files.h"
@@ -49,7 +50,6 @@ std::string hub_url(const std::string& url) {
   return result;
 }
 
-bool is_final(std::string_view state) { return state == "succeeded" || state == "failed" || state == "cancelled"; }
 bool is_job(const std::string& id) { return id.starts_with("preflight_") || id.starts_with("tune_"); }
 
 Result<Client> Client::open(const HubOptions& options) {
@@ -176,7 +176,7 @@ Result<void> Client::events(const std::string& path, const std::function<void(co
     const auto parsed = api::decode<api::Event>(event.data, api::Unknown::kIgnore);
     if (!parsed) return true;  // of a newer hub
     on_event(*parsed);
-    return !(parsed->kind == "state" && is_final(parsed->text));
+    return !(parsed->kind == "state" && api::is_final(parsed->text));
   }));
   return {};
 }
@@ -185,13 +185,13 @@ Result<api::Build> Client::follow(const std::string& id, const std::function<voi
   for (;;) {  // the hub may end the stream early: it restarts, or the job was requeued
     XI_CHECK(events("/v1/builds/" + escape(id), on_event));
     XI_TRY(api::Build now, build(id));
-    if (is_final(now.state)) return now;
+    if (api::is_final(now.state)) return now;
   }
 }
 
 Result<api::Build> Client::wait(const api::Build& build, const std::function<void(const Progress&)>& show) {
   api::Build last = build;
-  if (!is_final(build.state)) {
+  if (!api::is_final(build.state)) {
     XI_TRY(last, follow(build.id, Shown(show)));
   }
   if (auto error = failure("build", last.id, last.state, last.error)) return std::unexpected(std::move(*error));
@@ -215,7 +215,7 @@ Result<api::Job> Client::follow_job(const std::string& id, const std::function<v
   for (;;) {
     XI_CHECK(events(job_path(id), on_event));
     XI_TRY(api::Job now, job(id));
-    if (is_final(now.state)) return now;
+    if (api::is_final(now.state)) return now;
   }
 }
 

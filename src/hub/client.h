@@ -82,8 +82,6 @@ class Client {
   bool has_token_;
 };
 
-/// Whether a build or another job in this state has ended.
-bool is_final(std::string_view state);
 /// Whether the id is that of a preflight or a tuning.
 bool is_job(const std::string& id);
 

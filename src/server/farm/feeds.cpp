@@ -6,6 +6,7 @@
 #include <atomic>
 
 #include "api/codec.h"
+#include "api/states.h"
 
 namespace xinfer::server::farm {
 
@@ -14,8 +15,6 @@ using base::Result;
 namespace {
 
 constexpr std::int64_t kBatch = 500;
-
-bool is_end(const std::string& state) { return state == "succeeded" || state == "failed" || state == "cancelled"; }
 
 std::string frame(const api::Event& event) {
   return fmt::format("id: {}\nevent: {}\ndata: {}\n\n", event.id, event.kind, api::encode(event));
@@ -87,7 +86,7 @@ class Feeds::Channel : public std::enable_shared_from_this<Feeds::Channel> {
     for (const api::Event& event : events) {
       batch.starts.emplace_back(event.id, batch.text.size());
       batch.text += frame(event);
-      batch.ends |= event.kind == "state" && is_end(event.text);
+      batch.ends |= event.kind == "state" && api::is_final(event.text);
     }
     batch.full = static_cast<std::int64_t>(events.size()) == kBatch;
     return batch;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "api/states.h"
 #include "server/farm/fair_share.h"
 
 namespace xinfer::server::farm {
@@ -78,7 +79,7 @@ void add_event(soci::session& sql, const std::string& job, const std::string& ki
 void set_state(soci::session& sql, const std::string& job, const std::string& state, long long now,
                std::int64_t usage_half_life_ms, const std::string& error_json) {
   charge(sql, job, now, usage_half_life_ms);
-  const long long finished = state == "succeeded" || state == "failed" || state == "cancelled" ? now : 0;
+  const long long finished = api::is_final(state) ? now : 0;
   sql << "UPDATE jobs SET state = :s, lease_token = '', lease_expires_ms = 0, error = :e, finished_ms = :f WHERE id = "
          ":j",
       soci::use(state), soci::use(error_json), soci::use(finished), soci::use(job);

@@ -2,6 +2,7 @@
 #include <charconv>
 
 #include "api/codec.h"
+#include "api/states.h"
 #include "server/farm/feeds.h"
 #include "server/routes/requests.h"
 #include "server/services.h"
@@ -28,8 +29,7 @@ struct Seen {
 
 template <class T>
 Seen seen(const T& request) {
-  const bool ended = request.state == "succeeded" || request.state == "failed" || request.state == "cancelled";
-  return {Response::json(200, api::encode(request)), ended, request.job};
+  return {Response::json(200, api::encode(request)), api::is_final(request.state), request.job};
 }
 
 Result<Seen> look(Services& services, const std::string& organisation, const farm::JobKind& kind, const std::string& id) {
